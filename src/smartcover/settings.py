@@ -1,0 +1,183 @@
+"""
+Every setting of the service: its name, default, type and one sentence.
+
+This is the only reader of the environment. Settings are read once, when a process starts, and are frozen; rooms
+below get plain values, never this object. Each name is `SMARTCOVER_` and the field's name in capitals.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from smartcover.errors import SettingsError
+
+#: Waits after the immediate first try of a callback, in seconds: about a day in all.
+DEFAULT_SCHEDULE_SECONDS = (5, 30, 120, 600, 1800, 3600, 7200, 14400, 28800, 28800)
+
+MEBIBYTE = 1 << 20
+GIBIBYTE = 1 << 30
+
+
+class Settings(BaseSettings):
+    """What a smartcover process was told by its environment."""
+
+    model_config = SettingsConfigDict(env_prefix="SMARTCOVER_", frozen=True, extra="ignore")
+
+    # Identity and place
+    secret_id: str | None = Field(
+        None, description="SecretId of the first key pair; none makes one at first start."
+    )
+    secret_key: SecretStr | None = Field(None, description="SecretKey of the first key pair.")
+    region: str = Field("local", description="Region of requests and new buckets whose Host names none.")
+    default_bucket: str | None = Field(None, description="Bucket of requests whose Host and path name none.")
+    buckets: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Buckets to make at start, comma separated; each is bound and has its default queue."
+    )
+    time_zone_offset_minutes: int = Field(
+        480, ge=-1439, le=1439, description="Zone in which the wire's times are printed; 480 is +0800."
+    )
+
+    # Database and storage
+    database_url: SecretStr | None = Field(
+        None,
+        description="postgresql://… of your own server; none runs the embedded PostgreSQL under the data folder.",
+    )
+    database_pool_size: int = Field(16, ge=4, le=200, description="Most database connections of one process.")
+    storage: str = Field("file:", description="Where objects live: file: is the data folder.")
+
+    # The HTTP edge
+    auth_clock_skew_seconds: int = Field(
+        900, ge=0, le=86400, description="How far a client's clock may be off in a request signature."
+    )
+    auth_require_signed_host: bool = Field(
+        False,
+        description="Refuse signatures that do not cover the Host header (some SDK modes leave it out).",
+    )
+    max_object_bytes: int = Field(5 * GIBIBYTE, ge=1, description="Largest object of one PUT or one part.")
+    max_xml_bytes: int = Field(MEBIBYTE, ge=1024, description="Largest XML request body.")
+    max_header_bytes: int = Field(
+        64 * 1024, ge=4096, le=MEBIBYTE, description="Largest request line plus headers."
+    )
+    body_idle_timeout_seconds: float = Field(
+        30.0, gt=0, description="Longest silence inside a request body before the request is ended."
+    )
+    max_jobs_per_query: int = Field(
+        100, ge=1, le=1000, description="Most job ids in one GET /jobs/<id>,<id>."
+    )
+
+    # Jobs
+    worker_concurrency: int = Field(
+        2, ge=0, le=256, description="Videos that one worker process handles at once."
+    )
+    job_timeout_seconds: float = Field(
+        300.0, gt=0, description="Longest time the engine may take over one video."
+    )
+    job_memory_bytes: int = Field(
+        2 * GIBIBYTE, ge=256 * MEBIBYTE, description="Most memory the engine may take."
+    )
+    job_max_attempts: int = Field(
+        8,
+        ge=1,
+        le=100,
+        description="Starts of one job before it fails; a start that ended in a crash counts.",
+    )
+    lease_seconds: float = Field(
+        15.0, ge=2, description="How long a worker may stay silent before its jobs go to another."
+    )
+    max_video_pixels: int = Field(
+        8192 * 8192, ge=4096, description="Most pixels of one frame; a larger video fails as InputTooLarge."
+    )
+    shutdown_grace_seconds: float = Field(
+        20.0, ge=0, description="How long a stop waits for running jobs before it hands them back."
+    )
+
+    # Callbacks
+    callback_schedule: Annotated[tuple[float, ...], NoDecode] = Field(
+        DEFAULT_SCHEDULE_SECONDS,
+        description="Waits in seconds after the immediate first try, comma separated.",
+    )
+    callback_jitter: float = Field(
+        0.2, ge=0, le=0.9, description="Share by which each wait is spread at random."
+    )
+    callback_allow: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Hosts and CIDRs that callbacks may reach although private, comma separated."
+    )
+    callback_connect_timeout_seconds: float = Field(5.0, gt=0, description="Longest wait for a connection.")
+    callback_timeout_seconds: float = Field(15.0, gt=0, description="Longest time of one whole try.")
+    callback_secret: SecretStr | None = Field(
+        None, description="whsec_… secret; when set, callbacks carry Standard Webhooks signature headers."
+    )
+    callback_concurrency: int = Field(
+        64, ge=1, le=2000, description="Tries in flight at once in one process."
+    )
+    callback_concurrency_per_destination: int = Field(
+        4, ge=1, le=1000, description="Tries in flight at once to one receiver."
+    )
+    callback_ca_file: Path | None = Field(
+        None, description="CA bundle for https receivers; none = the system's."
+    )
+    callback_json_array: bool = Field(
+        False,
+        description="Write JobsDetail of JSON callbacks as a one-element array, as an older page shows.",
+    )
+    callback_md5_info: bool = Field(
+        False, description="Fill OutputFile.Md5Info; the document shows it empty."
+    )
+
+    # Logs
+    log_format: Literal["auto", "console", "json"] = Field(
+        "auto", description="How log lines look; auto is console on a terminal and JSON elsewhere."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
+
+    @field_validator("buckets", "callback_allow", mode="before")
+    @classmethod
+    def _split_words(cls, value: object) -> object:
+        return (
+            tuple(word.strip() for word in value.split(",") if word.strip())
+            if isinstance(value, str)
+            else value
+        )
+
+    @field_validator("callback_schedule", mode="before")
+    @classmethod
+    def _split_seconds(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            waits = tuple(float(word) for word in value.split(",") if word.strip())
+        except ValueError:
+            raise ValueError(f"{value!r} is not a comma list of seconds such as 5,30,120") from None
+        if any(not 0 <= wait <= 7 * 86400 for wait in waits) or len(waits) > 100:
+            raise ValueError("each wait lies between 0 and 604800 seconds, and there are at most 100")
+        return waits
+
+    @field_validator("callback_allow")
+    @classmethod
+    def _check_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for word in value:
+            if "/" in word:
+                ipaddress.ip_network(word, strict=False)  # its ValueError names the word
+        return value
+
+
+def read_settings(**overrides: Any) -> Settings:
+    """
+    Read the environment once; `overrides` are what the command line said.
+
+    Raises:
+        SettingsError: If a value is wrong; the text names each variable and what is wrong with it.
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        lines = [
+            f"SMARTCOVER_{'_'.join(str(p) for p in e['loc'][:1]).upper()}: {e['msg']}" for e in error.errors()
+        ]
+        raise SettingsError("; ".join(lines)) from error

@@ -1,0 +1,243 @@
+"""
+The port to object storage: what the service, the worker and the object API need of a store.
+
+An adaptor keeps these promises whatever it is made of: a key is an opaque string that never reaches outside its
+bucket; an object becomes visible whole or not at all; errors are `StorageError`s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class BucketInfo:
+    """A bucket that exists here."""
+
+    name: str
+    region: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """
+    What is known of an object without reading it.
+
+    `etag` has no quotes: the MD5 in hex, or `<md5 of part md5s>-<parts>` after a multipart upload. `crc64` is
+    CRC-64/XZ of the whole body. `headers` holds lower-case names: content-type, cache-control,
+    content-disposition, content-encoding, content-language, expires and every x-cos-meta-*.
+    """
+
+    bucket: str
+    key: str
+    size_bytes: int
+    etag: str
+    crc64: int | None
+    last_modified: datetime
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class UploadInfo:
+    """A multipart upload that is neither completed nor aborted."""
+
+    bucket: str
+    key: str
+    upload_id: str
+    initiated_at: datetime
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PartInfo:
+    """One uploaded part."""
+
+    number: int
+    etag: str
+    size_bytes: int
+    crc64: int
+    last_modified: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectPage:
+    """A page of a listing, in UTF-8 binary order; `next_marker` is None at the end."""
+
+    objects: tuple[ObjectInfo, ...]
+    common_prefixes: tuple[str, ...]
+    next_marker: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class UploadPage:
+    """A page of open multipart uploads."""
+
+    uploads: tuple[UploadInfo, ...]
+    next_key_marker: str | None
+    next_upload_id_marker: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PartPage:
+    """A page of parts."""
+
+    upload: UploadInfo
+    parts: tuple[PartInfo, ...]
+    next_part_number_marker: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class StagedObject:
+    """An object whose bytes are durable but which nobody can see yet; `token` is the adaptor's own."""
+
+    bucket: str
+    key: str
+    token: str
+    size_bytes: int
+    etag: str
+    crc64: int | None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class VideoSource(Protocol):
+    """
+    A way to read an object from another process: picklable, small, without open files.
+
+    `open` is called in the decoder's child process and gives a path or a seekable reader.
+    """
+
+    def open(self) -> Path | BinaryIO:
+        """Give the video to the engine."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalVideo:
+    """A video that is a file of this machine; `path` is opaque and has no useful suffix."""
+
+    path: Path
+
+    def open(self) -> Path:
+        """Give the path itself."""
+        return self.path
+
+
+class BucketStore(Protocol):
+    """Buckets and objects. Every method raises `StorageUnavailable` when the store cannot be reached."""
+
+    async def create_bucket(self, name: str, region: str) -> BucketInfo:
+        """Make a bucket; one that exists is returned as it is."""
+
+    async def bucket(self, name: str) -> BucketInfo:
+        """Describe a bucket, or raise `BucketMissing`."""
+
+    async def buckets(self) -> Sequence[BucketInfo]:
+        """List all buckets by name."""
+
+    async def delete_bucket(self, name: str) -> None:
+        """Delete an empty bucket, or raise `BucketMissing` or `BucketNotEmpty`."""
+
+    async def put(
+        self,
+        bucket: str,
+        key: str,
+        body: AsyncIterator[bytes],
+        *,
+        headers: Mapping[str, str],
+        content_md5: bytes | None = None,
+        size_bytes: int | None = None,
+    ) -> ObjectInfo:
+        """
+        Store an object from a stream; it is durable and visible when this returns.
+
+        Raises:
+            DigestMismatch: If `content_md5` (16 bytes) is given and differs; nothing is stored.
+            IncompleteBody: If `size_bytes` is given and the stream ends before; nothing is stored.
+            BodyTooLarge: If the stream exceeds the store's limit for one object.
+        """
+
+    async def head(self, bucket: str, key: str) -> ObjectInfo:
+        """Describe an object, or raise `ObjectMissing` or `BucketMissing`."""
+
+    def read(
+        self, bucket: str, key: str, *, first: int = 0, last: int | None = None
+    ) -> AbstractAsyncContextManager[tuple[ObjectInfo, AsyncIterator[bytes]]]:
+        """
+        Open an object for reading bytes `first`..`last` (both included; None = to the end).
+
+        The bytes are those of one version of the object, also when it is replaced while being read.
+        """
+
+    async def copy(
+        self, source_bucket: str, source_key: str, bucket: str, key: str, *, headers: Mapping[str, str] | None
+    ) -> ObjectInfo:
+        """Copy an object inside the store; `headers` None keeps the source's."""
+
+    async def delete(self, bucket: str, key: str) -> None:
+        """Delete an object; a missing one is no error."""
+
+    async def list(
+        self, bucket: str, *, prefix: str = "", delimiter: str = "", marker: str = "", limit: int = 1000
+    ) -> ObjectPage:
+        """List objects after `marker`, folding keys at `delimiter` into common prefixes."""
+
+    async def start_upload(self, bucket: str, key: str, *, headers: Mapping[str, str]) -> UploadInfo:
+        """Begin a multipart upload."""
+
+    async def put_part(
+        self,
+        bucket: str,
+        key: str,
+        upload_id: str,
+        number: int,
+        body: AsyncIterator[bytes],
+        *,
+        content_md5: bytes | None = None,
+        size_bytes: int | None = None,
+    ) -> PartInfo:
+        """Store a part (1..10000), replacing an earlier one of the same number."""
+
+    async def parts(
+        self, bucket: str, key: str, upload_id: str, *, after: int = 0, limit: int = 1000
+    ) -> PartPage:
+        """List the parts of an upload."""
+
+    async def uploads(
+        self,
+        bucket: str,
+        *,
+        prefix: str = "",
+        key_marker: str = "",
+        upload_id_marker: str = "",
+        limit: int = 1000,
+    ) -> UploadPage:
+        """List open multipart uploads."""
+
+    async def complete_upload(
+        self, bucket: str, key: str, upload_id: str, parts: Sequence[tuple[int, str]]
+    ) -> ObjectInfo:
+        """
+        Join parts, given as (number, etag) in ascending order, into the object.
+
+        Completing an upload a second time with the same parts answers as the first time.
+        """
+
+    async def abort_upload(self, bucket: str, key: str, upload_id: str) -> None:
+        """Forget an upload and its parts."""
+
+    async def video(self, bucket: str, key: str) -> VideoSource:
+        """Give a handle with which a child process reads the object, or raise `ObjectMissing`."""
+
+    async def stage(self, bucket: str, key: str, data: bytes, *, headers: Mapping[str, str]) -> StagedObject:
+        """Make an object's bytes durable without showing them; unpublished ones are swept later."""
+
+    async def publish(self, staged: Sequence[StagedObject]) -> Sequence[ObjectInfo]:
+        """Make staged objects visible under their keys, all of them or none where the store can."""
+
+    async def discard(self, staged: Sequence[StagedObject]) -> None:
+        """Drop staged objects that will not be published."""
