@@ -29,9 +29,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="SMARTCOVER_", frozen=True, extra="ignore")
 
     # Identity and place
-    secret_id: str | None = Field(
-        None, description="SecretId of the first key pair; none makes one at first start."
-    )
+    secret_id: str | None = Field(None, description="SecretId of the first key pair; none makes one at first start.")
     secret_key: SecretStr | None = Field(None, description="SecretKey of the first key pair.")
     region: str = Field("local", description="Region of requests and new buckets whose Host names none.")
     default_bucket: str | None = Field(None, description="Bucket of requests whose Host and path name none.")
@@ -60,26 +58,16 @@ class Settings(BaseSettings):
     )
     max_object_bytes: int = Field(5 * GIBIBYTE, ge=1, description="Largest object of one PUT or one part.")
     max_xml_bytes: int = Field(MEBIBYTE, ge=1024, description="Largest XML request body.")
-    max_header_bytes: int = Field(
-        64 * 1024, ge=4096, le=MEBIBYTE, description="Largest request line plus headers."
-    )
+    max_header_bytes: int = Field(64 * 1024, ge=4096, le=MEBIBYTE, description="Largest request line plus headers.")
     body_idle_timeout_seconds: float = Field(
         30.0, gt=0, description="Longest silence inside a request body before the request is ended."
     )
-    max_jobs_per_query: int = Field(
-        100, ge=1, le=1000, description="Most job ids in one GET /jobs/<id>,<id>."
-    )
+    max_jobs_per_query: int = Field(100, ge=1, le=1000, description="Most job ids in one GET /jobs/<id>,<id>.")
 
     # Jobs
-    worker_concurrency: int = Field(
-        2, ge=0, le=256, description="Videos that one worker process handles at once."
-    )
-    job_timeout_seconds: float = Field(
-        300.0, gt=0, description="Longest time the engine may take over one video."
-    )
-    job_memory_bytes: int = Field(
-        2 * GIBIBYTE, ge=256 * MEBIBYTE, description="Most memory the engine may take."
-    )
+    worker_concurrency: int = Field(2, ge=0, le=256, description="Videos that one worker process handles at once.")
+    job_timeout_seconds: float = Field(300.0, gt=0, description="Longest time the engine may take over one video.")
+    job_memory_bytes: int = Field(2 * GIBIBYTE, ge=256 * MEBIBYTE, description="Most memory the engine may take.")
     job_max_attempts: int = Field(
         8,
         ge=1,
@@ -101,9 +89,7 @@ class Settings(BaseSettings):
         DEFAULT_SCHEDULE_SECONDS,
         description="Waits in seconds after the immediate first try, comma separated.",
     )
-    callback_jitter: float = Field(
-        0.2, ge=0, le=0.9, description="Share by which each wait is spread at random."
-    )
+    callback_jitter: float = Field(0.2, ge=0, le=0.9, description="Share by which each wait is spread at random.")
     callback_allow: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Hosts and CIDRs that callbacks may reach although private, comma separated."
     )
@@ -112,22 +98,16 @@ class Settings(BaseSettings):
     callback_secret: SecretStr | None = Field(
         None, description="whsec_… secret; when set, callbacks carry Standard Webhooks signature headers."
     )
-    callback_concurrency: int = Field(
-        64, ge=1, le=2000, description="Tries in flight at once in one process."
-    )
+    callback_concurrency: int = Field(64, ge=1, le=2000, description="Tries in flight at once in one process.")
     callback_concurrency_per_destination: int = Field(
         4, ge=1, le=1000, description="Tries in flight at once to one receiver."
     )
-    callback_ca_file: Path | None = Field(
-        None, description="CA bundle for https receivers; none = the system's."
-    )
+    callback_ca_file: Path | None = Field(None, description="CA bundle for https receivers; none = the system's.")
     callback_json_array: bool = Field(
         False,
         description="Write JobsDetail of JSON callbacks as a one-element array, as an older page shows.",
     )
-    callback_md5_info: bool = Field(
-        False, description="Fill OutputFile.Md5Info; the document shows it empty."
-    )
+    callback_md5_info: bool = Field(False, description="Fill OutputFile.Md5Info; the document shows it empty.")
 
     # Logs
     log_format: Literal["auto", "console", "json"] = Field(
@@ -138,11 +118,7 @@ class Settings(BaseSettings):
     @field_validator("buckets", "callback_allow", mode="before")
     @classmethod
     def _split_words(cls, value: object) -> object:
-        return (
-            tuple(word.strip() for word in value.split(",") if word.strip())
-            if isinstance(value, str)
-            else value
-        )
+        return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
 
     @field_validator("callback_schedule", mode="before")
     @classmethod
@@ -177,7 +153,5 @@ def read_settings(**overrides: Any) -> Settings:
     try:
         return Settings(**given)
     except ValidationError as error:
-        lines = [
-            f"SMARTCOVER_{'_'.join(str(p) for p in e['loc'][:1]).upper()}: {e['msg']}" for e in error.errors()
-        ]
+        lines = [f"SMARTCOVER_{'_'.join(str(p) for p in e['loc'][:1]).upper()}: {e['msg']}" for e in error.errors()]
         raise SettingsError("; ".join(lines)) from error

@@ -202,9 +202,7 @@ class BucketStore(Protocol):
     ) -> PartInfo:
         """Store a part (1..10000), replacing an earlier one of the same number."""
 
-    async def parts(
-        self, bucket: str, key: str, upload_id: str, *, after: int = 0, limit: int = 1000
-    ) -> PartPage:
+    async def parts(self, bucket: str, key: str, upload_id: str, *, after: int = 0, limit: int = 1000) -> PartPage:
         """List the parts of an upload."""
 
     async def uploads(
