@@ -1,0 +1,90 @@
+"""
+The commands.
+
+Each command lives in a module of its own. Those that need more than the engine are imported when they are called,
+so that `smartcover pick` starts fast and works with the engine alone.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from importlib.metadata import version as package_version
+from typing import Annotated, Any
+
+import typer
+
+from smartcover.errors import SettingsError, SmartCoverError
+
+__all__ = ["application", "run"]
+
+#: Command name, module below this room, and one line for `smartcover --help`.
+COMMANDS = (
+    ("pick", "pick", "Pick the best covers of videos."),
+    ("serve", "serve", "Run the whole service: API, worker and callbacks, with its database."),
+    ("listen", "listen", "Receive callbacks while you develop: print, check, or fail on purpose."),
+    ("settings", "settings", "Show every setting of the service with its value and meaning."),
+)
+
+
+class _Late(typer.core.TyperGroup):
+    """A command group that imports a command's module only when that command is called or its help is shown."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [name for name, _, _ in COMMANDS]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        for name, module, summary in COMMANDS:
+            if name == cmd_name:
+                return _command(module, name, summary)
+        return None
+
+
+def _command(module: str, name: str, summary: str) -> Any:
+    try:
+        function: Callable[..., None] = getattr(importlib.import_module(f"smartcover.cli.{module}"), name)
+    except ModuleNotFoundError as missing:
+        if missing.name is None or missing.name.partition(".")[0] == "smartcover":
+            raise
+        function = _needs_server(name, missing.name)
+    single = typer.Typer(add_completion=False)
+    single.command(name, short_help=summary)(function)
+    return typer.main.get_command(single)
+
+
+def _needs_server(name: str, package: str) -> Callable[..., None]:
+    def refuse() -> None:
+        raise SettingsError(f'{name} needs {package}, which is not installed: pip install "smartcover[server]"')
+
+    return refuse
+
+
+application = typer.Typer(
+    cls=_Late,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Good covers for videos: a command, and a service that speaks the API of Tencent Cloud CI SmartCover.",
+)
+
+
+@application.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.", is_eager=True)] = False,
+) -> None:
+    if version:
+        typer.echo(package_version("smartcover"))
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def run() -> None:
+    """Run the command line; our own errors become one line on standard error and exit code 1."""
+    try:
+        application()
+    except SmartCoverError as error:
+        print(f"smartcover: {error.public}", file=sys.stderr)
+        sys.exit(1)
