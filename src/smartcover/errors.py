@@ -5,9 +5,9 @@ Every error that smartcover raises on purpose.
       VideoError        NotAVideo, NoVideoStream, NoFrames, VideoTooLarge, DecodeTimedOut, EngineCrashed
       StorageError      ObjectMissing, BucketMissing, BucketNotEmpty, BucketTaken, UploadMissing, AccessDenied,
                         DigestMismatch, IncompleteBody, RangeUnsatisfiable, PreconditionFailed, InvalidPart,
-                        StorageUnavailable
+                        PartsOutOfOrder, StorageUnavailable
       RequestError      BadParameter, MalformedBody, MissingBody, BodyTooLarge, BadKey, BadBucketName,
-                        MissingLength, BadUri, RequestTimedOut,
+                        MissingLength, BadUri, MissingHost, InvalidDigest, RequestTimedOut,
                         SignatureMismatch, SignatureMissing, UnknownKey, RequestExpired, ClockSkewed,
                         UnknownJob, UnknownTemplate, UnknownQueue, UnknownWorkflow, MethodNotAllowed, Unsupported
       LedgerError       Conflict, AlreadyFinished, LeaseLost, LedgerUnavailable
@@ -145,6 +145,12 @@ class InvalidPart(StorageError):
     code = "InvalidPart"
 
 
+class PartsOutOfOrder(StorageError):
+    """The parts are not listed in ascending order."""
+
+    code = "InvalidPartOrder"
+
+
 class StorageUnavailable(StorageError):
     """The object store cannot be reached; try again."""
 
@@ -200,6 +206,18 @@ class BadUri(RequestError):
     """The request target cannot be read."""
 
     code = "InvalidURI"
+
+
+class MissingHost(RequestError):
+    """The request needs a Host header."""
+
+    code = "MissingHost"
+
+
+class InvalidDigest(RequestError):
+    """The Content-MD5 header is not the base64 of an MD5."""
+
+    code = "InvalidDigest"
 
 
 class RequestTimedOut(RequestError):
