@@ -17,6 +17,8 @@ from smartcover.protocol.xml_codec import Tree
 _DIGITS: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
 _PRINTABLE_ASCII: Final = re.compile(r"[\x20-\x7e]*", re.ASCII)
 _SHOWN_CHARACTERS: Final = 80
+MAX_INTEGER: Final = 999_999_999
+"""The largest number that any field can hold."""
 
 Word = TypeVar("Word", bound=str)
 

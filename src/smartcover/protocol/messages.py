@@ -13,7 +13,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from smartcover.errors import BadParameter
-from smartcover.protocol.fields import Fields
+from smartcover.protocol.fields import MAX_INTEGER, Fields
 
 TAG: Final = "SmartCover"
 FORMATS: Final = ("jpg", "png", "webp")
@@ -40,6 +40,11 @@ STATES: Final = (SUBMITTED, RUNNING, SUCCEEDED, FAILED, PAUSED, CANCELLED)
 """The exact words of a job's state on the wire."""
 
 _COVER_NODES: Final = ("Format", "Width", "Height", "Count", "DeleteDuplicates")
+_NUMBERS: Final = (
+    ("Width", MIN_SIDE_PX, MAX_SIDE_PX),
+    ("Height", MIN_SIDE_PX, MAX_SIDE_PX),
+    ("Count", 1, MAX_COUNT),
+)
 
 
 def _aware(moment: datetime) -> datetime:
@@ -68,18 +73,22 @@ class SmartCoverParams(Message):
     sent: tuple[tuple[str, str], ...] = ()
 
     @classmethod
-    def read(cls, fields: Fields) -> SmartCoverParams:
+    def read(cls, fields: Fields, *, check_ranges: bool = True) -> SmartCoverParams:
         """
         Take the options out of a `SmartCover` node; other child nodes are ignored.
 
+        Args:
+            check_ranges: Hold the options against the documented ranges, as for a request. Without it numbers need
+                only be numbers: a callback tells what was done elsewhere and is not ours to judge.
+
         Raises:
-            BadParameter: If one is outside its documented range.
+            BadParameter: If an option is out of range or not a number.
         """
-        fields.choice("Format", FORMATS)
-        fields.integer("Width", MIN_SIDE_PX, MAX_SIDE_PX)
-        fields.integer("Height", MIN_SIDE_PX, MAX_SIDE_PX)
-        fields.integer("Count", 1, MAX_COUNT)
-        fields.choice("DeleteDuplicates", ("true", "false"))
+        if check_ranges:
+            fields.choice("Format", FORMATS)
+            fields.choice("DeleteDuplicates", ("true", "false"))
+        for name, low, high in _NUMBERS:
+            fields.integer(name, low if check_ranges else 0, high if check_ranges else MAX_INTEGER)
         texts = ((name, fields.text(name)) for name in fields.names() if name in _COVER_NODES)
         return cls(sent=tuple((name, text) for name, text in texts if text is not None))
 
@@ -95,7 +104,8 @@ class SmartCoverParams(Message):
     @property
     def count(self) -> int:
         """How many covers, from 1 to 10."""
-        return self._integer("Count") or DEFAULT_COUNT
+        count = self._integer("Count")
+        return DEFAULT_COUNT if count is None else count
 
     @property
     def width(self) -> int | None:
@@ -125,9 +135,9 @@ class SmartCoverParams(Message):
 class Output(Message):
     """Where covers go, as sent: `object` is the pattern, not expanded."""
 
-    region: str
-    bucket: str
-    object: str
+    region: str = ""
+    bucket: str = ""
+    object: str = ""
 
 
 class MessageQueueTarget(Message):
@@ -195,9 +205,9 @@ class CosHeader(Message):
 class JobInput(Message):
     """The input of a job; `cos_headers` only when a workflow started it."""
 
-    bucket_id: str
-    object: str
-    region: str
+    bucket_id: str = ""
+    object: str = ""
+    region: str = ""
     cos_headers: tuple[CosHeader, ...] = ()
 
 
@@ -219,7 +229,7 @@ class OperationDetail(Message):
     smart_cover: SmartCoverParams | None = None
     template_id: str | None = None
     template_name: str | None = None
-    output: Output
+    output: Output = Output()
     user_data: str | None = None
     job_level: int | None = None
     object_names: tuple[str, ...] = ()
@@ -231,30 +241,31 @@ class OperationDetail(Message):
 class WorkflowRef(Message):
     """The workflow run that a job belongs to; `name` is the node's name in the workflow."""
 
-    name: str
-    run_id: str
-    workflow_id: str
-    workflow_name: str
+    name: str = ""
+    run_id: str = ""
+    workflow_id: str = ""
+    workflow_name: str = ""
 
 
 class JobsDetail(Message):
     """
-    A job as the outside sees it.
+    A job as the outside sees it: what the server writes and what a receiver reads.
 
-    Times are aware, None while unknown. `message` is empty unless the job failed. `multi` repeats the Tag inside
-    the Operation of answers, as the multi-job form does; callbacks do not show it.
+    Only the id and the state are always there; the defaults stand for nodes that some sender leaves out. Times are
+    aware, None while unknown. `message` is empty unless the job failed. `multi` repeats the Tag inside the Operation
+    of answers, as the multi-job form does; callbacks do not show it.
     """
 
     code: str = "Success"
     message: str = ""
     job_id: str
     state: str
-    creation_time: Moment
+    creation_time: Moment | None = None
     start_time: Moment | None = None
     end_time: Moment | None = None
-    queue_id: str
+    queue_id: str = ""
     tag: str = TAG
-    input: JobInput
-    operation: OperationDetail
+    input: JobInput = JobInput()
+    operation: OperationDetail = OperationDetail()
     workflow: WorkflowRef | None = None
     multi: bool = False

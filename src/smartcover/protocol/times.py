@@ -37,11 +37,12 @@ def format_time(moment: datetime | None, zone: tzinfo = CHINA_STANDARD_TIME) -> 
     return local.replace(tzinfo=None).isoformat() + _offset_text(local)
 
 
-def format_utc(moment: datetime) -> str:
-    """Write a moment as the object API does: `2022-06-30T07:29:42.000Z`."""
+def format_utc(moment: datetime, *, milliseconds: bool = True) -> str:
+    """Write a moment as the object API does: `2022-06-30T07:29:42.000Z`, or without the milliseconds."""
     if moment.tzinfo is None:
         raise ValueError("a naive datetime has no place on the wire; attach a zone")
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+    timespec = "milliseconds" if milliseconds else "seconds"
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec=timespec) + "Z"
 
 
 def parse_time(text: str) -> datetime:
