@@ -13,6 +13,7 @@ from datetime import tzinfo
 from smartcover.protocol.codes import CODES
 from smartcover.protocol.json_codec import to_json
 from smartcover.protocol.messages import (
+    COVER_NODES,
     SUCCEEDED,
     CallbackFormat,
     JobInput,
@@ -191,7 +192,8 @@ def _callback_output(output: Output) -> Tree:
 
 
 def _cover(params: SmartCoverParams) -> Tree:
-    return dict(params.sent)
+    # In the order of the documents, because a store may not keep the order sent.
+    return {node: text for node in COVER_NODES if (text := params.text(node)) is not None}
 
 
 def _template(operation: OperationDetail) -> dict[str, Tree]:

@@ -39,7 +39,8 @@ CANCELLED: Final = "Cancel"
 STATES: Final = (SUBMITTED, RUNNING, SUCCEEDED, FAILED, PAUSED, CANCELLED)
 """The exact words of a job's state on the wire."""
 
-_COVER_NODES: Final = ("Format", "Width", "Height", "Count", "DeleteDuplicates")
+COVER_NODES: Final = ("Format", "Width", "Height", "Count", "DeleteDuplicates")
+"""The child nodes of `SmartCover`, in the order of the documents."""
 _NUMBERS: Final = (
     ("Width", MIN_SIDE_PX, MAX_SIDE_PX),
     ("Height", MIN_SIDE_PX, MAX_SIDE_PX),
@@ -89,7 +90,7 @@ class SmartCoverParams(Message):
             fields.choice("DeleteDuplicates", ("true", "false"))
         for name, low, high in _NUMBERS:
             fields.integer(name, low if check_ranges else 0, high if check_ranges else MAX_INTEGER)
-        texts = ((name, fields.text(name)) for name in fields.names() if name in _COVER_NODES)
+        texts = ((name, fields.text(name)) for name in fields.names() if name in COVER_NODES)
         return cls(sent=tuple((name, text) for name, text in texts if text is not None))
 
     def text(self, node: str) -> str | None:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from smartcover.protocol import CosHeader, JobsDetail
-from smartcover.protocol.messages import SUCCEEDED, Message, Moment
+from smartcover.protocol import SUCCEEDED, CosHeader, JobsDetail, Message, Moment
 
 
 class TaskFinish(Message):

@@ -14,6 +14,8 @@ from pydantic import ValidationError
 
 from smartcover.errors import BadParameter, MalformedBody, MalformedCallback
 from smartcover.protocol import (
+    MAX_INTEGER,
+    UNKNOWN_TIME,
     CosHeader,
     Fields,
     JobInput,
@@ -26,9 +28,8 @@ from smartcover.protocol import (
     parse_json,
     parse_time,
     parse_xml,
+    shown,
 )
-from smartcover.protocol.fields import MAX_INTEGER, shown
-from smartcover.protocol.times import UNKNOWN_TIME
 from smartcover.receiver.models import TaskFinish, WorkflowFinish, WorkflowTask
 
 MAX_CALLBACK_BYTES: Final = 1 << 20
