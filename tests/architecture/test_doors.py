@@ -113,9 +113,11 @@ def test_only_settings_reads_the_environment() -> None:
     for room, path in modules():
         if room == "settings":
             continue
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv"}:
-                wrong.append(f"{path}:{node.lineno}: reads the environment; make it a setting")
+        wrong += [
+            f"{path}:{node.lineno}: reads the environment; make it a setting"
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv"}
+        ]
     assert not wrong, "\n".join(wrong)
 
 
