@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 VIDEO ?=
 
-.PHONY: help setup demo test slow check fix lock bench docs conformance clean
+.PHONY: help setup demo test slow check fix docs lock clean
 
 help: ## Show these commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -37,6 +37,9 @@ check: setup ## Lint and type-check
 
 fix: setup ## Format and apply safe lint fixes
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+docs: setup ## Write the generated pages of docs/
+	@$(BIN)/python -m tools.docs
 
 lock: ## Resolve requirements/*.lock again (needs uv)
 	uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 --fork-strategy fewest --generate-hashes --no-emit-index-url --no-header -o requirements/dev.lock

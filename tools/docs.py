@@ -1,0 +1,113 @@
+"""
+`make docs`: write the pages of docs/ that are made from code and tables, or with --check tell which are out of step.
+
+docs/settings.md comes from the settings, docs/errors.md from the table of codes, and docs/compatibility.md from
+docs/decisions.toml. A test runs the check.
+"""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from smartcover.protocol import CODES
+from smartcover.settings import Settings
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+
+_MADE = "<!-- Made by `make docs`; change its source, not this page. -->\n\n"
+
+
+def main() -> None:
+    """Write the pages, or with --check only name the stale ones and fail."""
+    stale = stale_pages()
+    if "--check" in sys.argv[1:]:
+        sys.exit(f"out of step, run make docs: {', '.join(stale)}" if stale else 0)
+    for name in stale:
+        (DOCS / name).write_text(pages()[name])
+        print(f"wrote docs/{name}")
+
+
+def stale_pages() -> list[str]:
+    """Name the pages whose text is not what their source gives now."""
+    return [
+        name
+        for name, text in pages().items()
+        if not (DOCS / name).is_file() or (DOCS / name).read_text() != text
+    ]
+
+
+def pages() -> Mapping[str, str]:
+    """Make every generated page: file name to text."""
+    return {
+        "settings.md": _MADE + settings_page(),
+        "errors.md": _MADE + errors_page(),
+        "compatibility.md": _MADE + compatibility_page(),
+    }
+
+
+def settings_page() -> str:
+    """List every setting from the one place where they are defined."""
+    lines = [
+        "# Settings\n",
+        "Environment variables, read once when a process starts. `smartcover settings` shows the values in force.\n",
+        "| setting | default | meaning |",
+        "|---|---|---|",
+    ]
+    for name, field in Settings.model_fields.items():
+        lines.append(f"| `SMARTCOVER_{name.upper()}` | {_default(field.default)} | {field.description} |")
+    return "\n".join(lines) + "\n"
+
+
+def errors_page() -> str:
+    """List every error code of the wire."""
+    lines = [
+        "# Error codes\n",
+        "A refused request is answered with an `Error` document whose `Code` is one of these. A failed job carries "
+        "one of those marked *job* in `Code`, with a `Message` to act on.\n",
+        "| code | HTTP status | job | meaning |",
+        "|---|---|---|---|",
+    ]
+    for entry in CODES.values():
+        lines.append(f"| `{entry.code}` | {entry.http_status} | {'job' if entry.for_job else ''} | {entry.meaning} |")
+    return "\n".join(lines) + "\n"
+
+
+def compatibility_page() -> str:
+    """List each decision that we took where the cloud's documentation is silent or contradicts itself."""
+    table = tomllib.loads((DOCS / "decisions.toml").read_text())
+    lines = [
+        "# Compatibility\n",
+        "smartcover answers the SmartCover calls of Tencent Cloud CI and the object calls around them. Where the "
+        "cloud's documentation says nothing, or two things, we decided; each decision is here with its reason.\n",
+        "| topic | what smartcover does | why | setting |",
+        "|---|---|---|---|",
+    ]
+    lines += [_decision(entry) for entry in table["decision"]]
+    return "\n".join(lines) + "\n"
+
+
+def _decision(entry: Mapping[str, Any]) -> str:
+    setting = f"`{entry['setting']}`" if entry.get("setting") else ""
+    return f"| {entry['topic']} | {_cell(entry['choice'])} | {_cell(entry['reason'])} | {setting} |"
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def _default(value: object) -> str:
+    if value is None or value == ():
+        return "unset"
+    if isinstance(value, tuple):
+        return f"`{','.join(str(item) for item in value)}`"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return f"`{value}`"
+
+
+if __name__ == "__main__":
+    main()
