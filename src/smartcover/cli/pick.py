@@ -1,0 +1,198 @@
+"""`smartcover pick`: the best covers of videos, as files and a table or one JSON document."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from smartcover.engine import CoverOptions, Picks, pick_covers
+from smartcover.errors import BadParameter, SmartCoverError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_DECIMALS = 4
+
+
+def pick(
+    videos: Annotated[list[Path], typer.Argument(help="Video files.", metavar="VIDEO...", show_default=False)],
+    count: Annotated[int, typer.Option("-n", "--count", help="How many covers of each video.")] = 3,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Where to write; made if absent.")] = Path(),
+    image_format: Annotated[Literal["jpg", "png", "webp"], typer.Option("--format", help="Kind of image.")] = "jpg",
+    width: Annotated[int | None, typer.Option(help="Width in pixels; alone, the height follows.")] = None,
+    height: Annotated[int | None, typer.Option(help="Height in pixels; with both, cropped around the subject.")] = None,
+    fit: Annotated[
+        Literal["crop", "pad", "stretch"], typer.Option(help="How to reach an exact width and height.")
+    ] = "crop",
+    unique: Annotated[bool, typer.Option("--unique", help="Leave near-duplicates out, though fewer remain.")] = False,
+    crop_letterbox: Annotated[bool, typer.Option("--crop-letterbox", help="Cut black bars away.")] = False,
+    quality: Annotated[int | None, typer.Option(help="1 to 100, for jpg and webp.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
+    sheet: Annotated[bool, typer.Option("--sheet", help="Add a contact sheet that shows why.")] = False,
+) -> None:
+    """Pick the best covers of videos."""
+    options = CoverOptions(
+        count=count,
+        format=image_format,
+        width_px=width,
+        height_px=height,
+        delete_duplicates=unique,
+        fit=fit,
+        crop_letterbox=crop_letterbox,
+        quality=quality,
+    )
+    _make_folder(output)
+    stems = _distinct_stems(videos)
+    done: list[dict[str, Any]] = []
+    failures = 0
+    for video, stem in zip(videos, stems, strict=True):
+        try:
+            with _progress(video, shown=not as_json) as on_progress:
+                picks = pick_covers(video, options, on_progress=on_progress)
+            paths = _write_covers(picks, output, stem)
+            sheet_path = _write_sheet(picks, video, output, stem) if sheet else None
+        except SmartCoverError as error:
+            failures += 1
+            print(f"smartcover: {_one_line(_named(error, video))}", file=sys.stderr)
+            continue
+        entry = _describe(picks, video, paths, sheet_path)
+        done.append(entry)
+        if not as_json:
+            _print_table(picks, video, paths, sheet_path)
+    if as_json:
+        print(json.dumps({"videos": done}, ensure_ascii=False, indent=2, allow_nan=False))
+    if failures:
+        raise typer.Exit(1)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadParameter(f"{folder} cannot be made: {error.strerror}; give another -o") from error
+
+
+def _distinct_stems(videos: Iterable[Path]) -> list[str]:
+    """
+    Give each video a name for its files that no other video of this run has.
+
+    Of `a/clip.mp4`, `b/clip.mp4` and `clip.mkv` the first keeps `clip`, the others become `clip~2` and `clip~3`.
+    Compared without case, as some file systems do.
+    """
+    used: set[str] = set()
+    stems = []
+    for video in videos:
+        stem = candidate = video.stem or "video"
+        number = 1
+        while candidate.casefold() in used:
+            number += 1
+            candidate = f"{stem}~{number}"
+        used.add(candidate.casefold())
+        stems.append(candidate)
+    return stems
+
+
+def _write_covers(picks: Picks, folder: Path, stem: str) -> list[Path]:
+    paths = []
+    for index, cover in enumerate(picks.covers):
+        path = folder / f"{stem}-{index}.{cover.format}"
+        _write(path, cover.image)
+        paths.append(path)
+    return paths
+
+
+def _write_sheet(picks: Picks, video: Path, folder: Path, stem: str) -> Path:
+    from smartcover.engine.sheet import draw_sheet
+
+    path = folder / f"{stem}-sheet.jpg"
+    _write(path, draw_sheet(picks, video.name))
+    return path
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise BadParameter(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _describe(picks: Picks, video: Path, paths: list[Path], sheet_path: Path | None) -> dict[str, Any]:
+    duration = picks.video.duration_seconds
+    entry: dict[str, Any] = {
+        "path": str(video),
+        "duration_seconds": None if duration is None else round(duration, _DECIMALS),
+        "covers": [
+            {
+                "path": str(path),
+                "seconds": round(cover.seconds, _DECIMALS),
+                "score": round(cover.score, _DECIMALS),
+                "signals": {name: round(value, _DECIMALS) for name, value in cover.signals.items()},
+                "reasons": list(cover.reasons),
+            }
+            for cover, path in zip(picks.covers, paths, strict=True)
+        ],
+        "fallback": picks.fallback,
+        "timings": {name: round(seconds, _DECIMALS) for name, seconds in picks.timings.items()},
+    }
+    if sheet_path is not None:
+        entry["sheet"] = str(sheet_path)
+    return entry
+
+
+def _print_table(picks: Picks, video: Path, paths: list[Path], sheet_path: Path | None) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from smartcover.engine.sheet import clock
+
+    console = Console(highlight=False)
+    table = Table(
+        title=escape(f"{video} -> {paths[0].parent}/"),
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+        header_style="dim",
+    )
+    for heading in ("cover", "at", "score", "size", "why"):
+        table.add_column(heading, overflow="fold")
+    for cover, path in zip(picks.covers, paths, strict=True):
+        size = f"{cover.width_px}x{cover.height_px}"
+        why = ", ".join(cover.reasons) or "the best there is"
+        table.add_row(escape(path.name), clock(cover.seconds), f"{cover.score:.2f}", size, why)
+    console.print(table)
+    if picks.fallback:
+        console.print(f"[yellow]{escape(picks.fallback)}[/yellow]")
+    if sheet_path is not None:
+        console.print(f"contact sheet: {escape(str(sheet_path))}")
+    console.print(f"[dim]{picks.timings['total']:.2f} s[/dim]\n")
+
+
+@contextmanager
+def _progress(video: Path, *, shown: bool) -> Iterator[Callable[[str, float], None] | None]:
+    """Show a bar on standard error while a person waits; nothing when it goes to a file or a program."""
+    if not shown or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(escape(video.name), total=1.0)
+        yield lambda _step, share: bar.update(task, completed=share)
+
+
+def _named(error: SmartCoverError, video: Path) -> str:
+    """Say which video is meant, once."""
+    return error.public if str(video) in error.public else f"{video}: {error.public}"
+
+
+def _one_line(text: str) -> str:
+    return "".join(character if character.isprintable() else "?" for character in text)

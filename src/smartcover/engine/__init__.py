@@ -1,0 +1,76 @@
+"""
+A video in, the best covers out.
+
+Importing this package is cheap: the decoder, numpy and the model runtime are imported by the first call, or by
+`preload()` in a process from which workers are forked.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from smartcover.engine.types import (
+    Cover,
+    CoverOptions,
+    Limits,
+    Picks,
+    PrefetchingReader,
+    Rejection,
+    SeekableReader,
+    VideoInfo,
+)
+
+__all__ = [
+    "Cover",
+    "CoverOptions",
+    "Limits",
+    "Picks",
+    "PrefetchingReader",
+    "Rejection",
+    "SeekableReader",
+    "VideoInfo",
+    "pick_covers",
+    "preload",
+]
+
+
+def pick_covers(
+    video: str | os.PathLike[str] | SeekableReader,
+    options: CoverOptions = CoverOptions(),  # noqa: B008 - frozen, and the signature shows the defaults
+    *,
+    limits: Limits = Limits(),  # noqa: B008 - as above
+    on_progress: Callable[[str, float], None] | None = None,
+) -> Picks:
+    """
+    Choose the covers of a video, best first.
+
+    There is a cover whenever one frame decodes; `Picks.fallback` says when rules had to be relaxed for it.
+
+    Args:
+        video: A path, or a reader of bytes at positions.
+        on_progress: Called with the step's name and the share of the whole that is done, 0 to 1.
+
+    Raises:
+        NotAVideo: The file is missing, unreadable, or of no allowed format.
+        NoVideoStream: It holds sound, subtitles or an attached picture only.
+        NoFrames: No frame can be decoded.
+        VideoTooLarge: The picture has more pixels than `limits.max_pixels`.
+        DecodeTimedOut: `limits.seconds` passed before a cover was ready.
+    """
+    from smartcover.engine import pick
+
+    return pick.pick_covers(video, options, limits=limits, on_progress=on_progress)
+
+
+def preload() -> None:
+    """Import everything heavy that `pick_covers` needs, without starting a thread, so that forked workers share it."""
+    import av
+    import numpy
+    import onnxruntime
+    import PIL.Image
+    import simplejpeg
+
+    from smartcover.engine import pick
+
+    assert av and numpy and onnxruntime and PIL.Image and simplejpeg and pick

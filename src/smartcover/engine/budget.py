@@ -1,0 +1,72 @@
+"""What one video may cost in time, bytes and packets; checked between steps and inside every loop over its data."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from smartcover.engine.types import Limits
+from smartcover.errors import DecodeTimedOut
+
+_SAMPLING_SHARE = 0.5
+"""Share of the time after which sampling stops: ranking and rendering what was found need the rest."""
+
+
+class BytesSpent(OSError):
+    """The byte budget is used up; an OSError because it passes through the decoder's read callback."""
+
+
+class Budget:
+    """
+    A running account against `Limits`.
+
+    The wall clock is the hard limit and raises; the packet, byte and sampling limits only end sampling, because
+    covers from what was already seen are better than none.
+    """
+
+    def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
+        self.limits = limits
+        self.bytes_read = 0
+        self.packets_read = 0
+        self.held_bytes = 0
+        self._clock = clock
+        self._started = clock()
+
+    def elapsed_seconds(self) -> float:
+        return self._clock() - self._started
+
+    def check_time(self) -> None:
+        """
+        Raises:
+            DecodeTimedOut: When the time is over.
+        """
+        if self.elapsed_seconds() > self.limits.seconds:
+            raise DecodeTimedOut(
+                f"The video was not done within {self.limits.seconds:g} seconds; raise the time limit or shorten it"
+            )
+
+    def count_bytes(self, size_bytes: int) -> None:
+        """
+        Raises:
+            BytesSpent: When more was read than allowed.
+        """
+        self.bytes_read += size_bytes
+        if self.bytes_read > self.limits.bytes:
+            raise BytesSpent(f"more than {self.limits.bytes} bytes were read")
+
+    def count_packet(self) -> None:
+        self.packets_read += 1
+        self.check_time()
+
+    def hold(self, size_bytes: int) -> None:
+        self.held_bytes += size_bytes
+
+    @property
+    def sampling_is_over(self) -> bool:
+        """Whether to stop looking for more candidates and choose among those at hand."""
+        return (
+            self.packets_read >= self.limits.packets
+            or self.bytes_read >= self.limits.bytes
+            or self.held_bytes >= self.limits.held_bytes
+            or self.elapsed_seconds() > self.limits.seconds * _SAMPLING_SHARE
+        )

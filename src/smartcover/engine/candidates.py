@@ -1,0 +1,367 @@
+"""Gathering candidates: decode few moments, small and upright, and keep the packets that would show them again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import pairwise
+from typing import Any, Literal
+
+import av.sidedata.sidedata
+import numpy as np
+import numpy.typing as npt
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from smartcover.engine.colour import ColourConverter, hdr_kind
+from smartcover.engine.decode import Decoded, Run, RunReader, packet_time
+from smartcover.engine.geometry import Orientation, fit_within, square_pixel_size
+from smartcover.engine.sampling import Visit, even_moments, plan_visits
+from smartcover.engine.source import Source
+from smartcover.engine.types import VideoInfo
+
+_LOOK_LONGEST_PX = 480
+"""Longer side of the pictures that are looked at: enough for a face of a tenth of the height, cheap to score."""
+
+_GLANCE_SIZE = (48, 27)
+"""Size of the pictures that are only compared with their neighbours in time."""
+
+_FALLBACK_FRAME_RATE = 25.0
+_NEIGHBOUR_SECONDS = (-0.4, -0.2, -0.05, 0.05, 0.2, 0.4)
+"""Distances at which neighbours are compared: a frame away for motion, further for fades and dissolves."""
+_CLOSER_OFFSETS = (Fraction(1, 10), Fraction(3, 10))
+_CLOSER_PACKETS = 20
+"""What is looked at after a keyframe that may win: the next third of a second, where a blink or a blur may be over."""
+
+Picture = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Neighbour:
+    """How the video looks a little earlier or later."""
+
+    offset_seconds: float
+    glance: Picture
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Look:
+    """
+    A moment that was decoded: a small upright sRGB picture, what surrounds it in time, and the packets to decode it.
+
+    `neighbours` are empty when only the keyframe was decoded.
+    """
+
+    pts: Fraction
+    seconds: float
+    picture: Picture
+    glance: Picture
+    broken: bool
+    run: Run
+    neighbours: tuple[Neighbour, ...] = ()
+
+
+@dataclass(slots=True)
+class FrameFacts:
+    """What only a decoded frame tells about the stream; the last word is the frame's that is rendered."""
+
+    orientation: Orientation = field(default_factory=Orientation)
+    pixel_aspect: Fraction | None = None
+    hdr: Literal["pq", "hlg"] | None = None
+    interlaced: bool = False
+    size: tuple[int, int] = (0, 0)
+
+
+def orientation_of(frame: VideoFrame) -> Orientation:
+    """Read how a frame is to be turned; upright when it does not say."""
+    kind = av.sidedata.sidedata.Type.DISPLAYMATRIX
+    # PyAV types this mapping by name, but it iterates over its entries.
+    entries: list[Any] = list(frame.side_data.keys())
+    for entry in entries:
+        if entry.type == kind:
+            return Orientation.from_display_matrix(bytes(entry))
+    return Orientation()
+
+
+class Gatherer:
+    """Looks at moments of one open source."""
+
+    def __init__(self, source: Source, on_look: Callable[[float], None]) -> None:
+        """
+        Args:
+            on_look: Called with the share of the planned moments that was looked at.
+        """
+        self.reader = RunReader(source)
+        self.facts = FrameFacts(pixel_aspect=source.stream.sample_aspect_ratio)
+        self.runs_without_a_frame = 0
+        self._source = source
+        self._stream = source.stream
+        self._budget = source.budget
+        self._converter = ColourConverter()
+        self._on_look = on_look
+        self._facts_known = False
+
+    # What the container says.
+
+    @property
+    def frame_rate(self) -> float:
+        rate = self._stream.average_rate or self._stream.guessed_rate
+        return float(rate) if rate and 0 < rate < 1000 else _FALLBACK_FRAME_RATE
+
+    @property
+    def duration_seconds(self) -> float | None:
+        """Length by the stream's header, else the container's; None when neither says."""
+        if self._stream.duration and self._stream.time_base:
+            return float(self._stream.duration * self._stream.time_base)
+        duration = self._source.container.duration
+        return duration / av.time_base if duration and duration > 0 else None
+
+    @property
+    def start(self) -> Fraction:
+        """Time stamp that players show as 0."""
+        stamp = self._source.container.start_time
+        if stamp is not None and abs(stamp) < 2**62:
+            return Fraction(stamp, av.time_base)
+        return Fraction(0)
+
+    def info(self) -> VideoInfo:
+        size = self.facts.orientation.swap(square_pixel_size(*self.facts.size, self.facts.pixel_aspect))
+        return VideoInfo(
+            container=self._source.container.format.name,
+            codec=self._stream.codec_context.name,
+            width_px=size[0],
+            height_px=size[1],
+            duration_seconds=self.duration_seconds,
+            frame_rate=float(self._stream.average_rate) if self._stream.average_rate else None,
+            rotation_degrees=self.facts.orientation.rotation_degrees,
+            mirrored=self.facts.orientation.mirrored,
+            hdr=self.facts.hdr,
+            interlaced=self.facts.interlaced,
+            size_bytes=self._source.size_bytes,
+        )
+
+    # Strategies.
+
+    def gather(self) -> list[Look]:
+        """
+        Look at the whole of the video at bounded cost.
+
+        A clip whose frames all fit into the budget is decoded from end to end; of anything longer the keyframes are
+        found (in the index, by seeking, or by reading on) and a plan is made from them.
+        """
+        duration, budget_frames = self.duration_seconds, self._frame_budget()
+        frames = self._stream.frames or (duration * self.frame_rate if duration else 0)
+        if not duration or frames <= budget_frames:
+            return self._gather_reading_on(budget_frames)
+        keyframes = self._indexed_keyframes(duration)
+        held: dict[Fraction, Run] = {}
+        if not keyframes:
+            held = self._seek_for_keyframes(duration)
+            keyframes = sorted(held)
+        if not keyframes:
+            return self._gather_reading_on(budget_frames)
+        end = keyframes[0] + Fraction(duration).limit_denominator(1_000_000)
+        visits = plan_visits(keyframes, end, self._budget.limits.candidates, self.frame_rate, budget_frames)
+        looks = self._visit_all(visits, held)
+        return looks or self._gather_reading_on(budget_frames)
+
+    def _frame_budget(self) -> int:
+        pixels = max(1, self._stream.codec_context.width * self._stream.codec_context.height)
+        return max(4, min(3000, self._budget.limits.between_pixels // pixels))
+
+    def _indexed_keyframes(self, duration: float) -> list[Fraction]:
+        """List the keyframes of the container's index; empty when it does not reach over the video."""
+        base = self._stream.time_base
+        assert base is not None
+        entries = self._stream.index_entries
+        if len(entries) < 2 and self._source.container.format.name.startswith(("matroska", "avi", "asf", "flv")):
+            # These load their index on the first seek.
+            self.reader.seek(self.start + Fraction(duration).limit_denominator(1000) / 2)
+            entries = self._stream.index_entries
+        if len(entries) < 2:
+            return []
+        first, last = entries[0], entries[len(entries) - 1]
+        if float((last.timestamp - first.timestamp) * base) < duration * 0.5:
+            return []
+        stamps = {entry.timestamp for entry in entries if entry.is_keyframe and not entry.is_discard}
+        return [stamp * base for stamp in sorted(stamps)]
+
+    def _seek_for_keyframes(self, duration: float) -> dict[Fraction, Run]:
+        found: dict[Fraction, Run] = {}
+        end = self.start + Fraction(duration).limit_denominator(1_000_000)
+        for moment in even_moments(self.start, end, self._budget.limits.candidates):
+            if self._budget.sampling_is_over:
+                break
+            run = self.reader.keyframe_at(moment)
+            if run is not None and run.start not in found:
+                found[run.start] = run
+                self._budget.hold(run.size_bytes)
+        return found
+
+    def _visit_all(self, visits: list[Visit], held: dict[Fraction, Run]) -> list[Look]:
+        self._prefetch({visit.start for visit in visits})
+        looks: list[Look] = []
+        seen: set[Fraction] = set()
+        for number, visit in enumerate(visits):
+            if self._budget.sampling_is_over:
+                break
+            for look in self._visit(visit, held.get(visit.start)):
+                if look.pts not in seen:
+                    seen.add(look.pts)
+                    looks.append(look)
+            self._on_look((number + 1) / len(visits))
+        return looks
+
+    def _visit(self, visit: Visit, keyframe: Run | None) -> list[Look]:
+        if visit.moments:
+            most = round(float(visit.moments[-1] - visit.start) * self.frame_rate * 2) + 16
+            run = self.reader.run_until(visit.start, visit.moments[-1] + Fraction(1, 4), most)
+        else:
+            run = keyframe or self.reader.keyframe_at(visit.start)
+        if run is None:
+            return []
+        self._budget.hold(run.size_bytes)
+        return self._look_at(run, [run.start, *visit.moments])
+
+    def _prefetch(self, starts: set[Fraction]) -> None:
+        """Tell a reader of a far store what will be read, where the index knows the places."""
+        base = self._stream.time_base
+        if self._source.prefetching is None or base is None:
+            return
+        wanted = [
+            (entry.pos, entry.size)
+            for entry in self._stream.index_entries
+            if entry.is_keyframe and entry.size > 0 and entry.timestamp * base in starts
+        ]
+        if wanted:
+            self._source.prefetching.prefetch(wanted)
+
+    def _gather_reading_on(self, budget_frames: int) -> list[Look]:
+        """Read from the start; a video that turns out long is thinned to its keyframes while it is read."""
+        self.reader.seek(self.start)
+        runs: list[list[Packet[VideoStream]]] = []
+        packets, held_bytes, thinned, keep_every = 0, 0, False, 1
+        wanted = self._budget.limits.candidates
+        for packet in self.reader.packets():
+            if packet.is_keyframe or not runs:
+                runs.append([packet])
+            elif not thinned:
+                runs[-1].append(packet)
+            else:
+                continue
+            packets += 1
+            held_bytes += packet.size
+            too_much = packets > budget_frames or held_bytes > self._budget.limits.held_bytes // 2
+            if too_much and not thinned:
+                thinned = True
+                runs = [run[:1] for run in runs]
+            if thinned and len(runs) > wanted * 4:
+                keep_every *= 2
+                runs = runs[::2]
+            if self._budget.sampling_is_over:
+                break
+        return self._look_at_runs([Run(tuple(run)) for run in runs if run])
+
+    def _look_at_runs(self, runs: list[Run]) -> list[Look]:
+        times = [time for run in runs for packet in run.packets if (time := packet_time(packet)) is not None]
+        if not times:
+            return [look for run in runs[:1] for look in self._look_at(run, [run.start])]
+        last = max(times)
+        step = (last - min(times)) / max(1, len(times) - 1)
+        moments = even_moments(min(times), last + step, min(self._budget.limits.candidates, len(times)))
+        looks: list[Look] = []
+        borders = [*(run.start for run in runs), last + step + 1]
+        seen: set[Fraction] = set()
+        for number, (run, (begin, end)) in enumerate(zip(runs, pairwise(borders), strict=True)):
+            inside = [moment for moment in moments if begin <= moment < end or (number == 0 and moment < begin)]
+            if not inside:
+                continue
+            for look in self._look_at(run, inside):
+                if look.pts not in seen:
+                    seen.add(look.pts)
+                    looks.append(look)
+            self._on_look((number + 1) / len(runs))
+            if self._budget.elapsed_seconds() > self._budget.limits.seconds / 2:
+                break
+        return looks
+
+    # Looking.
+
+    def _look_at(self, run: Run, moments: list[Fraction]) -> list[Look]:
+        """Decode a run and keep the frames nearest to the moments, each with its neighbours in time."""
+        alone = len(run.packets) == 1
+        trail: list[tuple[float, Picture]] = []
+        nearest: dict[Fraction, tuple[Fraction, int]] = {}
+        pictures: dict[int, tuple[Decoded, Picture, Picture]] = {}
+        for decoded in self.reader.decode(run):
+            self._learn(decoded.frame)
+            position = len(trail)
+            glance = self._glance(decoded.frame)
+            trail.append((float(decoded.pts), glance))
+            better = [
+                moment
+                for moment in moments
+                if moment not in nearest or abs(decoded.pts - moment) < abs(nearest[moment][0] - moment)
+            ]
+            if better:
+                pictures[position] = (decoded, self._look_picture(decoded.frame), glance)
+                for moment in better:
+                    nearest[moment] = (decoded.pts, position)
+                kept = {place for _pts, place in nearest.values()}
+                pictures = {place: entry for place, entry in pictures.items() if place in kept}
+        if not trail:
+            self.runs_without_a_frame += 1
+        return [
+            Look(
+                pts=decoded.pts,
+                seconds=max(0.0, float(decoded.pts - self.start)),
+                picture=picture,
+                glance=glance,
+                broken=decoded.broken,
+                run=run,
+                neighbours=() if alone else tuple(_neighbours(trail, place)),
+            )
+            for place, (decoded, picture, glance) in sorted(pictures.items())
+        ]
+
+    def look_on(self, look: Look) -> list[Look]:
+        """Decode on from a keyframe that was looked at alone; give the looks at it and at instants shortly after."""
+        moments = [look.pts, *(look.pts + offset for offset in _CLOSER_OFFSETS)]
+        run = self.reader.run_until(look.run.start, moments[-1] + Fraction(1, 4), _CLOSER_PACKETS)
+        if run is None:
+            return []
+        self._budget.hold(run.size_bytes)
+        return self._look_at(run, moments)
+
+    def _learn(self, frame: VideoFrame) -> None:
+        if self._facts_known:
+            return
+        self._facts_known = True
+        self.facts.orientation = orientation_of(frame)
+        self.facts.hdr = hdr_kind(frame)
+        self.facts.interlaced = bool(frame.interlaced_frame)
+        self.facts.size = (frame.width, frame.height)
+
+    def _glance(self, frame: VideoFrame) -> Picture:
+        return self._converter.small(frame, _GLANCE_SIZE)
+
+    def _look_picture(self, frame: VideoFrame) -> Picture:
+        orientation = orientation_of(frame)
+        square = square_pixel_size(frame.width, frame.height, self.facts.pixel_aspect)
+        return orientation.apply(self._converter.small(frame, fit_within(square, _LOOK_LONGEST_PX)))
+
+
+def _neighbours(trail: list[tuple[float, Picture]], place: int) -> Iterator[Neighbour]:
+    """Pick what lies nearest to each of the wanted distances, each frame once."""
+    here = trail[place][0]
+    used = {place}
+    for wanted in _NEIGHBOUR_SECONDS:
+        low, high = (0, place) if wanted < 0 else (place + 1, len(trail))
+        if low == high:
+            continue
+        position = min(range(low, high), key=lambda index: abs(trail[index][0] - here - wanted))
+        if position not in used:
+            used.add(position)
+            yield Neighbour(trail[position][0] - here, trail[position][1])

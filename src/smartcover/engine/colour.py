@@ -1,0 +1,231 @@
+"""Decoded frames to sRGB pixels: matrix and range, wide gamut, and high dynamic range down to what a JPEG can show."""
+
+from __future__ import annotations
+
+import functools
+from typing import Literal
+
+import av.error
+import numpy as np
+import numpy.typing as npt
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
+
+# Code points of ITU-T H.273.
+_MATRIX_RGB, _MATRIX_709, _MATRIX_UNSPECIFIED = 0, 1, 2
+_MATRIX_601 = (5, 6)
+_MATRIX_240M = 7
+_MATRIX_2020 = (9, 10)
+_MATRIX_FCC = 4
+_TRANSFER_PQ, _TRANSFER_HLG = 16, 18
+_PRIMARIES_2020, _PRIMARIES_P3 = 9, 12
+
+# The scaler's own numbers for its matrices (libswscale SWS_CS_*).
+_SWS_709, _SWS_FCC, _SWS_601, _SWS_240M, _SWS_2020 = 1, 4, 5, 7, 9
+
+_HD_HEIGHT_PX, _HD_WIDTH_PX = 720, 1280
+"""Untagged video of at least this size is BT.709, smaller is BT.601, as players take it."""
+
+_REFERENCE_WHITE_NITS = 203.0
+"""Diffuse white of HDR (ITU-R BT.2408)."""
+
+_PEAK_NITS = 1000.0
+"""Luminance that is mapped to full white: the usual mastering peak, and the nominal peak of HLG (BT.2100)."""
+
+# Linear RGB to linear BT.709 RGB. BT.2020: ITU-R BT.2087 annex; P3-D65: SMPTE RP 431-2 primaries with a D65 white.
+_TO_709: dict[int, npt.NDArray[np.float32]] = {
+    _PRIMARIES_2020: np.array(
+        [[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]], dtype=np.float32
+    ),
+    _PRIMARIES_P3: np.array(
+        [[1.2249, -0.2247, 0.0], [-0.0420, 1.0419, 0.0], [-0.0197, -0.0786, 1.0979]], dtype=np.float32
+    ),
+}
+_LUMINANCE_2020 = np.array([0.2627, 0.6780, 0.0593], dtype=np.float32)
+_LUMINANCE_709 = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
+
+_BACKGROUND = 255
+"""Transparent video is laid on white, as on a page."""
+
+_REFINED = int(Interpolation.BICUBIC | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND)
+_SMALL = int(Interpolation.BILINEAR | Interpolation.ACCURATE_RND)
+_STRIP_ROWS = 256
+
+
+def hdr_kind(frame: VideoFrame) -> Literal["pq", "hlg"] | None:
+    """Tell by the transfer tag whether a frame is HDR."""
+    if frame.color_trc == _TRANSFER_PQ:
+        return "pq"
+    return "hlg" if frame.color_trc == _TRANSFER_HLG else None
+
+
+class ColourConverter:
+    """
+    Turns frames into sRGB arrays of uint8, (rows, columns, 3). Keeps the scaler between frames of one size.
+
+    `size` is in stored pixels: orientation is applied afterwards.
+    """
+
+    def __init__(self) -> None:
+        self._scaler = VideoReformatter()
+
+    def small(self, frame: VideoFrame, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+        """Convert at a small size, for looking at."""
+        return self._convert(frame, size, _SMALL)
+
+    def full(self, frame: VideoFrame) -> npt.NDArray[np.uint8]:
+        """Convert at the stored size with the chroma interpolated well, for a cover."""
+        return self._convert(frame, (frame.width, frame.height), _REFINED)
+
+    def _convert(self, frame: VideoFrame, size: tuple[int, int], interpolation: int) -> npt.NDArray[np.uint8]:
+        hdr = hdr_kind(frame)
+        if hdr or frame.color_primaries in _TO_709:
+            deep = self._to_array(frame, size, "rgb48le", interpolation)
+            return _strips(deep, hdr, frame.color_primaries)
+        if _has_alpha(frame):
+            return _flatten(self._to_array(frame, size, "rgba", interpolation))
+        return self._to_array(frame, size, "rgb24", interpolation)
+
+    def _to_array(
+        self, frame: VideoFrame, size: tuple[int, int], pixel_format: str, interpolation: int
+    ) -> npt.NDArray[np.uint8]:
+        width_px, height_px = size
+        try:
+            converted = self._scaler.reformat(
+                frame,
+                width=width_px,
+                height=height_px,
+                format=pixel_format,
+                interpolation=interpolation,
+                src_colorspace=_source_matrix(frame),
+                src_color_range=_source_range(frame),
+                dst_color_range=int(ColorRange.JPEG),
+            )
+        except (av.error.FFmpegError, ValueError):
+            # Reserved or contradictory tags make the scaler refuse pictures that every player shows: drop the tags.
+            frame.colorspace = _MATRIX_UNSPECIFIED
+            frame.color_trc = frame.color_primaries = 2
+            converted = VideoReformatter().reformat(frame, width=width_px, height=height_px, format=pixel_format)
+        return converted.to_ndarray()  # type: ignore[return-value] # uint16 for rgb48le, which only _strips reads
+
+
+def _source_matrix(frame: VideoFrame) -> int | None:
+    tag = frame.colorspace
+    if tag == _MATRIX_RGB or not frame.format.components or frame.format.is_rgb:
+        return None
+    if tag in _MATRIX_2020:
+        return _SWS_2020
+    if tag in _MATRIX_601:
+        return _SWS_601
+    if tag == _MATRIX_709:
+        return _SWS_709
+    if tag == _MATRIX_240M:
+        return _SWS_240M
+    if tag == _MATRIX_FCC:
+        return _SWS_FCC
+    if frame.color_primaries == _PRIMARIES_2020:
+        return _SWS_2020
+    high_definition = frame.height >= _HD_HEIGHT_PX or frame.width >= _HD_WIDTH_PX
+    return _SWS_709 if high_definition else _SWS_601
+
+
+def _source_range(frame: VideoFrame) -> int | None:
+    """Give the tagged range, or None to leave it to the pixel format (limited for YUV, full for yuvj and RGB)."""
+    if frame.color_range in (ColorRange.MPEG, ColorRange.JPEG):
+        return int(frame.color_range)
+    return None
+
+
+def _has_alpha(frame: VideoFrame) -> bool:
+    return frame.format.name.startswith(("yuva", "rgba", "bgra", "argb", "abgr", "gbrap", "ya", "pal8"))
+
+
+def _flatten(rgba: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    alpha = rgba[..., 3:].astype(np.uint16)
+    if alpha.min() == 255:
+        return np.ascontiguousarray(rgba[..., :3])
+    mixed = (rgba[..., :3] * alpha + _BACKGROUND * (255 - alpha) + 127) // 255
+    return mixed.astype(np.uint8)
+
+
+def _strips(
+    deep: npt.NDArray[np.uint8] | npt.NDArray[np.uint16], hdr: Literal["pq", "hlg"] | None, primaries: int
+) -> npt.NDArray[np.uint8]:
+    """Map a 16-bit picture strip by strip, so that a 4K frame needs no gigabyte of floats."""
+    codes = deep.view(np.uint16)
+    result = np.empty(codes.shape, dtype=np.uint8)
+    for top in range(0, codes.shape[0], _STRIP_ROWS):
+        rows = slice(top, top + _STRIP_ROWS)
+        result[rows] = _to_srgb(codes[rows], hdr, primaries)
+    return result
+
+
+def _to_srgb(codes: npt.NDArray[np.uint16], hdr: Literal["pq", "hlg"] | None, primaries: int) -> npt.NDArray[np.uint8]:
+    wide_luminance = _LUMINANCE_2020 if primaries == _PRIMARIES_2020 else _LUMINANCE_709
+    if hdr == "pq":
+        linear = _pq_to_nits()[codes]
+    elif hdr == "hlg":
+        linear = _hlg_to_nits(codes, wide_luminance)
+    else:
+        linear = _bt1886_to_linear()[codes]
+    if primaries in _TO_709:
+        linear = linear @ _TO_709[primaries].T
+    if hdr:
+        linear = _tone_map(linear)
+    scaled = np.clip(linear, 0.0, 1.0) * (len(_srgb_table()) - 1) + 0.5
+    return _srgb_table()[scaled.astype(np.uint16)]
+
+
+def _tone_map(nits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """
+    Bring light in nits to 0..1 with the extended Reinhard curve (Reinhard et al. 2002, eq. 4), white at the peak.
+
+    It is applied to the largest channel and scales all three, which keeps the hue of bright colours.
+    """
+    light = nits / _REFERENCE_WHITE_NITS
+    white = _PEAK_NITS / _REFERENCE_WHITE_NITS
+    brightest = np.maximum(light.max(axis=-1, keepdims=True), 1e-6)
+    mapped = brightest * (1.0 + brightest / (white * white)) / (1.0 + brightest)
+    result: npt.NDArray[np.float32] = light * (mapped / brightest)
+    return result
+
+
+@functools.cache
+def _pq_to_nits() -> npt.NDArray[np.float32]:
+    """SMPTE ST 2084 EOTF for each 16-bit code, in nits."""
+    m1, m2 = 2610 / 16384, 2523 / 4096 * 128
+    c1, c2, c3 = 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
+    power = (np.arange(65536) / 65535.0) ** (1 / m2)
+    nits = 10000.0 * (np.maximum(power - c1, 0.0) / (c2 - c3 * power)) ** (1 / m1)
+    return nits.astype(np.float32)
+
+
+@functools.cache
+def _hlg_inverse_oetf() -> npt.NDArray[np.float32]:
+    """ITU-R BT.2100 HLG inverse OETF for each 16-bit code, scene light 0..1."""
+    a, b, c = 0.17883277, 0.28466892, 0.55991073
+    signal = np.arange(65536) / 65535.0
+    scene = np.where(signal <= 0.5, signal**2 / 3.0, (np.exp((signal - c) / a) + b) / 12.0)
+    return scene.astype(np.float32)
+
+
+def _hlg_to_nits(codes: npt.NDArray[np.uint16], luminance: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """BT.2100 HLG EOTF with the OOTF of a 1000 nit display (system gamma 1.2)."""
+    scene = _hlg_inverse_oetf()[codes]
+    weight = np.maximum(scene @ luminance, 1e-6)[..., None]
+    result: npt.NDArray[np.float32] = _PEAK_NITS * scene * weight**0.2
+    return result
+
+
+@functools.cache
+def _bt1886_to_linear() -> npt.NDArray[np.float32]:
+    """Display light of an SDR signal (ITU-R BT.1886, black at zero)."""
+    return ((np.arange(65536) / 65535.0) ** 2.4).astype(np.float32)
+
+
+@functools.cache
+def _srgb_table() -> npt.NDArray[np.uint8]:
+    """IEC 61966-2-1 encoding of linear light in 16384 steps, fine enough for 8 bits in the shadows."""
+    linear = np.arange(16384) / 16383.0
+    encoded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * np.maximum(linear, 1e-9) ** (1 / 2.4) - 0.055)
+    return np.round(encoded * 255.0).astype(np.uint8)

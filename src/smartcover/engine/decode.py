@@ -1,0 +1,186 @@
+"""Packets to frames: runs of compressed packets that start at a keyframe, decoded alone and, for the winners, again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av.error
+import av.filter
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from smartcover.engine.source import DAMAGE, Source
+
+_MAX_BAD_READS = 64
+"""Read errors in a row after which the rest of a container is given up."""
+
+_MAX_PACKETS_TO_KEYFRAME = 2000
+"""Packets that are skipped after a seek in search of a keyframe."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Run:
+    """Compressed packets in decoding order, from a keyframe on. `damaged` when the container knew of lost data."""
+
+    packets: tuple[Packet[VideoStream], ...]
+
+    @property
+    def start(self) -> Fraction:
+        """Time stamp of the first packet."""
+        return packet_time(self.packets[0]) or Fraction(0)
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(packet.size for packet in self.packets)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decoded:
+    """A frame with its exact time stamp. `broken` when it, or what it was predicted from, was damaged."""
+
+    frame: VideoFrame
+    pts: Fraction
+    broken: bool
+
+
+def packet_time(packet: Packet[VideoStream]) -> Fraction | None:
+    """Give when a packet is shown, or failing that decoded."""
+    stamp = packet.pts if packet.pts is not None else packet.dts
+    if stamp is None or packet.time_base is None:
+        return None
+    return stamp * packet.time_base
+
+
+class RunReader:
+    """Reads runs out of a container and decodes them. The only user of the stream's decoder."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._stream = source.stream
+        self._context = source.stream.codec_context
+
+    def packets(self) -> Iterator[Packet[VideoStream]]:
+        """Yield the stream's packets from the container's present position, across what damage it can."""
+        bad_reads = 0
+        while bad_reads < _MAX_BAD_READS:
+            try:
+                for packet in self._source.container.demux(self._stream):
+                    self._source.budget.count_packet()
+                    if packet.size == 0:
+                        continue
+                    bad_reads = 0
+                    yield packet
+                return
+            except av.error.EOFError:
+                return
+            except DAMAGE:
+                bad_reads += 1
+
+    def seek(self, pts: Fraction) -> bool:
+        """Go to the keyframe at or before a time stamp; False when the container cannot."""
+        assert self._stream.time_base is not None
+        try:
+            # Floor: a stamp rounded up past the keyframe's own would still find it, rounded down may not.
+            self._source.container.seek(-int(-pts / self._stream.time_base // 1), stream=self._stream)
+        except DAMAGE:
+            return False
+        return True
+
+    def keyframe_at(self, pts: Fraction) -> Run | None:
+        """Seek and read the one keyframe packet found there."""
+        if not self.seek(pts):
+            return None
+        for count, packet in enumerate(self.packets()):
+            if packet.is_keyframe:
+                return Run((packet,))
+            if count > _MAX_PACKETS_TO_KEYFRAME:
+                break
+        return None
+
+    def run_until(self, start: Fraction, end: Fraction, most_packets: int) -> Run | None:
+        """Seek to the keyframe at `start` and read on until every frame shown up to `end` has its packets."""
+        if not self.seek(start):
+            return None
+        held: list[Packet[VideoStream]] = []
+        beyond = 0
+        for count, packet in enumerate(self.packets()):
+            if not held and not packet.is_keyframe:
+                if count > _MAX_PACKETS_TO_KEYFRAME:
+                    break
+                continue
+            held.append(packet)
+            time = packet_time(packet)
+            beyond = beyond + 1 if time is not None and time > end else 0
+            # Frames are stored out of order: a few packets beyond the end make sure that nothing before it is left out.
+            if beyond > 4 or len(held) >= most_packets:
+                break
+        return Run(tuple(held)) if held else None
+
+    def decode(self, run: Run) -> Iterator[Decoded]:
+        """
+        Decode a run by itself and yield its frames in order of display.
+
+        The decoder is drained and emptied around each run: fed back to back, keyframes of open groups lose frames.
+        """
+        broken = False
+        self._empty()
+        try:
+            for packet in run.packets:
+                self._source.budget.check_time()
+                broken = broken or packet.is_corrupt
+                try:
+                    frames = self._context.decode(packet)
+                except DAMAGE:
+                    broken = True
+                    continue
+                yield from self._stamped(frames, run, broken)
+            try:
+                frames = self._context.decode(None)
+            except DAMAGE:
+                frames = []
+            yield from self._stamped(frames, run, broken)
+        finally:
+            self._empty()
+
+    def _empty(self) -> None:
+        if self._context.is_open:
+            self._context.flush_buffers()
+
+    def _stamped(self, frames: list[VideoFrame], run: Run, broken: bool) -> Iterator[Decoded]:
+        for frame in frames:
+            base = frame.time_base or self._stream.time_base
+            pts = frame.pts * base if frame.pts is not None and base is not None else run.start
+            if frame.width > 0 and frame.height > 0:
+                yield Decoded(frame, pts, broken or frame.is_corrupt)
+
+
+def deinterlace(frame: VideoFrame) -> VideoFrame:
+    """
+    Make a progressive frame of an interlaced one with the yadif filter; the frame itself when that fails.
+
+    One frame has no neighbours in time, so yadif predicts each missing line within the frame.
+    """
+    graph = av.filter.Graph()
+    try:
+        buffer = graph.add_buffer(
+            width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base or Fraction(1, 25)
+        )
+        filtered = graph.add("yadif", "mode=send_frame:parity=auto:deint=interlaced")
+        sink = graph.add("buffersink")
+        buffer.link_to(filtered)
+        filtered.link_to(sink)
+        graph.configure()
+        graph.push(frame)
+        graph.push(None)
+        result = graph.pull()
+    except (*DAMAGE, NotImplementedError):
+        return frame
+    if not isinstance(result, VideoFrame):
+        return frame
+    # The filter graph is not told the colour tags and would drop them.
+    result.colorspace, result.color_range = frame.colorspace, frame.color_range
+    result.color_trc, result.color_primaries = frame.color_trc, frame.color_primaries
+    return result

@@ -1,0 +1,133 @@
+"""Faces by YuNet: where they are, how large, how sharp. They change a score, never a result's presence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from smartcover.engine.geometry import Box
+from smartcover.engine.signals import prepare
+
+_STRIDES = (8, 16, 32)
+_MIN_SCORE = 0.7
+"""Below this a motorcycle was taken for a face; every real face of the reference pictures was above."""
+
+_MAX_OVERLAP = 0.3
+_MAX_FACES = 20
+_MIN_SIDE_PX = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """
+    One face in pixels of the picture that was looked at.
+
+    `landmarks` are right eye, left eye, nose, right and left corner of the mouth, as the person has them, each (x, y).
+    """
+
+    box: Box
+    landmarks: tuple[tuple[float, float], ...]
+    confidence: float
+
+
+class FaceFinder(Protocol):
+    def find(self, picture: npt.NDArray[np.uint8]) -> list[Face]: ...
+
+
+class YuNet:
+    """The vendored YuNet (2023mar) in onnxruntime, with one thread: the process may be limited to little."""
+
+    def __init__(self) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        model = resources.files("smartcover.engine").joinpath("models", "yunet.onnx").read_bytes()
+        self._session: Any = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        self._outputs = [f"{kind}_{stride}" for stride in _STRIDES for kind in ("cls", "obj", "bbox", "kps")]
+
+    def find(self, picture: npt.NDArray[np.uint8]) -> list[Face]:
+        """Find faces in an RGB picture, most prominent first."""
+        rows, columns = picture.shape[:2]
+        padded_rows, padded_columns = -(-rows // 32) * 32, -(-columns // 32) * 32
+        blob = np.zeros((1, 3, padded_rows, padded_columns), dtype=np.float32)
+        blob[0, :, :rows, :columns] = picture[..., ::-1].transpose(2, 0, 1)
+        outputs = dict(zip(self._outputs, self._session.run(self._outputs, {"input": blob}), strict=True))
+        return decode_outputs(outputs, (padded_columns, padded_rows), (columns, rows))
+
+
+def decode_outputs(
+    outputs: dict[str, npt.NDArray[np.float32]], padded: tuple[int, int], size: tuple[int, int]
+) -> list[Face]:
+    """
+    Turn YuNet's anchor-free outputs into faces (Wu, Peng, Yu 2023, "YuNet: A Tiny Millisecond-level Face Detector").
+
+    Each cell of stride s at (column, row) gives a centre ((column + dx) s, (row + dy) s), a size (s exp w, s exp h),
+    landmarks as offsets from the cell, and a confidence, the geometric mean of class and objectness.
+    """
+    found: list[Face] = []
+    for stride in _STRIDES:
+        columns = padded[0] // stride
+        confidence = np.sqrt(
+            outputs[f"cls_{stride}"][0, :, 0].clip(0, 1) * outputs[f"obj_{stride}"][0, :, 0].clip(0, 1)
+        )
+        for cell in np.flatnonzero(confidence >= _MIN_SCORE):
+            row, column = divmod(int(cell), columns)
+            dx, dy, log_width, log_height = (float(value) for value in outputs[f"bbox_{stride}"][0, cell])
+            width, height = float(np.exp(log_width)) * stride, float(np.exp(log_height)) * stride
+            box = Box((column + dx) * stride - width / 2, (row + dy) * stride - height / 2, width, height)
+            points = outputs[f"kps_{stride}"][0, cell].reshape(5, 2)
+            landmarks = tuple((float(x + column) * stride, float(y + row) * stride) for x, y in points)
+            if min(width, height) >= _MIN_SIDE_PX and box.left < size[0] and box.top < size[1]:
+                found.append(Face(box, landmarks, float(confidence[cell])))
+    found.sort(key=lambda face: face.confidence, reverse=True)
+    kept: list[Face] = []
+    for face in found:
+        if len(kept) < _MAX_FACES and all(overlap(face.box, other.box) <= _MAX_OVERLAP for other in kept):
+            kept.append(face)
+    return sorted(kept, key=lambda face: face.box.width * face.box.height * face.confidence, reverse=True)
+
+
+def overlap(one: Box, other: Box) -> float:
+    """Intersection over union."""
+    across = min(one.right, other.right) - max(one.left, other.left)
+    down = min(one.bottom, other.bottom) - max(one.top, other.top)
+    if across <= 0 or down <= 0:
+        return 0.0
+    shared = across * down
+    return shared / (one.width * one.height + other.width * other.height - shared)
+
+
+def face_signals(picture: npt.NDArray[np.uint8], faces: Sequence[Face]) -> dict[str, float]:
+    """
+    Describe the faces of a picture.
+
+    `faces` is their number; of the most prominent one: `face_size` its height over the picture's, `face_centred` 1 at
+    the upper middle and 0 in a corner, `face_sharpness` the mean gradient inside it, `face_cut` the share of it
+    that lies outside the frame.
+    """
+    if not faces:
+        return {"faces": 0.0, "face_size": 0.0, "face_centred": 0.0, "face_sharpness": 0.0, "face_cut": 0.0}
+    rows, columns = picture.shape[:2]
+    box = faces[0].box
+    left, top = max(0, int(box.left)), max(0, int(box.top))
+    inside = picture[top : max(top + 3, int(box.bottom)), left : max(left + 3, int(box.right))]
+    gradient = float(prepare(inside).gradient.mean()) if inside.size else 0.0
+    across = (box.left + box.width / 2) / columns - 0.5
+    down = (box.top + box.height / 2) / rows - 0.4
+    visible_width = max(0.0, min(box.right, columns) - max(box.left, 0.0))
+    visible_height = max(0.0, min(box.bottom, rows) - max(box.top, 0.0))
+    return {
+        "faces": float(len(faces)),
+        "face_size": box.height / rows,
+        "face_centred": max(0.0, 1.0 - float(np.hypot(across / 0.5, down / 0.6))),
+        "face_sharpness": gradient,
+        "face_cut": 1.0 - visible_width * visible_height / max(box.width * box.height, 1e-9),
+    }

@@ -1,0 +1,191 @@
+"""Where pixels go: orientation, pixel aspect, output sizes and crop windows. Pure arithmetic on small values."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+
+from smartcover.engine.types import MAX_SIDE_PX, CoverOptions
+
+_MAX_ASPECT = 64
+"""Pixel aspects beyond this are a damaged header, not a picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class Orientation:
+    """
+    One of the eight ways a picture can be stored: an optional transpose, then optional mirrors, makes it upright.
+    """
+
+    transpose: bool = False
+    flip_x: bool = False
+    flip_y: bool = False
+
+    @classmethod
+    def from_display_matrix(cls, matrix: bytes) -> Orientation:
+        """
+        Read the 3x3 matrix of ISO/IEC 14496-12 (8.5.2): a stored point (p, q) is shown at (a p + c q, b p + d q).
+
+        Angles between the right ones are taken to the nearest right one. An unreadable matrix leaves the picture as is.
+        """
+        if len(matrix) < 36:
+            return cls()
+        a, b, _u, c, d, *_rest = struct.unpack("=9i", matrix[:36])
+        if abs(a) + abs(d) >= abs(b) + abs(c):
+            return cls(False, flip_x=a < 0, flip_y=d < 0)
+        return cls(True, flip_x=c < 0, flip_y=b < 0)
+
+    @property
+    def mirrored(self) -> bool:
+        return (self.flip_x != self.flip_y) != self.transpose
+
+    @property
+    def rotation_degrees(self) -> int:
+        """Clockwise turn that makes the picture upright, after undoing a mirror image left to right."""
+        if self.transpose:
+            return 90 if self.flip_x != self.mirrored else 270
+        return 180 if self.flip_y else 0
+
+    def apply(self, picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """Make a stored picture (rows, columns, channels) upright."""
+        if self.transpose:
+            picture = picture.transpose(1, 0, 2)
+        if self.flip_x:
+            picture = picture[:, ::-1]
+        if self.flip_y:
+            picture = picture[::-1]
+        return np.ascontiguousarray(picture)
+
+    def swap(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Turn a (width, height) between stored and shown."""
+        return (size[1], size[0]) if self.transpose else size
+
+
+def square_pixel_size(width_px: int, height_px: int, pixel_aspect: Fraction | None) -> tuple[int, int]:
+    """
+    Give the stored size that a picture has with square pixels.
+
+    The longer way is stretched and nothing is thrown away: wide pixels widen the picture, tall ones heighten it.
+    Sizes beyond `MAX_SIDE_PX` twice over are scaled down: a forged pixel aspect must not ask for gigabytes.
+    """
+    if not pixel_aspect or not Fraction(1, _MAX_ASPECT) <= pixel_aspect <= _MAX_ASPECT:
+        return width_px, height_px
+    if pixel_aspect >= 1:
+        return fit_within((max(1, round(width_px * pixel_aspect)), height_px), 2 * MAX_SIDE_PX)
+    return fit_within((width_px, max(1, round(height_px / pixel_aspect))), 2 * MAX_SIDE_PX)
+
+
+def fit_within(size: tuple[int, int], longest_px: int) -> tuple[int, int]:
+    """Scale a size down, never up, so that its longer side is at most `longest_px`."""
+    longest = max(size)
+    if longest <= longest_px:
+        return size
+    return max(1, round(size[0] * longest_px / longest)), max(1, round(size[1] * longest_px / longest))
+
+
+def output_size(picture: tuple[int, int], options: CoverOptions) -> tuple[int, int]:
+    """Give the (width, height) of a cover from the picture's upright, square-pixel size."""
+    width_px, height_px = picture
+    if options.width_px and options.height_px:
+        return options.width_px, options.height_px
+    if options.width_px:
+        size = options.width_px, max(1, round(height_px * options.width_px / width_px))
+        return fit_within(size, 2 * MAX_SIDE_PX)
+    if options.height_px:
+        size = max(1, round(width_px * options.height_px / height_px)), options.height_px
+        return fit_within(size, 2 * MAX_SIDE_PX)
+    return picture
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle in pixels of some picture."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+
+    @property
+    def right(self) -> float:
+        return self.left + self.width
+
+    @property
+    def bottom(self) -> float:
+        return self.top + self.height
+
+    def scaled(self, by_x: float, by_y: float) -> Box:
+        return Box(self.left * by_x, self.top * by_y, self.width * by_x, self.height * by_y)
+
+
+def widest_window(picture: tuple[int, int], shape: tuple[int, int]) -> tuple[float, float]:
+    """Give the size of the largest window of the proportions of `shape` inside a picture."""
+    scale = min(picture[0] / shape[0], picture[1] / shape[1])
+    return shape[0] * scale, shape[1] * scale
+
+
+def best_window(
+    picture: tuple[int, int],
+    shape: tuple[int, int],
+    interest: npt.NDArray[np.float32],
+    keep: tuple[Box, ...] = (),
+) -> Box:
+    """
+    Place the largest window of the proportions of `shape` where it holds most of what matters.
+
+    Args:
+        picture: Size in pixels.
+        interest: A map of any size over the whole picture, higher where more matters; not negative.
+        keep: Boxes (faces), most important first. A window that cuts one loses to one that does not.
+    """
+    width, height = widest_window(picture, shape)
+    spare_x, spare_y = picture[0] - width, picture[1] - height
+    if spare_x < 1 and spare_y < 1:
+        return Box(spare_x / 2, spare_y / 2, width, height)
+    rows, columns = interest.shape
+    integral = np.zeros((rows + 1, columns + 1))
+    integral[1:, 1:] = interest.cumsum(axis=0).cumsum(axis=1)
+    total = max(float(integral[-1, -1]), 1e-9)
+    best, best_value = Box(spare_x / 2, spare_y / 2, width, height), -np.inf
+    for step in np.linspace(0.0, 1.0, 65):
+        window = Box(spare_x * step, spare_y * step, width, height)
+        held = _mass(integral, window.scaled(columns / picture[0], rows / picture[1])) / total
+        # Half a percent of the mass is worth less than the middle: flat maps must not push the window to an edge.
+        value = held - 0.02 * abs(step - 0.5) - _cut_penalty(window, keep)
+        if value > best_value:
+            best, best_value = window, value
+    return best
+
+
+def _mass(integral: npt.NDArray[np.float64], window: Box) -> float:
+    """Sum of the map inside a window, with edges between cells interpolated."""
+
+    def corner(x: float, y: float) -> float:
+        x = min(max(x, 0.0), integral.shape[1] - 1.0)
+        y = min(max(y, 0.0), integral.shape[0] - 1.0)
+        left, top = min(int(x), integral.shape[1] - 2), min(int(y), integral.shape[0] - 2)
+        across, down = x - left, y - top
+        upper = integral[top, left] * (1 - across) + integral[top, left + 1] * across
+        lower = integral[top + 1, left] * (1 - across) + integral[top + 1, left + 1] * across
+        return float(upper * (1 - down) + lower * down)
+
+    return (
+        corner(window.right, window.bottom)
+        - corner(window.left, window.bottom)
+        - corner(window.right, window.top)
+        + corner(window.left, window.top)
+    )
+
+
+def _cut_penalty(window: Box, keep: tuple[Box, ...]) -> float:
+    penalty = 0.0
+    for rank, box in enumerate(keep):
+        across = min(box.right, window.right) - max(box.left, window.left)
+        down = min(box.bottom, window.bottom) - max(box.top, window.top)
+        inside = max(across, 0.0) * max(down, 0.0) / max(box.width * box.height, 1e-9)
+        penalty += (1.0 - inside) * 2.0 / (rank + 1)
+    return penalty

@@ -1,0 +1,307 @@
+"""The steps in order: open, look, score, look closer, choose, render; the budget is checked between and inside them."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+
+from smartcover.engine.budget import Budget
+from smartcover.engine.candidates import Gatherer, Look, orientation_of
+from smartcover.engine.colour import ColourConverter
+from smartcover.engine.decode import Decoded, deinterlace
+from smartcover.engine.faces import Face, FaceFinder, YuNet, face_signals
+from smartcover.engine.geometry import Box, square_pixel_size
+from smartcover.engine.letterbox import find_content
+from smartcover.engine.render import encode, render
+from smartcover.engine.scoring import Clip, Defect, Score, find_defect, score_all
+from smartcover.engine.selection import Candidate, Selection, select
+from smartcover.engine.signals import difference, picture_signals, signature, time_signals
+from smartcover.engine.source import Source
+from smartcover.engine.types import Cover, CoverOptions, Limits, Picks, Rejection, SeekableReader, VideoInfo
+from smartcover.errors import NoFrames
+
+_CLOSER_ROUNDS = 4
+_SPARE_FINALISTS = 3
+_NEUTRAL_TYPICAL_DISTANCE = 20.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Studied:
+    """A look with all that is known of it."""
+
+    look: Look
+    signature: npt.NDArray[np.float32]
+    signals: Mapping[str, float]
+    faces: tuple[Face, ...] | None = None
+    closer: bool = False
+
+
+def pick_covers(
+    video: str | os.PathLike[str] | SeekableReader,
+    options: CoverOptions,
+    *,
+    limits: Limits,
+    on_progress: Callable[[str, float], None] | None = None,
+    find_faces: FaceFinder | None = None,
+) -> Picks:
+    """Do what `smartcover.engine.pick_covers` promises. `find_faces` replaces the vendored detector."""
+    budget = Budget(limits)
+    try:
+        return _Picker(video, options, budget, on_progress, find_faces, strict=True).run()
+    except NoFrames:
+        # Nothing decodes without an error: take what decodes with errors.
+        return _Picker(video, options, budget, on_progress, find_faces, strict=False).run()
+
+
+class _Picker:
+    def __init__(
+        self,
+        video: str | os.PathLike[str] | SeekableReader,
+        options: CoverOptions,
+        budget: Budget,
+        on_progress: Callable[[str, float], None] | None,
+        find_faces: FaceFinder | None,
+        *,
+        strict: bool,
+    ) -> None:
+        self._video, self._options, self._budget, self._strict = video, options, budget, strict
+        self._progress = on_progress or (lambda _step, _share: None)
+        self._find_faces = find_faces
+        self._converter = ColourConverter()
+        self._timings: dict[str, float] = {}
+
+    def run(self) -> Picks:
+        with self._step("open", 0.0):
+            source = Source(self._video, self._budget, strict=self._strict)
+        with source:
+            gatherer = Gatherer(source, lambda share: self._progress("look", 0.05 + 0.6 * share))
+            with self._step("look", 0.05):
+                looks = gatherer.gather()
+            if not looks or (self._strict and all(look.broken for look in looks)):
+                raise NoFrames("No frame of the video can be decoded; the file may be damaged or incomplete")
+            with self._step("score", 0.65):
+                studied = self._study(looks)
+            with self._step("faces", 0.7):
+                studied = self._see_faces(studied)
+            with self._step("closer", 0.8):
+                studied = self._look_closer(gatherer, studied)
+            with self._step("render", 0.9):
+                covers, selection = self._render_best(gatherer, studied)
+            info = gatherer.info()
+        rejections = _rejections(studied, selection, self._judge(studied)[0])
+        self._timings["total"] = self._budget.elapsed_seconds()
+        self._progress("done", 1.0)
+        return Picks(_with_duration(info, looks), covers, rejections, selection.fallback, self._timings)
+
+    @contextmanager
+    def _step(self, name: str, share: float) -> Iterator[None]:
+        self._budget.check_time()
+        self._progress(name, share)
+        started = time.perf_counter()
+        yield
+        self._timings[name] = time.perf_counter() - started
+
+    # Scoring.
+
+    def _study(self, looks: list[Look]) -> list[_Studied]:
+        studied = []
+        for look in looks:
+            self._budget.check_time()
+            studied.append(_study_one(look))
+        return _with_typicality(studied)
+
+    def _judge(self, studied: list[_Studied]) -> tuple[list[Defect | None], list[Score]]:
+        clip = Clip.of([entry.signals for entry in studied if not entry.look.broken] or [studied[0].signals])
+        defects = [find_defect(entry.signals, clip, broken=entry.look.broken) for entry in studied]
+        return defects, score_all([entry.signals for entry in studied])
+
+    def _see_faces(self, studied: list[_Studied]) -> list[_Studied]:
+        """Run the face detector on the best candidates by the cheap signals, clean ones first."""
+        defects, scores = self._judge(studied)
+        order = sorted(range(len(studied)), key=lambda index: (defects[index] is not None, -scores[index].value, index))
+        result = list(studied)
+        for index in order[: self._budget.limits.faces_on]:
+            self._budget.check_time()
+            result[index] = self._with_faces(studied[index])
+        return result
+
+    def _with_faces(self, entry: _Studied) -> _Studied:
+        if self._find_faces is None:
+            self._find_faces = YuNet()
+        faces = tuple(self._find_faces.find(entry.look.picture))
+        return replace(entry, faces=faces, signals={**entry.signals, **face_signals(entry.look.picture, faces)})
+
+    def _look_closer(self, gatherer: Gatherer, studied: list[_Studied]) -> list[_Studied]:
+        """
+        Decode on a little from the finalists that were seen alone, and take the better instant of each.
+
+        Alone, a keyframe in the middle of a fade looks like a soft picture. When that costs a finalist its place,
+        the next best is looked at in turn.
+        """
+        result = list(studied)
+        wanted = self._options.count + _SPARE_FINALISTS
+        for _round in range(_CLOSER_ROUNDS):
+            selection = self._select(result, count=wanted)
+            pending = [entry.index for entry in selection.chosen if not result[entry.index].closer]
+            if not pending:
+                break
+            for index in pending:
+                if self._budget.sampling_is_over:
+                    return result
+                result[index] = self._closer(gatherer, result[index])
+            result = _with_typicality(result)
+        return result
+
+    def _closer(self, gatherer: Gatherer, entry: _Studied) -> _Studied:
+        if entry.look.neighbours:
+            return replace(entry, closer=True)
+        instants = [_study_one(look) for look in gatherer.look_on(entry.look)]
+        clean = [instant for instant in instants if not instant.look.broken]
+        if not clean:
+            return replace(entry, closer=True)
+        best = max(clean, key=lambda instant: instant.signals["sharpness"] - instant.signals.get("motion", 0.0))
+        first = min(clean, key=lambda instant: abs(instant.look.pts - entry.look.pts))
+        if difference(best.signature, entry.signature) > 20.0:
+            # A cut lies between: what was chosen is the picture before it.
+            best = first
+        best = replace(best, closer=True, signals={**best.signals, "typical": entry.signals["typical"]})
+        return self._with_faces(best) if entry.faces is not None else best
+
+    def _select(
+        self, studied: list[_Studied], *, count: int | None = None, without: frozenset[int] = frozenset()
+    ) -> Selection:
+        defects, scores = self._judge(studied)
+        candidates = [
+            Candidate(index, entry.look.seconds, scores[index].value, entry.signature, defects[index])
+            for index, entry in enumerate(studied)
+            if index not in without
+        ]
+        return select(candidates, replace(self._options, count=count) if count else self._options)
+
+    # Rendering.
+
+    def _render_best(self, gatherer: Gatherer, studied: list[_Studied]) -> tuple[tuple[Cover, ...], Selection]:
+        """Render the chosen; one whose packets do not decode again makes room for the next best."""
+        content = find_content([entry.look.picture for entry in studied]) if self._options.crop_letterbox else None
+        scores = self._judge(studied)[1]
+        failed: set[int] = set()
+        rendered: dict[int, Cover] = {}
+        while True:
+            selection = self._select(studied, without=frozenset(failed))
+            for entry in selection.chosen:
+                if entry.index in rendered:
+                    continue
+                self._budget.check_time()
+                cover = self._render_one(gatherer, studied[entry.index], scores[entry.index], content)
+                if cover is None:
+                    failed.add(entry.index)
+                    break
+                rendered[entry.index] = cover
+            else:
+                if not selection.chosen:
+                    raise NoFrames("No frame of the video can be decoded twice; the file may be damaged")
+                return tuple(rendered[entry.index] for entry in selection.chosen), selection
+
+    def _render_one(self, gatherer: Gatherer, entry: _Studied, score: Score, content: Box | None) -> Cover | None:
+        decoded = _decode_again(gatherer, entry.look)
+        if decoded is None:
+            return None
+        frame = deinterlace(decoded.frame) if decoded.frame.interlaced_frame else decoded.frame
+        orientation = orientation_of(decoded.frame)
+        picture = orientation.apply(self._converter.full(frame))
+        square = orientation.swap(square_pixel_size(frame.width, frame.height, gatherer.facts.pixel_aspect))
+        faces = _shares(entry)
+        if content is not None:
+            picture, square, faces = _cut(picture, square, faces, content)
+        image = render(picture, square, self._options, faces)
+        return Cover(
+            image=encode(image, self._options.format, self._options.quality),
+            format=self._options.format,
+            width_px=image.shape[1],
+            height_px=image.shape[0],
+            seconds=entry.look.seconds,
+            pts=decoded.pts,
+            score=score.value,
+            signals=dict(entry.signals),
+            reasons=score.reasons,
+        )
+
+
+def _study_one(look: Look) -> _Studied:
+    neighbours = [(entry.offset_seconds, entry.glance) for entry in look.neighbours]
+    signals = {**picture_signals(look.picture), **time_signals(look.glance, neighbours)}
+    return _Studied(look, signature(look.glance), signals)
+
+
+def _with_typicality(studied: list[_Studied]) -> list[_Studied]:
+    """Add `typical`: how near a picture is to the others of its video, 0..1."""
+    stack = np.stack([entry.signature for entry in studied])
+    result = []
+    for entry in studied:
+        distance = float(np.abs(stack - entry.signature).mean())
+        typical = 1.0 / (1.0 + distance / _NEUTRAL_TYPICAL_DISTANCE)
+        result.append(replace(entry, signals={**entry.signals, "typical": typical}))
+    return result
+
+
+def _decode_again(gatherer: Gatherer, look: Look) -> Decoded | None:
+    """Decode a look's packets again and give the frame of its time stamp, or the nearest."""
+    nearest: Decoded | None = None
+    for decoded in gatherer.reader.decode(look.run):
+        if nearest is None or abs(decoded.pts - look.pts) < abs(nearest.pts - look.pts):
+            nearest = decoded
+        if decoded.pts == look.pts:
+            break
+    return nearest
+
+
+def _shares(entry: _Studied) -> tuple[Box, ...]:
+    rows, columns = entry.look.picture.shape[:2]
+    return tuple(face.box.scaled(1 / columns, 1 / rows) for face in entry.faces or ())
+
+
+def _cut(
+    picture: npt.NDArray[np.uint8], square: tuple[int, int], faces: tuple[Box, ...], content: Box
+) -> tuple[npt.NDArray[np.uint8], tuple[int, int], tuple[Box, ...]]:
+    """Keep only the content box (in shares) of a picture."""
+    rows, columns = picture.shape[:2]
+    top, bottom = round(content.top * rows), max(1, round(content.bottom * rows))
+    left, right = round(content.left * columns), max(1, round(content.right * columns))
+    cut_square = max(1, round(square[0] * content.width)), max(1, round(square[1] * content.height))
+    moved = tuple(
+        Box(face.left - content.left, face.top - content.top, face.width, face.height).scaled(
+            1 / content.width, 1 / content.height
+        )
+        for face in faces
+    )
+    return np.ascontiguousarray(picture[top:bottom, left:right]), cut_square, moved
+
+
+def _rejections(studied: list[_Studied], selection: Selection, defects: list[Defect | None]) -> tuple[Rejection, ...]:
+    chosen = {entry.index for entry in selection.chosen}
+    duplicates = {entry.index for entry in selection.duplicates}
+    rejections = []
+    for index, (entry, defect) in enumerate(zip(studied, defects, strict=True)):
+        if index in chosen:
+            continue
+        if defect is not None:
+            rejections.append(Rejection(entry.look.seconds, defect.kind, defect.reason, dict(entry.signals)))
+        elif index in duplicates:
+            reason = "it shows the same picture as a better frame"
+            rejections.append(Rejection(entry.look.seconds, "duplicate", reason, dict(entry.signals)))
+    return tuple(rejections)
+
+
+def _with_duration(info: VideoInfo, looks: list[Look]) -> VideoInfo:
+    """Where no header tells the duration, the last moment seen is the best answer."""
+    if info.duration_seconds is not None or not looks:
+        return info
+    last = max(look.seconds for look in looks)
+    return replace(info, duration_seconds=last + float(Fraction(1, 25)))

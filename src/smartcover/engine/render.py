@@ -1,0 +1,128 @@
+"""Winners to images: upright, square pixels, the size that was asked for, encoded and tagged as sRGB."""
+
+from __future__ import annotations
+
+import functools
+import io
+import struct
+
+import numpy as np
+import numpy.typing as npt
+import simplejpeg
+from PIL import Image, ImageCms, PngImagePlugin
+
+from smartcover.engine.geometry import Box, best_window, output_size
+from smartcover.engine.signals import prepare, saliency
+from smartcover.engine.types import CoverOptions, ImageFormat
+
+Picture = npt.NDArray[np.uint8]
+
+_JPEG_QUALITY, _WEBP_QUALITY = 90, 85
+_FULL_CHROMA_QUALITY = 95
+"""From this quality on JPEG keeps the chroma at full resolution; below, the smaller file is what is wanted."""
+
+_SMALL_PICTURE_PX = 640 * 360
+"""Small pictures keep full chroma too: there it costs little, and coloured edges show."""
+
+
+def render(picture: Picture, square: tuple[int, int], options: CoverOptions, faces: tuple[Box, ...] = ()) -> Picture:
+    """
+    Bring an upright picture to its final size.
+
+    Args:
+        square: The (width, height) that the picture has with square pixels.
+        faces: Boxes as shares (0..1) of the picture, most important first; a crop keeps them whole if it can.
+    """
+    size = output_size(square, options)
+    image = Image.fromarray(picture)
+    exact = options.width_px is not None and options.height_px is not None
+    if not exact or options.fit == "stretch":
+        return _resized(image, size, None)
+    if options.fit == "pad":
+        return _padded(image, square, size)
+    scale_x, scale_y = picture.shape[1] / square[0], picture.shape[0] / square[1]
+    keep = tuple(_with_hair(face).scaled(square[0], square[1]) for face in faces)
+    window = best_window(square, size, interest_map(picture, faces), keep)
+    return _resized(image, size, window.scaled(scale_x, scale_y))
+
+
+def interest_map(picture: Picture, faces: tuple[Box, ...]) -> npt.NDArray[np.float32]:
+    """Map what matters in a picture on a 64x64 grid: saliency, detail, and faces above all. Sums to about 1."""
+    step = max(1, max(picture.shape[:2]) // 480)
+    luma = prepare(np.ascontiguousarray(picture[::step, ::step])).luma
+    interest = saliency(luma) + np.float32(0.05 / (64 * 64))
+    for rank, face in enumerate(faces):
+        left, right = int(face.left * 64), int(np.ceil(face.right * 64))
+        top, bottom = int(face.top * 64), int(np.ceil(face.bottom * 64))
+        region = interest[max(0, top) : max(0, bottom), max(0, left) : max(0, right)]
+        if region.size:
+            region += np.float32(1.0 / (rank + 1) / region.size)
+    return interest
+
+
+def _with_hair(face: Box) -> Box:
+    """Widen a face box to the head: detectors frame brow to chin."""
+    return Box(face.left - 0.15 * face.width, face.top - 0.35 * face.height, face.width * 1.3, face.height * 1.5)
+
+
+def _resized(image: Image.Image, size: tuple[int, int], window: Box | None) -> Picture:
+    box = None
+    if window is not None:
+        box = (
+            max(0.0, window.left),
+            max(0.0, window.top),
+            min(float(image.width), window.right),
+            min(float(image.height), window.bottom),
+        )
+    if box is None and image.size == size:
+        return np.asarray(image)
+    return np.asarray(image.resize(size, Image.Resampling.LANCZOS, box=box))
+
+
+def _padded(image: Image.Image, square: tuple[int, int], size: tuple[int, int]) -> Picture:
+    scale = min(size[0] / square[0], size[1] / square[1])
+    inner = max(1, round(square[0] * scale)), max(1, round(square[1] * scale))
+    canvas = Image.new("RGB", size)
+    canvas.paste(image.resize(inner, Image.Resampling.LANCZOS), ((size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2))
+    return np.asarray(canvas)
+
+
+def encode(picture: Picture, image_format: ImageFormat, quality: int | None = None) -> bytes:
+    """Encode sRGB pixels; the file says that they are sRGB."""
+    picture = np.ascontiguousarray(picture)
+    if image_format == "jpg":
+        return _encode_jpeg(picture, quality or _JPEG_QUALITY)
+    output = io.BytesIO()
+    image = Image.fromarray(picture)
+    if image_format == "png":
+        tag = PngImagePlugin.PngInfo()
+        tag.add(b"sRGB", b"\x00")
+        image.save(output, "PNG", compress_level=3, pnginfo=tag)
+    else:
+        image.save(output, "WEBP", quality=quality or _WEBP_QUALITY, method=2, icc_profile=srgb_profile())
+    return output.getvalue()
+
+
+def _encode_jpeg(picture: Picture, quality: int) -> bytes:
+    small = picture.shape[0] * picture.shape[1] <= _SMALL_PICTURE_PX
+    subsampling = "444" if small or quality >= _FULL_CHROMA_QUALITY else "420"
+    encoded: bytes = simplejpeg.encode_jpeg(picture, quality=quality, colorspace="RGB", colorsubsampling=subsampling)
+    return _with_profile(encoded)
+
+
+def _with_profile(jpeg: bytes) -> bytes:
+    """Put the sRGB profile behind the JFIF header (ICC.1:2010 annex B.4)."""
+    if jpeg[:4] != b"\xff\xd8\xff\xe0":
+        return jpeg
+    (header_size,) = struct.unpack(">H", jpeg[4:6])
+    end = 4 + header_size
+    body = b"ICC_PROFILE\x00\x01\x01" + srgb_profile()
+    return jpeg[:end] + b"\xff\xe2" + struct.pack(">H", len(body) + 2) + body + jpeg[end:]
+
+
+@functools.cache
+def srgb_profile() -> bytes:
+    """The sRGB profile, with its date blanked so that equal covers are equal bytes."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    profile[24:36] = struct.pack(">6H", 2000, 1, 1, 0, 0, 0)
+    return bytes(profile)

@@ -1,0 +1,126 @@
+"""Choosing a set: reject, rank, diversify, and fall back step by step when too little is clean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from smartcover.engine.scoring import Defect
+from smartcover.engine.signals import difference
+from smartcover.engine.types import CoverOptions, RejectionKind
+
+SAME_PICTURE = 8.0
+"""Signature distance under which two pictures are one to the eye."""
+
+_FULLY_DIFFERENT = 40.0
+_VARIETY = 0.35
+"""How much score a second cover may give up to be different from the first."""
+
+# What is taken, step by step, when clean frames do not suffice; each step keeps what the steps before gave.
+_LADDER: tuple[tuple[RejectionKind, ...], ...] = (
+    ("transition",),
+    ("blurry",),
+    ("dark", "bright"),
+    ("flat",),
+    ("broken",),
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """A moment with all that choosing needs. `index` is the caller's."""
+
+    index: int
+    seconds: float
+    score: float
+    signature: npt.NDArray[np.float32]
+    defect: Defect | None
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Chosen candidates best first, the duplicates left out on the way, and the rule that was relaxed, if any."""
+
+    chosen: tuple[Candidate, ...]
+    duplicates: tuple[Candidate, ...]
+    fallback: str | None
+
+
+def select(candidates: Sequence[Candidate], options: CoverOptions) -> Selection:
+    """
+    Choose the covers to render, best first.
+
+    With `options.delete_duplicates` no two covers show the same picture, and the result may be shorter than asked
+    for; otherwise it is shorter only when there are fewer candidates. When clean candidates do not suffice, rejected
+    ones follow them, the least bad kind first, and `Selection.fallback` says which.
+    """
+    chosen: list[Candidate] = []
+    duplicates: list[Candidate] = []
+    relaxed: list[str] = []
+    for kinds in ((), *_LADDER):
+        rung = [entry for entry in candidates if (entry.defect is None if not kinds else _is_of(entry, kinds))]
+        if kinds and chosen and options.delete_duplicates:
+            break
+        taken = _fill(chosen, rung, options, duplicates, allow_same=False)
+        if taken and kinds:
+            relaxed.append(" or ".join(kinds))
+        if len(chosen) >= options.count:
+            break
+        if not kinds and chosen and not options.delete_duplicates:
+            # A second view of a clean picture is better than a first view of a bad one.
+            _fill(chosen, rung, options, duplicates, allow_same=True)
+        if len(chosen) >= options.count:
+            break
+    if not options.delete_duplicates and len(chosen) < options.count:
+        _fill(chosen, list(candidates), options, duplicates, allow_same=True)
+    kept = {entry.index for entry in chosen}
+    left_out = tuple(
+        entry for entry in {entry.index: entry for entry in duplicates}.values() if entry.index not in kept
+    )
+    return Selection(tuple(chosen), left_out, _explain(relaxed, chosen))
+
+
+def _is_of(candidate: Candidate, kinds: tuple[RejectionKind, ...]) -> bool:
+    return candidate.defect is not None and candidate.defect.kind in kinds
+
+
+def _fill(
+    chosen: list[Candidate],
+    rung: Sequence[Candidate],
+    options: CoverOptions,
+    duplicates: list[Candidate],
+    *,
+    allow_same: bool,
+) -> int:
+    """Add from one rung, each time the candidate with the best mix of score and difference; return how many."""
+    left = [entry for entry in rung if all(entry.index != other.index for other in chosen)]
+    nearest = {
+        entry.index: min((difference(entry.signature, other.signature) for other in chosen), default=np.inf)
+        for entry in left
+    }
+    taken = 0
+    while left and len(chosen) < options.count:
+        if not allow_same:
+            same = [entry for entry in left if nearest[entry.index] < SAME_PICTURE]
+            duplicates.extend(same)
+            left = [entry for entry in left if nearest[entry.index] >= SAME_PICTURE]
+            if not left:
+                break
+        best = max(left, key=lambda entry: entry.score + _VARIETY * min(1.0, nearest[entry.index] / _FULLY_DIFFERENT))
+        chosen.append(best)
+        taken += 1
+        left.remove(best)
+        for entry in left:
+            nearest[entry.index] = min(nearest[entry.index], difference(entry.signature, best.signature))
+    return taken
+
+
+def _explain(relaxed: list[str], chosen: Sequence[Candidate]) -> str | None:
+    if not relaxed:
+        return None
+    if all(entry.defect is not None for entry in chosen):
+        return f"no clean frame was found; {', '.join(relaxed)} frames were allowed"
+    return f"too few clean frames were found; {', '.join(relaxed)} frames were allowed after them"

@@ -1,0 +1,167 @@
+"""The contact sheet: what was picked, why, and what was passed over, for a person to take in at a glance."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from smartcover.engine.types import Cover, Picks, Rejection
+
+_WIDTH_PX = 1280
+_MARGIN_PX = 24
+_GAP_PX = 16
+_STRIP_HEIGHT_PX = 46
+_PAPER, _INK, _FAINT, _LINE = (250, 250, 248), (28, 28, 30), (120, 120, 124), (222, 222, 218)
+_GOOD = (22, 128, 82)
+_KIND_COLOURS = {
+    "dark": (60, 60, 70),
+    "bright": (214, 178, 60),
+    "flat": (150, 150, 154),
+    "blurry": (110, 120, 190),
+    "transition": (178, 104, 178),
+    "duplicate": (196, 214, 206),
+    "broken": (190, 60, 50),
+}
+_MAX_ROWS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class _Fonts:
+    title: ImageFont.FreeTypeFont | ImageFont.ImageFont
+    strong: ImageFont.FreeTypeFont | ImageFont.ImageFont
+    plain: ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+
+def draw_sheet(picks: Picks, title: str) -> bytes:
+    """
+    Draw the sheet as a JPEG.
+
+    At the top the video; then each cover with its time, score and reasons, the best first and largest; below, a time
+    line with the covers marked and each rejected moment in the colour of its kind, with the counts spelled out.
+    """
+    fonts = _Fonts(*(ImageFont.load_default(size) for size in (26, 19, 16)))
+    columns = min(3, max(1, len(picks.covers)))
+    tile_width = (_WIDTH_PX - 2 * _MARGIN_PX - (columns - 1) * _GAP_PX) // columns
+    if columns == 1:
+        tile_width = min(tile_width, 760)
+    shown = picks.covers[: columns * _MAX_ROWS]
+    tiles = [_draw_tile(cover, rank, tile_width, fonts) for rank, cover in enumerate(shown, start=1)]
+    rows = [tiles[start : start + columns] for start in range(0, len(tiles), columns)]
+    row_heights = [max(tile.height for tile in row) for row in rows]
+    legend = _count_kinds(picks.rejections)
+    height = 92 + sum(row_heights) + len(rows) * _GAP_PX + 150
+    sheet = Image.new("RGB", (_WIDTH_PX, height), _PAPER)
+    pen = ImageDraw.Draw(sheet)
+    pen.text((_MARGIN_PX, 20), _shorten(pen, title, fonts.title, _WIDTH_PX - 2 * _MARGIN_PX), _INK, fonts.title)
+    pen.text(
+        (_MARGIN_PX, 56), _shorten(pen, _facts(picks), fonts.plain, _WIDTH_PX - 2 * _MARGIN_PX), _FAINT, fonts.plain
+    )
+    top = 92
+    for row, row_height in zip(rows, row_heights, strict=True):
+        for column, tile in enumerate(row):
+            sheet.paste(tile, (_MARGIN_PX + column * (tile_width + _GAP_PX), top))
+        top += row_height + _GAP_PX
+    _draw_time_line(pen, picks, top, fonts)
+    _draw_legend(pen, legend, top + _STRIP_HEIGHT_PX + 40, fonts)
+    output = io.BytesIO()
+    sheet.save(output, "JPEG", quality=90, subsampling=0)
+    return output.getvalue()
+
+
+def write_sheet(picks: Picks, title: str, path: Path) -> None:
+    """Draw the sheet into a file."""
+    path.write_bytes(draw_sheet(picks, title))
+
+
+def _draw_tile(cover: Cover, rank: int, width: int, fonts: _Fonts) -> Image.Image:
+    with Image.open(io.BytesIO(cover.image)) as opened:
+        image = opened.convert("RGB")
+    image.thumbnail((width, 420), Image.Resampling.LANCZOS)
+    if image.width < width // 2 and image.height < 120:
+        scale = max(1, min(width // 2 // image.width, 240 // max(1, image.height)))
+        image = image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
+    lines = [f"+ {reason}" for reason in cover.reasons]
+    tile = Image.new("RGB", (width, image.height + 40 + 22 * len(lines)), _PAPER)
+    tile.paste(image, (0, 0))
+    pen = ImageDraw.Draw(tile)
+    pen.text((0, image.height + 8), f"{rank}", _GOOD, fonts.strong)
+    pen.text((22, image.height + 8), f"at {clock(cover.seconds)}   score {cover.score:.2f}", _INK, fonts.strong)
+    for number, line in enumerate(lines):
+        pen.text(
+            (22, image.height + 36 + 22 * number), _shorten(pen, line, fonts.plain, width - 22), _FAINT, fonts.plain
+        )
+    return tile
+
+
+def _draw_time_line(pen: ImageDraw.ImageDraw, picks: Picks, top: int, fonts: _Fonts) -> None:
+    left, right = _MARGIN_PX, _WIDTH_PX - _MARGIN_PX
+    moments = [cover.seconds for cover in picks.covers] + [entry.seconds for entry in picks.rejections]
+    end = max(picks.video.duration_seconds or 0.0, *moments, 0.001)
+    middle = top + _STRIP_HEIGHT_PX // 2
+    pen.line((left, middle, right, middle), _LINE, 3)
+    for rejection in picks.rejections:
+        x = left + (right - left) * rejection.seconds / end
+        pen.rectangle((x - 2, middle - 9, x + 2, middle + 9), _KIND_COLOURS[rejection.kind])
+    for rank, cover in enumerate(picks.covers, start=1):
+        x = left + (right - left) * cover.seconds / end
+        pen.ellipse((x - 12, middle - 12, x + 12, middle + 12), _GOOD)
+        pen.text((x, middle), str(rank), (255, 255, 255), fonts.plain, anchor="mm")
+    pen.text((left, middle + 20), "0:00", _FAINT, fonts.plain)
+    pen.text((right, middle + 20), clock(end), _FAINT, fonts.plain, anchor="ra")
+
+
+def _draw_legend(pen: ImageDraw.ImageDraw, legend: Sequence[tuple[str, int]], top: int, fonts: _Fonts) -> None:
+    if not legend:
+        pen.text((_MARGIN_PX, top), "No moment that was looked at had to be passed over.", _FAINT, fonts.plain)
+        return
+    pen.text((_MARGIN_PX, top), "Passed over:", _FAINT, fonts.plain)
+    x = _MARGIN_PX + 110
+    for kind, count in legend:
+        pen.rectangle((x, top + 3, x + 12, top + 15), _KIND_COLOURS[kind])
+        text = f"{count} {kind}"
+        pen.text((x + 20, top), text, _INK, fonts.plain)
+        x += 20 + round(pen.textlength(text, fonts.plain)) + 28
+
+
+def _facts(picks: Picks) -> str:
+    video = picks.video
+    parts = [f"{video.width_px} x {video.height_px}", video.codec]
+    if video.duration_seconds is not None:
+        parts.insert(0, clock(video.duration_seconds))
+    if video.hdr:
+        parts.append(f"HDR ({video.hdr.upper()}), shown as SDR")
+    if picks.fallback:
+        parts.append(picks.fallback)
+    return "   ".join(parts)
+
+
+def _count_kinds(rejections: Sequence[Rejection]) -> list[tuple[str, int]]:
+    counts: dict[str, int] = {}
+    for rejection in rejections:
+        counts[rejection.kind] = counts.get(rejection.kind, 0) + 1
+    return sorted(counts.items(), key=lambda entry: -entry[1])
+
+
+def _shorten(
+    pen: ImageDraw.ImageDraw, text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int
+) -> str:
+    if pen.textlength(text, font) <= width:
+        return text
+    while text and pen.textlength(text + "...", font) > width:
+        text = text[:-1]
+    return text + "..."
+
+
+def clock(seconds: float) -> str:
+    """Write a time as people read it: 7.4 s, 1:07.4, 1:02:03."""
+    if seconds < 60:
+        return f"{seconds:.2f} s"
+    minutes, rest = divmod(seconds, 60)
+    if minutes < 60:
+        return f"{int(minutes)}:{rest:04.1f}"
+    hours, minutes = divmod(int(minutes), 60)
+    return f"{hours}:{minutes:02d}:{int(rest):02d}"

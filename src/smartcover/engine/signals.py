@@ -1,0 +1,303 @@
+"""
+Pixels to numbers. Each signal is a small pure function of one prepared picture; its docstring names its source.
+
+To add a signal: write the function, and list it in `PICTURE_SIGNALS` (of a picture alone) or compute it in
+`time_signals` (of a picture among its neighbours); then give it a weight or a rule in `scoring.py`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+Bytes = npt.NDArray[np.uint8]
+
+_TILES = 6
+_LUMA = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
+_DARK, _BRIGHT = 28.0, 238.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """A picture with what several signals share: luma 0..255, its gradient and its Laplacian."""
+
+    rgb: Bytes
+    luma: Floats
+    gradient: Floats
+    laplacian: Floats
+
+
+def prepare(rgb: Bytes) -> Prepared:
+    """Compute the shared parts. Pictures under 3x3 are repeated at their edges, so that every signal is defined."""
+    rows, columns = rgb.shape[:2]
+    if rows < 3 or columns < 3:
+        rgb = np.pad(rgb, ((0, max(0, 3 - rows)), (0, max(0, 3 - columns)), (0, 0)), mode="edge")
+    luma = rgb.astype(np.float32) @ _LUMA
+    gradient = np.hypot(luma[1:-1, 2:] - luma[1:-1, :-2], luma[2:, 1:-1] - luma[:-2, 1:-1]) / 2
+    laplacian = luma[1:-1, 2:] + luma[1:-1, :-2] + luma[2:, 1:-1] + luma[:-2, 1:-1] - 4 * luma[1:-1, 1:-1]
+    return Prepared(rgb, luma, gradient.astype(np.float32), laplacian)
+
+
+def brightness(picture: Prepared) -> float:
+    """Mean luma, 0..1."""
+    return float(picture.luma.mean()) / 255
+
+
+def contrast(picture: Prepared) -> float:
+    """Standard deviation of luma, 0..1 (RMS contrast: Peli 1990)."""
+    return float(picture.luma.std()) / 255
+
+
+def highlights(picture: Prepared) -> float:
+    """The 98th percentile of luma, 0..1: a night scene with lamps is high here, a black frame is not."""
+    return float(np.percentile(picture.luma, 98)) / 255
+
+
+def dark_share(picture: Prepared) -> float:
+    """Share of pixels that are nearly black."""
+    return float((picture.luma < _DARK).mean())
+
+
+def bright_share(picture: Prepared) -> float:
+    """Share of pixels that are nearly white: over-exposure, white cards, flashes."""
+    return float((picture.luma > _BRIGHT).mean())
+
+
+def entropy(picture: Prepared) -> float:
+    """Shannon entropy of luma in 64 steps, in bits, 0..6."""
+    counts = np.bincount((picture.luma.ravel() / 4).astype(np.intp).clip(0, 63), minlength=64)
+    share = counts[counts > 0] / counts.sum()
+    return float(-(share * np.log2(share)).sum())
+
+
+def flat_share(picture: Prepared) -> float:
+    """Share of pixels without any gradient: cards, blank walls, blank screens."""
+    return float((picture.gradient < 1.5).mean())
+
+
+def detail(picture: Prepared) -> float:
+    """Mean gradient of luma (Tenengrad without squares: Krotkov 1987)."""
+    return float(picture.gradient.mean())
+
+
+def noise(picture: Prepared) -> float:
+    """Standard deviation of noise by Immerkaer 1996, taken in the quieter half of the picture: texture is not noise."""
+    luma = picture.luma
+    second = luma[:, 2:] - 2 * luma[:, 1:-1] + luma[:, :-2]
+    masked = np.abs(second[2:] - 2 * second[1:-1] + second[:-2])
+    tiles = _tile_means(masked)
+    return math.sqrt(math.pi / 2) / 6 * float(np.median(tiles[tiles <= np.median(tiles)]))
+
+
+def sharpness(picture: Prepared) -> float:
+    """
+    Laplacian deviation of the sharpest quarter of the tiles (Pech-Pacheco et al. 2000, by tile).
+
+    A sharp subject before a blurred background counts as sharp. Noise adds 20 sigma squared to the
+    Laplacian's variance (the squared weights of its kernel), which is taken off.
+    """
+    tiles = np.sort(_tile_means(picture.laplacian**2).ravel())
+    best = tiles[-max(1, len(tiles) // 4) :].mean()
+    return math.sqrt(max(0.0, float(best) - 20 * noise(picture) ** 2))
+
+
+def blur_extent(picture: Prepared) -> float:
+    """
+    How little the picture loses by blurring it more, 0 sharp to 1 (after Crete et al. 2007, "The blur effect").
+
+    Relative to the picture's own contrast, so that a soft but calm picture is not taken for a blurred one.
+    """
+    extents = []
+    for luma in (picture.luma, picture.luma.T):
+        cumulative = np.cumsum(np.pad(luma, ((0, 0), (5, 4)), mode="edge"), axis=1)
+        blurred = (cumulative[:, 9:] - cumulative[:, :-9])[:, : luma.shape[1]] / 9
+        before = np.abs(np.diff(luma, axis=1))
+        after = np.abs(np.diff(blurred, axis=1))
+        width = min(before.shape[1], after.shape[1])
+        lost = np.maximum(0.0, before[:, :width] - after[:, :width]).sum()
+        extents.append(1.0 - float(lost) / max(float(before.sum()), 1e-6))
+    return max(extents)
+
+
+def colourfulness(picture: Prepared) -> float:
+    """Colourfulness of Hasler and Suesstrunk 2003 (their M3): 0 grey, 109 extremely colourful."""
+    red, green, blue = (picture.rgb[..., channel].astype(np.float32) for channel in range(3))
+    red_green, yellow_blue = red - green, (red + green) / 2 - blue
+    return float(np.hypot(red_green.std(), yellow_blue.std()) + 0.3 * np.hypot(red_green.mean(), yellow_blue.mean()))
+
+
+def centre_weight(picture: Prepared) -> float:
+    """Mean gradient of the middle half over that of the whole: a subject in the middle gives more than 1."""
+    rows, columns = picture.gradient.shape
+    middle = picture.gradient[rows // 4 : rows - rows // 4, columns // 4 : columns - columns // 4]
+    return float((middle.mean() + 0.5) / (picture.gradient.mean() + 0.5))
+
+
+def edge_clutter(picture: Prepared) -> float:
+    """Share of the saliency in the outer ring of 8 %: what matters should not be cut by the frame."""
+    salient = saliency(picture.luma)
+    rows, columns = salient.shape
+    down, across = max(1, round(rows * 0.08)), max(1, round(columns * 0.08))
+    inner = salient[down : rows - down, across : columns - across].sum()
+    return 1.0 - float(inner) / max(float(salient.sum()), 1e-9)
+
+
+PICTURE_SIGNALS: Mapping[str, Callable[[Prepared], float]] = {
+    function.__name__: function
+    for function in (
+        brightness, contrast, highlights, dark_share, bright_share, entropy, flat_share, detail, noise, sharpness,
+        blur_extent, colourfulness, centre_weight, edge_clutter,
+    )
+}  # fmt: skip
+
+
+def picture_signals(rgb: Bytes) -> dict[str, float]:
+    """Compute every signal of one picture. All are finite."""
+    prepared = prepare(rgb)
+    return {name: function(prepared) for name, function in PICTURE_SIGNALS.items()}
+
+
+def time_signals(here: Bytes, neighbours: Sequence[tuple[float, Bytes]]) -> dict[str, float]:
+    """
+    Compute what a picture's neighbours tell; empty without neighbours.
+
+    Args:
+        here: The picture, small.
+        neighbours: (offset in seconds, picture of the same size), in order of time.
+    """
+    if not neighbours:
+        return {}
+    middle = here.astype(np.float32)
+    others = [(offset, picture.astype(np.float32)) for offset, picture in neighbours]
+    nearest = min(others, key=lambda entry: abs(entry[0]))
+    blend, change = 1.0, 0.0
+    for before, after in _balanced_pairs([(0.0, middle), *others]):
+        blend, change = min((blend, change), blend_fit(before[1], middle, after[1], _share(before, after)))
+    return {
+        "motion": float(np.abs(middle - nearest[1]).mean()),
+        "blend": blend,
+        "change": change,
+    }
+
+
+def blend_fit(before: Floats, middle: Floats, after: Floats, share: float) -> tuple[float, float]:
+    """
+    Tell how well a picture is a mixture of an earlier and a later one.
+
+    In a fade or dissolve the mixture is exact; moving things are never at two places half seen.
+
+    Returns:
+        What the mixture leaves unexplained, as a share of the change; and the change (mean, of 255).
+        No change gives (1, 0).
+    """
+    change = float(np.abs(after - before).mean())
+    if change < 3.0:
+        return 1.0, 0.0
+    mixture = before + (after - before) * share
+    return float(np.abs(middle - mixture).mean()) / change, change
+
+
+def _balanced_pairs(
+    entries: Sequence[tuple[float, Floats]],
+) -> list[tuple[tuple[float, Floats], tuple[float, Floats]]]:
+    """Pair each earlier neighbour with the later one at about the same distance."""
+    before = [entry for entry in entries if entry[0] < 0]
+    after = [entry for entry in entries if entry[0] > 0]
+    pairs = []
+    for first in before:
+        if not after:
+            break
+        second = min(after, key=lambda entry, offset=first[0]: abs(entry[0] + offset))  # type: ignore[misc]
+        if second[0] < -2 * first[0] and -first[0] < 2 * second[0]:
+            pairs.append((first, second))
+    return pairs
+
+
+def _share(before: tuple[float, Floats], after: tuple[float, Floats]) -> float:
+    return -before[0] / (after[0] - before[0])
+
+
+def saliency(luma: Floats, side: int = 64) -> Floats:
+    """
+    Map where a picture stands out from itself, on a 64x64 grid: spectral residual (Hou and Zhang 2007).
+
+    Not negative; sums to 1 unless the picture is flat.
+    """
+    small = shrink(luma, side)
+    spectrum = np.fft.fft2(small)
+    log_amplitude = np.log(np.abs(spectrum) + 1e-6)
+    padded = np.pad(log_amplitude, 1, mode="wrap")
+    shifted = [padded[row : row + side, column : column + side] for row in range(3) for column in range(3)]
+    average = np.mean(shifted, axis=0)
+    residual = np.exp(log_amplitude - average + 1j * np.angle(spectrum))
+    energy = np.abs(np.fft.ifft2(residual)) ** 2
+    smooth = _smooth(energy.astype(np.float32), 5)
+    if float(small.std()) < 1.0:
+        return np.zeros((side, side), dtype=np.float32)
+    result: Floats = (smooth / max(float(smooth.sum()), 1e-12)).astype(np.float32)
+    return result
+
+
+def _smooth(values: Floats, width: int) -> Floats:
+    """Blur with two passes of a box of odd `width` along each axis."""
+    for axis in (0, 1, 0, 1):
+        padding = [(0, 0), (0, 0)]
+        padding[axis] = (width // 2 + 1, width // 2)
+        cumulative = np.cumsum(np.pad(values, padding, mode="edge"), axis=axis, dtype=np.float64)
+        upper = np.take(cumulative, range(width, cumulative.shape[axis]), axis=axis)
+        lower = np.take(cumulative, range(cumulative.shape[axis] - width), axis=axis)
+        averaged: Floats = ((upper - lower) / width).astype(np.float32)
+        values = averaged
+    return values
+
+
+def shrink(luma: Floats, side: int) -> Floats:
+    """Average a picture down (or repeat it up) to side x side."""
+    rows = np.linspace(0, luma.shape[0], side + 1)
+    columns = np.linspace(0, luma.shape[1], side + 1)
+    top, bottom = rows[:-1].astype(np.intp), np.maximum(rows[:-1].astype(np.intp) + 1, rows[1:].astype(np.intp))
+    left = columns[:-1].astype(np.intp)
+    right = np.maximum(left + 1, columns[1:].astype(np.intp))
+    integral = np.zeros((luma.shape[0] + 1, luma.shape[1] + 1))
+    integral[1:, 1:] = luma.cumsum(axis=0, dtype=np.float64).cumsum(axis=1)
+    sums = (
+        integral[np.ix_(bottom, right)]
+        - integral[np.ix_(top, right)]
+        - integral[np.ix_(bottom, left)]
+        + integral[np.ix_(top, left)]
+    )
+    area = (bottom - top)[:, None] * (right - left)[None, :]
+    return (sums / area).astype(np.float32)
+
+
+def _tile_means(values: Floats) -> Floats:
+    rows, columns = min(_TILES, values.shape[0]), min(_TILES, values.shape[1])
+    tiles = [
+        float(tile.mean())
+        for band in np.array_split(values, rows, axis=0)
+        for tile in np.array_split(band, columns, axis=1)
+    ]
+    return np.array(tiles, dtype=np.float32)
+
+
+def signature(glance: Bytes) -> Floats:
+    """
+    Describe a picture for comparing: a 12x12 grid of means in opponent colours, so that hue counts as much as light.
+
+    The distance of two is `difference`.
+    """
+    values = glance.astype(np.float32)
+    red, green, blue = values[..., 0], values[..., 1], values[..., 2]
+    planes: tuple[Floats, ...] = (values @ _LUMA, red - green, (red + green) / 2 - blue)
+    return np.stack([shrink(plane, 12) for plane in planes])
+
+
+def difference(one: Floats, other: Floats) -> float:
+    """Mean distance of two signatures in steps of 255; under 8 two pictures look the same at a glance."""
+    apart = np.abs(one - other)
+    return float(apart[0].mean() + 0.5 * apart[1].mean() + 0.5 * apart[2].mean())

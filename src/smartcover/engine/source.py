@@ -1,0 +1,166 @@
+"""Opening a video safely: our own reader between the decoder and the bytes, and a list of the formats it may try."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+import av
+import av.container
+import av.error
+import av.stream
+import av.video.stream
+
+from smartcover.engine.budget import Budget, BytesSpent
+from smartcover.engine.types import PrefetchingReader, SeekableReader
+from smartcover.errors import NotAVideo, NoVideoStream, VideoTooLarge
+
+# Formats that only ever read the bytes they are given. Absent on purpose, as each can open other files or the
+# network: concat, hls, dash, sdp, rtsp, imf, image sequences, the device and script formats.
+_ALLOWED_FORMATS = (
+    "mov", "mp4", "matroska", "webm", "avi", "asf", "flv", "live_flv", "kux", "mpeg", "mpegts", "mpegvideo", "ogg",
+    "gif", "apng", "m4v", "h264", "hevc", "vvc", "av1", "obu", "ivf", "evc", "rm", "dv", "mxf", "nut", "wtv",
+    "yuv4mpegpipe", "mjpeg", "vc1", "vc1test", "amv", "gxf", "nsv", "nuv", "pva", "swf", "bink", "smk", "roq",
+    "film_cpk", "dhav", "h263", "h261", "cavsvideo", "dirac", "fli", "flic", "mlv", "r3d", "viv", "vivo", "4xm",
+)  # fmt: skip
+
+_BUFFER_SIZE_BYTES = 64 * 1024
+_DISPOSITIONS_OF_STILLS = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
+
+DAMAGE = (av.error.FFmpegError, ValueError, IndexError, AttributeError, MemoryError, OverflowError, BytesSpent)
+"""What the decoder was seen to raise on damaged input; callers turn it into a missing frame or a VideoError."""
+
+
+class BoundedReader:
+    """
+    The decoder's only view of the bytes.
+
+    It counts and limits what is read, returns real `bytes` and never more than asked for (the decoder copies without
+    a bound), and carries no `name`, from which a playlist format would build paths of other files.
+    """
+
+    def __init__(self, raw: SeekableReader, budget: Budget) -> None:
+        self._raw = raw
+        self._budget = budget
+
+    def read(self, size: int) -> bytes:
+        self._budget.check_time()
+        if size <= 0:
+            return b""
+        data = bytes(self._raw.read(size))[:size]
+        self._budget.count_bytes(len(data))
+        return data
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._raw.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._raw.tell()
+
+
+class Source:
+    """An open container and its one video stream. A context manager; closing it closes a file opened here."""
+
+    def __init__(self, video: str | os.PathLike[str] | SeekableReader, budget: Budget, *, strict: bool) -> None:
+        """
+        Args:
+            strict: Treat damage as an error, so that a smeared frame does not pass for a clean one.
+
+        Raises:
+            NotAVideo, NoVideoStream, VideoTooLarge, DecodeTimedOut
+        """
+        self.budget = budget
+        self.size_bytes: int | None = None
+        self._file: BinaryIO | None = None
+        if isinstance(video, str | os.PathLike):
+            self._file = _open_file(Path(video))
+            raw: SeekableReader = self._file
+            name = str(video)
+        else:
+            raw, name = video, "the video"
+            raw.seek(0)
+        self.prefetching = raw if isinstance(raw, PrefetchingReader) else None
+        try:
+            self.size_bytes = raw.seek(0, io.SEEK_END)
+            raw.seek(0)
+            if self.size_bytes == 0:
+                raise NotAVideo(f"{name} is empty (0 bytes)")
+            self.container = _open_container(BoundedReader(raw, budget), name, budget)
+        except BaseException:
+            self._close_file()
+            raise
+        try:
+            self.stream = _choose_stream(self.container, name)
+            self._configure(strict)
+        except BaseException:
+            self.close()
+            raise
+
+    def _configure(self, strict: bool) -> None:
+        for other in self.container.streams:
+            if other.index != self.stream.index:
+                other.discard = av.stream.Discard.all
+        context = self.stream.codec_context
+        if context.width * context.height > self.budget.limits.max_pixels:
+            raise VideoTooLarge(
+                f"The picture is {context.width}x{context.height}, more than the "
+                f"{self.budget.limits.max_pixels} pixels allowed; raise max_pixels or scale the video down"
+            )
+        options = {"max_pixels": str(self.budget.limits.max_pixels)}
+        if strict:
+            options["err_detect"] = "explode"
+        context.options = options
+        context.thread_count = 1
+
+    def close(self) -> None:
+        self.container.close()
+        self._close_file()
+
+    def _close_file(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def __enter__(self) -> Source:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def _open_file(path: Path) -> BinaryIO:
+    try:
+        if path.exists() and not path.is_file():
+            # A pipe or device would block for ever, or answer without end.
+            raise NotAVideo(f"{path} is not a regular file")
+        return path.open("rb")
+    except FileNotFoundError as error:
+        raise NotAVideo(f"{path} does not exist") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise NotAVideo(f"{path} cannot be read: {reason}") from error
+
+
+def _open_container(reader: BoundedReader, name: str, budget: Budget) -> av.container.InputContainer:
+    options = {
+        "format_whitelist": ",".join(_ALLOWED_FORMATS),
+        "protocol_whitelist": "none",
+        "max_pixels": str(budget.limits.max_pixels),
+    }
+    try:
+        return av.open(reader, mode="r", options=options, buffer_size=_BUFFER_SIZE_BYTES, metadata_errors="replace")
+    except DAMAGE as error:
+        if isinstance(error, BytesSpent):
+            raise VideoTooLarge(f"{name} was not opened within {budget.limits.bytes} bytes read") from error
+        raise NotAVideo(f"{name} is not a video that can be read", detail=str(error)) from error
+
+
+def _choose_stream(container: av.container.InputContainer, name: str) -> av.video.stream.VideoStream:
+    moving = [stream for stream in container.streams.video if not stream.disposition & _DISPOSITIONS_OF_STILLS]
+    if not moving:
+        raise NoVideoStream(f"{name} holds no video stream")
+    decodable = [stream for stream in moving if stream.codec_context is not None]
+    if not decodable:
+        raise NoVideoStream(f"{name} holds no video stream of a codec that is supported here")
+    return max(decodable, key=lambda stream: stream.codec_context.width * stream.codec_context.height)

@@ -1,0 +1,181 @@
+"""The engine's words: what is asked for, within which limits, and what comes back. Standard library only."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Literal, Protocol, runtime_checkable
+
+from smartcover.errors import BadParameter
+
+ImageFormat = Literal["jpg", "png", "webp"]
+Fit = Literal["crop", "pad", "stretch"]
+
+MAX_SIDE_PX = 8192
+"""Largest cover side; JPEG allows 65535, but a cover beyond 8K only serves to exhaust memory."""
+
+MAX_COUNT = 100
+"""Most covers of one video; more than that is a contact sheet, not a choice."""
+
+
+@runtime_checkable
+class SeekableReader(Protocol):
+    """
+    A video that is not a local file: bytes at positions.
+
+    `read(n)` returns at most `n` bytes and `b""` only at the end; `seek` follows `io.SEEK_SET`, `SEEK_CUR`, `SEEK_END`.
+    """
+
+    def read(self, size: int, /) -> bytes: ...
+    def seek(self, offset: int, whence: int = 0, /) -> int: ...
+    def tell(self) -> int: ...
+
+
+@runtime_checkable
+class PrefetchingReader(SeekableReader, Protocol):
+    """A reader that can fetch many ranges at once, so that a far store costs one round trip and not sixty."""
+
+    def prefetch(self, ranges: list[tuple[int, int]], /) -> None:
+        """Fetch the (offset, size) ranges that will be read next. A hint: reads elsewhere must still work."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CoverOptions:
+    """
+    What covers are wanted.
+
+    With one of `width_px` and `height_px` the other follows the picture's display shape; with both, the cover has
+    exactly that size and `fit` says how: `crop` around faces or subject, `pad` with black, or `stretch`.
+    With none the cover has the display size of the video. `quality` (1-100) is for JPEG and WebP.
+    `delete_duplicates` leaves near-duplicates out, so fewer than `count` may come back.
+
+    Raises:
+        BadParameter: If a value is out of range.
+    """
+
+    count: int = 3
+    format: ImageFormat = "jpg"
+    width_px: int | None = None
+    height_px: int | None = None
+    delete_duplicates: bool = False
+    fit: Fit = "crop"
+    crop_letterbox: bool = False
+    quality: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_range("count", self.count, 1, MAX_COUNT)
+        for name, side in (("width_px", self.width_px), ("height_px", self.height_px)):
+            if side is not None:
+                _check_range(name, side, 1, MAX_SIDE_PX)
+        if self.quality is not None:
+            _check_range("quality", self.quality, 1, 100)
+        if self.format not in ("jpg", "png", "webp"):
+            raise BadParameter(f"format is {self.format!r}; give jpg, png or webp")
+        if self.fit not in ("crop", "pad", "stretch"):
+            raise BadParameter(f"fit is {self.fit!r}; give crop, pad or stretch")
+
+
+def _check_range(name: str, value: int, lowest: int, highest: int) -> None:
+    if not lowest <= value <= highest:
+        raise BadParameter(f"{name} is {value}; give {lowest} to {highest}")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """
+    How much one video may cost. Every loop over its bytes ends by one of these.
+
+    Attributes:
+        seconds: Wall time after which `DecodeTimedOut` is raised. Sampling stops by itself at half of it, so that
+            what was found can still be ranked and rendered.
+        max_pixels: Largest coded picture.
+        candidates: Moments that are looked at.
+        packets, bytes: Most that may be read from the container before sampling ends with what it has.
+        held_bytes: Most compressed data kept for decoding the winners again.
+        between_pixels: Pixels that may be decoded on the way from keyframes to moments between them
+            (the default is about 150 frames of 1080p, or all of a minute at 360p).
+        faces_on: How many of the best candidates the face detector sees.
+    """
+
+    seconds: float = 60.0
+    max_pixels: int = 8192 * 8192
+    candidates: int = 60
+    packets: int = 500_000
+    bytes: int = 2_000_000_000
+    held_bytes: int = 96_000_000
+    between_pixels: int = 320_000_000
+    faces_on: int = 20
+
+    def __post_init__(self) -> None:
+        for entry in dataclasses.fields(self):
+            value = getattr(self, entry.name)
+            if not value > 0:
+                raise BadParameter(f"limit {entry.name} is {value}; give more than 0")
+
+
+@dataclass(frozen=True, slots=True)
+class VideoInfo:
+    """What was learnt of the video. Width and height are as displayed: after rotation and pixel aspect."""
+
+    container: str
+    codec: str
+    width_px: int
+    height_px: int
+    duration_seconds: float | None
+    frame_rate: float | None
+    rotation_degrees: int
+    mirrored: bool
+    hdr: Literal["pq", "hlg"] | None
+    interlaced: bool
+    size_bytes: int | None
+
+
+RejectionKind = Literal["dark", "bright", "flat", "blurry", "transition", "duplicate", "broken"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why a moment that was looked at is not a cover."""
+
+    seconds: float
+    kind: RejectionKind
+    reason: str
+    signals: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Cover:
+    """
+    One cover, encoded.
+
+    `seconds` counts from the start of the video as a player shows it; `pts` is the exact time stamp in the container.
+    """
+
+    image: bytes = field(repr=False)
+    format: ImageFormat
+    width_px: int
+    height_px: int
+    seconds: float
+    pts: Fraction
+    score: float
+    signals: Mapping[str, float]
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Picks:
+    """
+    The answer: covers best first, and why.
+
+    `fallback` is None when every cover is a clean frame; otherwise it says which rule was relaxed.
+    `timings` are seconds for each step, in order, and `total`.
+    """
+
+    video: VideoInfo
+    covers: tuple[Cover, ...]
+    rejections: tuple[Rejection, ...]
+    fallback: str | None
+    timings: Mapping[str, float]
