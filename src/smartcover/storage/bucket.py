@@ -105,6 +105,14 @@ class StagedObject:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What a sweep removed: blobs that nobody owned, and multipart uploads too old to keep."""
+
+    blobs: int
+    uploads: int
+
+
 class VideoSource(Protocol):
     """
     A way to read an object from another process: picklable, small, without open files.
@@ -239,3 +247,10 @@ class BucketStore(Protocol):
 
     async def discard(self, staged: Sequence[StagedObject]) -> None:
         """Drop staged objects that will not be published."""
+
+    async def sweep(self, now: datetime | None = None) -> Swept:
+        """
+        Remove what nobody owns any more: replaced and deleted bytes, unfinished writes, old uploads.
+
+        Safe at any time and from several processes at once; `now` stands in for the store's own clock.
+        """

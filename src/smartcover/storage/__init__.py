@@ -1,0 +1,35 @@
+"""Objects: the port, the local adaptor and its fake."""
+
+from __future__ import annotations
+
+from smartcover.storage.bucket import (
+    BucketInfo,
+    BucketStore,
+    LocalVideo,
+    ObjectInfo,
+    ObjectPage,
+    PartInfo,
+    PartPage,
+    StagedObject,
+    Swept,
+    UploadInfo,
+    UploadPage,
+    VideoSource,
+)
+from smartcover.storage.local import LocalStore
+
+__all__ = [
+    "BucketInfo",
+    "BucketStore",
+    "LocalStore",
+    "LocalVideo",
+    "ObjectInfo",
+    "ObjectPage",
+    "PartInfo",
+    "PartPage",
+    "StagedObject",
+    "Swept",
+    "UploadInfo",
+    "UploadPage",
+    "VideoSource",
+]

@@ -1,0 +1,358 @@
+"""
+Objects on this machine's disk: bytes in a blob folder, everything else in PostgreSQL.
+
+A write takes three steps: a row announces a blob, the blob is written and flushed, and one transaction gives it its
+key. A crash between any two leaves either nothing or an announced blob that `sweep` removes by age. Bytes that lose
+their key are removed by `sweep` too, and only after a grace period, so that whoever was told the path may still open
+it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+
+from smartcover.errors import BucketMissing, BucketNotEmpty, ObjectMissing, StorageUnavailable
+from smartcover.storage.blobs import BLOCK_BYTES, BlobFolder, BlobReader
+from smartcover.storage.bucket import (
+    BucketInfo,
+    LocalVideo,
+    ObjectInfo,
+    ObjectPage,
+    PartInfo,
+    PartPage,
+    StagedObject,
+    Swept,
+    UploadInfo,
+    UploadPage,
+    VideoSource,
+)
+from smartcover.storage.failures import storage_failures
+from smartcover.storage.local_sweep import LocalSweeper
+from smartcover.storage.local_uploads import LocalUploads
+from smartcover.storage.rules import (
+    after_delimiter,
+    check_bucket_name,
+    check_headers,
+    check_key,
+    check_text,
+    first_key_after,
+    page_limit,
+    resolve_range,
+)
+from smartcover.storage.shelf import QUERIES, Shelf, object_info, swept_meanwhile
+
+
+class LocalStore:
+    """
+    A `BucketStore` over a directory and a database whose schema is up to date.
+
+    Args:
+        root: Directory of the blobs; made if missing. Several processes may share it.
+        pool: Connections to the database that holds the keys of this root, and of no other root.
+        max_object_bytes: Largest body of one put or one part; joined parts may be larger.
+        reserve_bytes: Disk space that writes leave free.
+        grace_seconds: How long the bytes of a replaced or deleted object stay on disk. Longer than the time
+            between `video` and the last opening of its path.
+        unfinished_age_seconds: When a blob that never got its key is given up: longer than any upload takes.
+        upload_age_seconds: When a multipart upload that was never completed is given up.
+        completed_age_seconds: How long completing an upload again answers as the first time.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        pool: asyncpg.Pool[asyncpg.Record],
+        *,
+        max_object_bytes: int = 5 << 30,
+        reserve_bytes: int = 64 << 20,
+        grace_seconds: float = 900.0,
+        unfinished_age_seconds: float = 86_400.0,
+        upload_age_seconds: float = 30 * 86_400.0,
+        completed_age_seconds: float = 86_400.0,
+        make_id: Callable[[], UUID] = uuid4,
+    ) -> None:
+        with storage_failures("prepare the blob folder"):
+            folder = BlobFolder(root)
+        self._shelf = Shelf(
+            folder, pool, make_id=make_id, max_object_bytes=max_object_bytes, reserve_bytes=reserve_bytes
+        )
+        self._uploads = LocalUploads(self._shelf)
+        self._sweeper = LocalSweeper(
+            self._shelf,
+            grace=timedelta(seconds=grace_seconds),
+            unfinished_age=timedelta(seconds=unfinished_age_seconds),
+            upload_age=timedelta(seconds=upload_age_seconds),
+            completed_age=timedelta(seconds=completed_age_seconds),
+        )
+
+    # Buckets
+
+    async def create_bucket(self, name: str, region: str) -> BucketInfo:
+        check_bucket_name(name)
+        async with self._shelf.connection("create a bucket") as connection:
+            await QUERIES.add_bucket(connection, name=name, region=region)
+        return await self.bucket(name)
+
+    async def bucket(self, name: str) -> BucketInfo:
+        check_bucket_name(name)
+        async with self._shelf.connection("describe a bucket") as connection:
+            row = await QUERIES.bucket(connection, name=name)
+        if row is None:
+            raise BucketMissing(detail=name)
+        return BucketInfo(**row)
+
+    async def buckets(self) -> Sequence[BucketInfo]:
+        async with self._shelf.connection("list the buckets") as connection:
+            return [BucketInfo(**row) async for row in QUERIES.all_buckets(connection)]
+
+    async def delete_bucket(self, name: str) -> None:
+        check_bucket_name(name)
+        async with self._shelf.connection("delete a bucket") as connection:
+            try:
+                removed = await QUERIES.remove_bucket(connection, name=name)
+            except asyncpg.ForeignKeyViolationError as error:
+                raise BucketNotEmpty from error
+        if removed is None:
+            await self.bucket(name)
+            raise BucketNotEmpty("The bucket still holds objects or unfinished multipart uploads; delete them first.")
+
+    # Objects
+
+    async def put(
+        self,
+        bucket: str,
+        key: str,
+        body: AsyncIterator[bytes],
+        *,
+        headers: Mapping[str, str],
+        content_md5: bytes | None = None,
+        size_bytes: int | None = None,
+    ) -> ObjectInfo:
+        check_key(key)
+        kept = check_headers(headers)
+        blob = await self._shelf.announce(bucket)
+        contents = await self._shelf.receive(blob, body, content_md5=content_md5, size_bytes=size_bytes)
+        async with self._shelf.transaction("show an object") as connection:
+            info = await self._shelf.show(
+                connection,
+                bucket,
+                key,
+                blob,
+                size_bytes=contents.size_bytes,
+                etag=contents.md5.hex(),
+                crc64=contents.crc64,
+                headers=kept,
+            )
+        if info is None:
+            raise swept_meanwhile("put")
+        return info
+
+    async def head(self, bucket: str, key: str) -> ObjectInfo:
+        return object_info(await self._find(bucket, key))
+
+    @asynccontextmanager
+    async def read(
+        self, bucket: str, key: str, *, first: int = 0, last: int | None = None
+    ) -> AsyncIterator[tuple[ObjectInfo, AsyncIterator[bytes]]]:
+        info, reader = await self._open(bucket, key)
+        try:
+            yield info, self._stream(reader, resolve_range(info.size_bytes, first, last))
+        finally:
+            await self._shelf.in_thread("close a blob", reader.close)
+
+    async def copy(
+        self, source_bucket: str, source_key: str, bucket: str, key: str, *, headers: Mapping[str, str] | None
+    ) -> ObjectInfo:
+        check_key(key)
+        kept = None if headers is None else check_headers(headers)
+        # The source's bytes stay for the grace period, so its row and its blob need no lock meanwhile.
+        row = await self._find(source_bucket, source_key)
+        source = object_info(row)
+        blob = await self._shelf.announce(bucket)
+        await self._shelf.in_thread("copy a blob", self._shelf.folder.link, row["blob"], blob)
+        async with self._shelf.transaction("show a copy") as connection:
+            info = await self._shelf.show(
+                connection,
+                bucket,
+                key,
+                blob,
+                size_bytes=source.size_bytes,
+                etag=source.etag,
+                crc64=int(row["crc64"]),
+                headers=source.headers if kept is None else kept,
+            )
+        if info is None:
+            raise swept_meanwhile("copy")
+        return info
+
+    async def delete(self, bucket: str, key: str) -> None:
+        check_key(key)
+        await self.bucket(bucket)
+        async with self._shelf.connection("delete an object") as connection:
+            await QUERIES.remove_object(connection, bucket=bucket, key=key)
+
+    async def list(
+        self, bucket: str, *, prefix: str = "", delimiter: str = "", marker: str = "", limit: int = 1000
+    ) -> ObjectPage:
+        check_text(prefix, "Prefix")
+        check_text(marker, "Marker")
+        limit = page_limit(limit)
+        await self.bucket(bucket)
+        lower = first_key_after(marker, prefix, delimiter)
+        arguments = {"bucket": bucket, "prefix": prefix, "lower": lower, "limit": limit + 1}
+        async with self._shelf.connection("list objects") as connection:
+            if delimiter:
+                following = after_delimiter(delimiter)
+                found = QUERIES.list_folded(connection, delimiter=delimiter, after_delimiter=following, **arguments)
+            else:
+                found = QUERIES.list_flat(connection, **arguments)
+            rows = [row async for row in found]
+        shown = rows[:limit]
+        more = len(rows) > limit > 0
+        return ObjectPage(
+            tuple(object_info(row) for row in shown if row["folded"] is None),
+            tuple(row["folded"] for row in shown if row["folded"] is not None),
+            (shown[-1]["folded"] or shown[-1]["key"]) if more else None,
+        )
+
+    async def video(self, bucket: str, key: str) -> VideoSource:
+        return LocalVideo(self._shelf.folder.path((await self._find(bucket, key))["blob"]))
+
+    # Multipart uploads
+
+    async def start_upload(self, bucket: str, key: str, *, headers: Mapping[str, str]) -> UploadInfo:
+        return await self._uploads.start(bucket, key, headers=headers)
+
+    async def put_part(
+        self,
+        bucket: str,
+        key: str,
+        upload_id: str,
+        number: int,
+        body: AsyncIterator[bytes],
+        *,
+        content_md5: bytes | None = None,
+        size_bytes: int | None = None,
+    ) -> PartInfo:
+        return await self._uploads.put_part(
+            bucket, key, upload_id, number, body, content_md5=content_md5, size_bytes=size_bytes
+        )
+
+    async def parts(self, bucket: str, key: str, upload_id: str, *, after: int = 0, limit: int = 1000) -> PartPage:
+        return await self._uploads.parts(bucket, key, upload_id, after=after, limit=limit)
+
+    async def uploads(
+        self,
+        bucket: str,
+        *,
+        prefix: str = "",
+        key_marker: str = "",
+        upload_id_marker: str = "",
+        limit: int = 1000,
+    ) -> UploadPage:
+        await self.bucket(bucket)
+        return await self._uploads.page(
+            bucket, prefix=prefix, key_marker=key_marker, upload_id_marker=upload_id_marker, limit=limit
+        )
+
+    async def complete_upload(
+        self, bucket: str, key: str, upload_id: str, parts: Sequence[tuple[int, str]]
+    ) -> ObjectInfo:
+        return await self._uploads.complete(bucket, key, upload_id, parts)
+
+    async def abort_upload(self, bucket: str, key: str, upload_id: str) -> None:
+        await self._uploads.abort(bucket, key, upload_id)
+
+    # Staged objects
+
+    async def stage(self, bucket: str, key: str, data: bytes, *, headers: Mapping[str, str]) -> StagedObject:
+        check_key(key)
+        kept = check_headers(headers)
+        blob = await self._shelf.announce(bucket)
+        contents = await self._shelf.receive(blob, _once(data), content_md5=None, size_bytes=len(data))
+        return StagedObject(bucket, key, blob.hex, contents.size_bytes, contents.md5.hex(), contents.crc64, kept)
+
+    async def publish(self, staged: Sequence[StagedObject]) -> Sequence[ObjectInfo]:
+        """
+        Show all staged objects in one transaction; publishing them again answers the same.
+
+        Raises:
+            StorageUnavailable: If one was discarded or swept; then none becomes visible.
+        """
+        # One order for everyone, or two publishers of the same keys could wait for each other; the sort is stable,
+        # so of two staged objects with one key the later one stays.
+        order = sorted(range(len(staged)), key=lambda index: (staged[index].bucket, staged[index].key))
+        shown: dict[int, ObjectInfo] = {}
+        async with self._shelf.transaction("publish staged objects") as connection:
+            for index in order:
+                shown[index] = await self._publish(connection, staged[index])
+        return [shown[index] for index in range(len(staged))]
+
+    async def discard(self, staged: Sequence[StagedObject]) -> None:
+        blobs = [UUID(one.token) for one in staged]
+        async with self._shelf.transaction("discard staged objects") as connection:
+            taken = [row["blob"] async for row in QUERIES.take_unfinished(connection, blobs=blobs)]
+            await self._shelf.in_thread("remove blobs", self._shelf.folder.remove, taken)
+            await QUERIES.forget_garbage(connection, blobs=taken)
+
+    async def sweep(self, now: datetime | None = None) -> Swept:
+        return await self._sweeper.sweep(now)
+
+    async def _find(self, bucket: str, key: str) -> Mapping[str, Any]:
+        check_key(key)
+        async with self._shelf.connection("find an object") as connection:
+            row: Mapping[str, Any] | None = await QUERIES.object(connection, bucket=bucket, key=key)
+        if row is None:
+            await self.bucket(bucket)
+            raise ObjectMissing(detail=f"{bucket}/{key}")
+        return row
+
+    async def _open(self, bucket: str, key: str) -> tuple[ObjectInfo, BlobReader]:
+        for _ in range(2):  # a reader that was held up longer than the grace period finds the newer version
+            row = await self._find(bucket, key)
+            reader = await self._shelf.open(row["blob"])
+            if reader is not None:
+                return object_info(row), reader
+        raise StorageUnavailable(detail=f"the blob {row['blob']} of {bucket}/{key} is not on the disk")
+
+    async def _stream(self, reader: BlobReader, offsets: range) -> AsyncIterator[bytes]:
+        for offset in offsets[::BLOCK_BYTES]:
+            wanted = min(BLOCK_BYTES, offsets.stop - offset)
+            block = await self._shelf.in_thread("read a blob", reader.read, offset, wanted)
+            if len(block) < wanted:
+                raise StorageUnavailable(detail=f"a blob ends at {offset + len(block)}, before {offsets.stop}")
+            yield block
+
+    async def _publish(self, connection: Any, staged: StagedObject) -> ObjectInfo:
+        blob = UUID(staged.token)
+        assert staged.crc64 is not None
+        info = await self._shelf.show(
+            connection,
+            staged.bucket,
+            staged.key,
+            blob,
+            size_bytes=staged.size_bytes,
+            etag=staged.etag,
+            crc64=staged.crc64,
+            headers=staged.headers,
+        )
+        if info is not None:
+            return info
+        row = await QUERIES.object(connection, bucket=staged.bucket, key=staged.key)
+        if row is None or row["blob"] != blob:
+            raise StorageUnavailable(
+                "A staged object was given up before it was published; make it again.",
+                detail=f"{staged.bucket}/{staged.key} as {staged.token}",
+            )
+        return object_info(row)
+
+
+async def _once(data: bytes) -> AsyncIterator[bytes]:
+    yield data

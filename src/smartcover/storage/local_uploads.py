@@ -1,0 +1,232 @@
+"""Multipart uploads of the local store: parts are blobs of their own until they are joined into the object's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from smartcover.errors import BucketMissing, StorageUnavailable, UploadMissing
+from smartcover.storage.bucket import ObjectInfo, PartInfo, PartPage, UploadInfo, UploadPage
+from smartcover.storage.crc64 import combine
+from smartcover.storage.rules import (
+    MAX_PART_NUMBER,
+    check_bucket_name,
+    check_headers,
+    check_key,
+    check_part_number,
+    check_parts,
+    check_text,
+    joined_etag,
+    page_limit,
+    parts_fingerprint,
+)
+from smartcover.storage.shelf import QUERIES, Shelf, swept_meanwhile
+
+
+class LocalUploads:
+    """The multipart half of `LocalStore`; the methods promise what those of `BucketStore` do."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+
+    async def start(self, bucket: str, key: str, *, headers: Mapping[str, str]) -> UploadInfo:
+        """Begin an upload under a new id of 32 hex digits."""
+        check_bucket_name(bucket)
+        check_key(key)
+        kept = check_headers(headers)
+        async with self._shelf.connection("start an upload") as connection:
+            row = await QUERIES.add_upload(
+                connection, upload_id=self._shelf.make_id().hex, bucket=bucket, key=key, headers=json.dumps(kept)
+            )
+        if row is None:
+            raise BucketMissing(detail=bucket)
+        return upload_info(row)
+
+    async def put_part(
+        self,
+        bucket: str,
+        key: str,
+        upload_id: str,
+        number: int,
+        body: AsyncIterator[bytes],
+        *,
+        content_md5: bytes | None,
+        size_bytes: int | None,
+    ) -> PartInfo:
+        """Store a part; an upload that is completed or aborted meanwhile keeps nothing of it."""
+        check_part_number(number)
+        await self._find(bucket, key, upload_id)
+        blob = self._shelf.make_id()
+        async with self._shelf.connection("announce a blob") as connection:
+            known = await QUERIES.announce_part_blob(connection, blob=blob, upload_id=upload_id, bucket=bucket, key=key)
+        if known is None:
+            raise UploadMissing(detail=upload_id)
+        contents = await self._shelf.receive(blob, body, content_md5=content_md5, size_bytes=size_bytes)
+        etag = contents.md5.hex()
+        async with self._shelf.connection("show a part") as connection:
+            last_modified = await QUERIES.show_part(
+                connection,
+                upload_id=upload_id,
+                number=number,
+                blob=blob,
+                size_bytes=contents.size_bytes,
+                etag=etag,
+                crc64=Decimal(contents.crc64),
+            )
+        if last_modified is None:
+            await self._find(bucket, key, upload_id)
+            raise swept_meanwhile("put_part")
+        return PartInfo(number, etag, contents.size_bytes, contents.crc64, last_modified)
+
+    async def parts(self, bucket: str, key: str, upload_id: str, *, after: int, limit: int) -> PartPage:
+        """Give a page of the parts of an open upload."""
+        upload = await self._find(bucket, key, upload_id)
+        limit = page_limit(limit)
+        after = max(0, min(after, MAX_PART_NUMBER))
+        rows = await self._part_rows(upload_id, after, limit + 1)
+        shown = tuple(
+            PartInfo(row["number"], row["etag"], row["size_bytes"], int(row["crc64"]), row["last_modified"])
+            for row in rows[:limit]
+        )
+        return PartPage(upload_info(upload), shown, shown[-1].number if len(rows) > limit > 0 else None)
+
+    async def page(self, bucket: str, *, prefix: str, key_marker: str, upload_id_marker: str, limit: int) -> UploadPage:
+        """Give a page of open uploads in order of key and id; the bucket was checked by the caller."""
+        check_text(prefix, "Prefix")
+        check_text(key_marker, "Key marker")
+        check_text(upload_id_marker, "Upload id marker")
+        limit = page_limit(limit)
+        # Without an id the marker stands behind all uploads of its key: ids are hex and '~' is above them.
+        key, upload_id = (key_marker, upload_id_marker or "~") if key_marker >= prefix else (prefix, "")
+        async with self._shelf.connection("list uploads") as connection:
+            found = QUERIES.open_uploads(
+                connection, bucket=bucket, prefix=prefix, key=key, upload_id=upload_id, limit=limit + 1
+            )
+            rows = [row async for row in found]
+        shown = tuple(upload_info(row) for row in rows[:limit])
+        if len(rows) <= limit or not shown:
+            return UploadPage(shown, None, None)
+        return UploadPage(shown, shown[-1].key, shown[-1].upload_id)
+
+    async def complete(self, bucket: str, key: str, upload_id: str, parts: Sequence[tuple[int, str]]) -> ObjectInfo:
+        """Join the parts; of two completions at once one joins and the other gets its answer."""
+        row = await self._find(bucket, key, upload_id, done=True)
+        if row["done_at"] is not None:
+            return _first_answer(row, parts)
+        uploaded = {part["number"]: part for part in await self._part_rows(upload_id, 0, MAX_PART_NUMBER)}
+        check_parts(parts, {number: part["etag"] for number, part in uploaded.items()})
+        chosen = [uploaded[number] for number, _ in parts]
+        size_bytes = sum(part["size_bytes"] for part in chosen)
+        crc64 = 0
+        for part in chosen:
+            crc64 = combine(crc64, int(part["crc64"]), part["size_bytes"])
+        etag = joined_etag([part["etag"] for part in chosen])
+        blob = await self._join(bucket, key, upload_id, [part["blob"] for part in chosen], size_bytes)
+        if blob is None:
+            return _first_answer(await self._find(bucket, key, upload_id, done=True), parts)
+
+        async with self._shelf.transaction("complete an upload") as connection:
+            row = await QUERIES.lock_upload(connection, upload_id=upload_id, bucket=bucket, key=key)
+            if row is None:
+                raise UploadMissing(detail=upload_id)
+            if row["done_at"] is not None:
+                return _first_answer(row, parts)  # our copy was announced and is swept
+            info = await self._shelf.show(
+                connection,
+                bucket,
+                key,
+                blob,
+                size_bytes=size_bytes,
+                etag=etag,
+                crc64=crc64,
+                headers=json.loads(row["headers"]),
+            )
+            if info is None:
+                raise swept_meanwhile("complete_upload")
+            await QUERIES.remove_parts(connection, upload_id=upload_id)
+            await QUERIES.finish_upload(
+                connection,
+                upload_id=upload_id,
+                done_at=info.last_modified,
+                done_parts=parts_fingerprint(parts),
+                size_bytes=size_bytes,
+                etag=etag,
+                crc64=Decimal(crc64),
+            )
+        return info
+
+    async def abort(self, bucket: str, key: str, upload_id: str) -> None:
+        """Forget an open upload; its parts' bytes go with the next sweeps."""
+        await self._find(bucket, key, upload_id)
+        async with self._shelf.connection("abort an upload") as connection:
+            removed = await QUERIES.remove_upload(connection, upload_id=upload_id, bucket=bucket, key=key)
+        if removed is None:
+            raise UploadMissing(detail=upload_id)
+
+    async def _find(self, bucket: str, key: str, upload_id: str, *, done: bool = False) -> Mapping[str, Any]:
+        """Give the row of an open upload, or with `done` also of a completed one."""
+        check_bucket_name(bucket)
+        check_key(key)
+        if not upload_id.isascii() or not upload_id.isalnum():
+            raise UploadMissing(detail=upload_id[:80])
+        async with self._shelf.connection("find an upload") as connection:
+            row: Mapping[str, Any] | None = await QUERIES.upload(
+                connection, upload_id=upload_id, bucket=bucket, key=key
+            )
+            if row is None and await QUERIES.bucket(connection, name=bucket) is None:
+                raise BucketMissing(detail=bucket)
+        if row is None or (row["done_at"] is not None and not done):
+            raise UploadMissing(detail=upload_id)
+        return row
+
+    async def _part_rows(self, upload_id: str, after: int, limit: int) -> list[Mapping[str, Any]]:
+        async with self._shelf.connection("list parts") as connection:
+            return [row async for row in QUERIES.parts(connection, upload_id=upload_id, after=after, limit=limit)]
+
+    async def _join(
+        self, bucket: str, key: str, upload_id: str, sources: Sequence[UUID], size_bytes: int
+    ) -> UUID | None:
+        """
+        Write the parts into one blob; None when the upload is not open any more.
+
+        The parts stay readable: what replaces or drops them leaves their bytes for the grace period.
+        """
+        blob = self._shelf.make_id()
+        async with self._shelf.connection("announce a blob") as connection:
+            known = await QUERIES.announce_part_blob(connection, blob=blob, upload_id=upload_id, bucket=bucket, key=key)
+        if known is None:
+            return None
+        folder = self._shelf.folder
+        try:
+            if len(sources) == 1:
+                await self._shelf.in_thread("join parts", folder.link, sources[0], blob)
+            else:
+                await self._shelf.require_room(size_bytes)
+                await self._shelf.in_thread("join parts", folder.join, sources, blob)
+        except StorageUnavailable:
+            self._shelf.in_background(lambda: folder.remove([blob]))  # gives back a full disk's room at once
+            raise
+        return blob
+
+
+def upload_info(row: Mapping[str, Any]) -> UploadInfo:
+    """Read a row of `uploads`."""
+    return UploadInfo(row["bucket"], row["key"], row["upload_id"], row["initiated_at"], json.loads(row["headers"]))
+
+
+def _first_answer(row: Mapping[str, Any], parts: Sequence[tuple[int, str]]) -> ObjectInfo:
+    """Answer a repeated completion; with other parts it names an upload that is no more."""
+    if parts_fingerprint(parts) != row["done_parts"]:
+        raise UploadMissing(detail=f"{row['upload_id']} was completed with other parts")
+    return ObjectInfo(
+        row["bucket"],
+        row["key"],
+        row["done_size_bytes"],
+        row["done_etag"],
+        int(row["done_crc64"]),
+        row["done_at"],
+        json.loads(row["headers"]),
+    )
