@@ -1,0 +1,240 @@
+"""The ASGI application: from a scope to a `Call`, through the handler, to an answer on the wire."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import UTC, datetime
+from urllib.parse import unquote
+from uuid import uuid4
+
+import structlog
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from smartcover.api.auth import authenticate, carries_signature
+from smartcover.api.call import Answer, Call, HeaderPair, Headers, Query
+from smartcover.api.config import EdgeConfig, KeyRing
+from smartcover.api.edge import Edge, EdgeLedger
+from smartcover.api.errors import RefusedWithHeaders, answer_error
+from smartcover.api.limits import RequestBody, frame_of
+from smartcover.api.probes import OWN_PAGES, OwnPage
+from smartcover.api.routes import find_handler
+from smartcover.api.target import Kind, RequestTarget, locate, read_target
+from smartcover.errors import BadBucketName, BucketMissing, MethodNotAllowed, SmartCoverError
+from smartcover.protocol import new_id
+from smartcover.storage import BucketStore
+
+_log = structlog.get_logger(__name__)
+
+_BODILESS = frozenset({204, 304})
+
+
+def create_app(
+    *,
+    ledger: EdgeLedger,
+    store: BucketStore,
+    keys: KeyRing,
+    config: EdgeConfig,
+    check_callback: Callable[[str], None],
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    new_hex: Callable[[], str] = lambda: uuid4().hex,
+) -> ASGIApp:
+    """
+    Make the application that answers CI calls, object calls and the probes on one port.
+
+    It wants uvicorn with `http` set to `edge_protocol(config)`, or at least `"h11"`: others hide absolute-form targets.
+
+    Args:
+        check_callback: Raises a `RequestError` for a callback URL that must not be called, at submit.
+        new_hex: Gives 32 random hex digits.
+    """
+    edge = Edge(
+        ledger=ledger,
+        store=store,
+        keys=keys,
+        config=config,
+        clock=clock,
+        new_id=lambda letter: new_id(letter, new_hex()),
+        check_callback=check_callback,
+    )
+    return _Application(edge, new_hex)
+
+
+def make_request_id(now: datetime, hex32: str) -> str:
+    """Make a request id of the form the cloud shows: base64 of four hex words joined by `_`."""
+    words = (f"{int(now.timestamp()) & 0xFFFFFFFF:08x}", hex32[:8], hex32[8:12], hex32[12:19])
+    return base64.b64encode("_".join(words).encode()).decode()
+
+
+class _Application:
+    def __init__(self, edge: Edge, new_hex: Callable[[], str]) -> None:
+        self._edge = edge
+        self._new_hex = new_hex
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1003})
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request_id = make_request_id(self._edge.clock(), self._new_hex())
+        raw_target: bytes = scope.get("raw_path") or scope["path"].encode("utf-8")
+        pairs: list[HeaderPair] = list(scope["headers"])
+        body, framing_fault = self._body(receive, pairs)
+        server = b"tencent-cos"
+        try:
+            if framing_fault is not None:
+                raise framing_fault
+            request_target = read_target(
+                raw_target, scope["query_string"], [value for name, value in pairs if name.lower() == b"host"]
+            )
+            page = OWN_PAGES.get(request_target.raw_path)
+            own = page is not None and request_target.host_bucket is None
+            if page is not None and own and not carries_signature(scope["query_string"], pairs):
+                answer = await self._own_page(scope["method"], page)
+            else:
+                call = await self._call(scope["method"], request_target, pairs, body, request_id)
+                server = b"tencent-ci" if call.target.kind is Kind.CI else server
+                answer = await find_handler(call)(self._edge, call)
+        except Exception as error:  # noqa: BLE001 - this is where every error becomes an answer
+            answer = answer_error(error, resource=_resource_of(raw_target), request_id=request_id)
+        headers = [
+            (b"server", server),
+            (b"x-cos-request-id", request_id.encode()),
+            (b"x-ci-request-id", request_id.encode()),
+        ]
+        _log.debug("answered", method=scope["method"], status=answer.status, request_id=request_id)
+        await _send(scope, receive, send, answer, headers, body)
+
+    async def _call(
+        self,
+        method: str,
+        request_target: RequestTarget,
+        pairs: Sequence[HeaderPair],
+        body: RequestBody,
+        request_id: str,
+    ) -> Call:
+        edge = self._edge
+        candidate = request_target.path_bucket
+        target = locate(
+            request_target,
+            path_bucket_exists=candidate is not None and await self._exists(candidate),
+            default_bucket=edge.config.default_bucket,
+        )
+        identity = authenticate(
+            method,
+            request_target,
+            target,
+            pairs,
+            keys=edge.keys,
+            now_seconds=int(edge.clock().timestamp()),
+            config=edge.config,
+        )
+        return Call(
+            method=method,
+            request_target=request_target,
+            target=target,
+            query=Query.read(request_target.raw_query),
+            headers=Headers(pairs),
+            body=body,
+            request_id=request_id,
+            secret_id=identity.secret_id,
+        )
+
+    async def _exists(self, bucket: str) -> bool:
+        try:
+            await self._edge.store.bucket(bucket)
+        except (BucketMissing, BadBucketName):
+            return False
+        return True
+
+    async def _own_page(self, method: str, page: OwnPage) -> Answer:
+        if method not in ("GET", "HEAD"):
+            raise RefusedWithHeaders(MethodNotAllowed("This page is read with GET"), ((b"allow", b"GET, HEAD"),))
+        return await page(self._edge)
+
+    def _body(self, receive: Receive, pairs: Sequence[HeaderPair]) -> tuple[RequestBody, SmartCoverError | None]:
+        headers = Headers(pairs)
+        size_bytes, chunked, fault = None, True, None
+        try:
+            size_bytes, chunked = frame_of(headers.text("content-length"), headers.text("transfer-encoding"))
+        except SmartCoverError as error:
+            fault = error
+        config = self._edge.config
+        body = RequestBody(
+            receive,
+            size_bytes=size_bytes,
+            chunked=chunked,
+            idle_timeout_seconds=config.body_idle_timeout_seconds,
+            min_bytes_per_second=config.body_min_bytes_per_second,
+            client_waits=any(name.lower() == b"expect" for name, _ in pairs),
+        )
+        return body, fault
+
+
+async def _send(
+    scope: Scope, receive: Receive, send: Send, answer: Answer, headers: list[HeaderPair], body: RequestBody
+) -> None:
+    headers = [*headers, *answer.headers]
+    closing = body.unread
+    if closing:
+        headers.append((b"connection", b"close"))
+    try:
+        if isinstance(answer.body, bytes):
+            content = b"" if scope["method"] == "HEAD" or answer.status in _BODILESS else answer.body
+            if answer.status not in _BODILESS and not any(name == b"content-length" for name, _ in headers):
+                headers.append((b"content-length", str(len(content)).encode()))
+            await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+            if closing:
+                # The answer is whole with these bytes; the connection stays open only to swallow what is on its way.
+                await send({"type": "http.response.body", "body": content, "more_body": True})
+                await body.swallow()
+                content = b""
+            await send({"type": "http.response.body", "body": content, "more_body": False})
+        else:
+            await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+            await _stream(receive, send, answer.body)
+    finally:
+        await answer.close()
+
+
+async def _stream(receive: Receive, send: Send, chunks: AsyncIterator[bytes]) -> None:
+    # send() says nothing when the client has left; receive() does, and a video need not be read to nobody.
+    gone = asyncio.create_task(_until_disconnect(receive))
+    try:
+        async for chunk in chunks:
+            if gone.done():
+                return
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+    finally:
+        gone.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await gone
+
+
+async def _until_disconnect(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        continue
+
+
+def _resource_of(raw_target: bytes) -> str:
+    path = raw_target.decode("latin-1").partition("?")[0]
+    if "://" in path[:10]:
+        path = "/" + path.partition("://")[2].partition("/")[2]
+    return unquote(path, errors="replace") or "/"
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            await send({"type": "lifespan.startup.complete"})
+        elif message["type"] == "lifespan.shutdown":
+            await send({"type": "lifespan.shutdown.complete"})
+            return

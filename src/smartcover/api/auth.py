@@ -1,0 +1,49 @@
+"""Who signed a request. Every CI and object call is signed; there is no anonymous access."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from smartcover.api.call import HeaderPair
+from smartcover.api.config import EdgeConfig, KeyRing
+from smartcover.api.target import RequestTarget, Target
+from smartcover.protocol import RequestFacts, VerifiedIdentity, verify
+
+
+def authenticate(
+    method: str,
+    request_target: RequestTarget,
+    target: Target,
+    headers: Sequence[HeaderPair],
+    *,
+    keys: KeyRing,
+    now_seconds: int,
+    config: EdgeConfig,
+) -> VerifiedIdentity:
+    """
+    Check the signature in the Authorization header or in the query.
+
+    Raises:
+        SignatureMissing, UnknownKey, ClockSkewed, RequestExpired, SignatureMismatch: As `protocol.verify` does.
+    """
+    facts = RequestFacts(
+        method=method,
+        raw_path=request_target.raw_path,
+        raw_query=request_target.raw_query,
+        headers=headers,
+        authority=request_target.authority,
+        bucket=target.path_bucket,
+    )
+    return verify(
+        facts,
+        keys.secret_of,
+        now_seconds,
+        config.clock_skew_seconds,
+        require_host=config.require_signed_host,
+    )
+
+
+def carries_signature(raw_query: bytes, headers: Sequence[HeaderPair]) -> bool:
+    """Tell whether a request tries to be a CI or object call: our own pages answer only those that do not."""
+    in_header = any(name.lower() == b"authorization" and value.lstrip().startswith(b"q-") for name, value in headers)
+    return in_header or b"q-sign-algorithm=" in raw_query

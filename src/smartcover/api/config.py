@@ -1,0 +1,43 @@
+"""What the HTTP edge is told when it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta, timezone
+from typing import Protocol
+
+
+class KeyRing(Protocol):
+    """The key pairs that may sign requests."""
+
+    def secret_of(self, secret_id: str) -> Sequence[str] | None:
+        """Give the secret keys of a SecretId, several while one is being replaced; None when it is unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeConfig:
+    """
+    Limits and defaults of the HTTP edge.
+
+    `body_min_bytes_per_second` is the least average rate of a request body, counted while we wait for the client:
+    without it a body of one byte per idle timeout would hold a connection for years.
+    """
+
+    region: str = "local"
+    default_bucket: str | None = None
+    clock_skew_seconds: int = 900
+    require_signed_host: bool = False
+    max_object_bytes: int = 5 << 30
+    max_xml_bytes: int = 1 << 20
+    max_header_bytes: int = 64 << 10
+    body_idle_timeout_seconds: float = 30.0
+    body_min_bytes_per_second: int = 1024
+    write_stall_timeout_seconds: float = 120.0
+    max_jobs_per_query: int = 100
+    time_zone_offset_minutes: int = 480
+
+    @property
+    def zone(self) -> timezone:
+        """The zone in which times are printed."""
+        return timezone(timedelta(minutes=self.time_zone_offset_minutes))

@@ -1,0 +1,135 @@
+"""
+The edge's own manners on a connection, below ASGI.
+
+uvicorn answers bytes that are not HTTP with a line of text, waits for ever for the end of the headers, and for ever
+for a client that does not read. Here the first gets the error document like any other wrong input, and both waits end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from smartcover.api.application import make_request_id
+from smartcover.api.config import EdgeConfig
+from smartcover.protocol import XML_CONTENT_TYPE, error_document
+
+#: How long we swallow what still comes after a refusal, so that the client reads our answer and not a reset.
+_LINGER_SECONDS = 1.0
+
+
+def edge_protocol(
+    config: EdgeConfig,
+    *,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    new_hex: Callable[[], str] = lambda: uuid4().hex,
+) -> type[H11Protocol]:
+    """Make the protocol class to give to uvicorn as `http`."""
+
+    class EdgeProtocol(_EdgeProtocol):
+        edge_config = config
+
+        def new_request_id(self) -> str:
+            return make_request_id(clock(), new_hex())
+
+    return EdgeProtocol
+
+
+class _EdgeProtocol(H11Protocol):
+    edge_config: EdgeConfig
+
+    _header_timer: asyncio.TimerHandle | None = None
+    _write_timer: asyncio.TimerHandle | None = None
+    _refused = False
+
+    def new_request_id(self) -> str:
+        raise NotImplementedError
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._await_headers()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._cancel_timers()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._refused:
+            return
+        super().data_received(data)
+        if self.conn.their_state is not h11.IDLE:
+            self._stop_awaiting_headers()
+        elif self._header_timer is None and not self._refused:
+            self._await_headers()
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(
+            "InvalidArgument",
+            "The request is not HTTP/1.1, or its request line and headers are larger than "
+            f"{self.edge_config.max_header_bytes} bytes",
+        )
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._write_timer is None:
+            seconds = self.edge_config.write_stall_timeout_seconds
+            self._write_timer = self.loop.call_later(seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+        super().resume_writing()
+
+    def _await_headers(self) -> None:
+        seconds = self.edge_config.body_idle_timeout_seconds
+        self._header_timer = self.loop.call_later(seconds, self._on_header_timeout)
+
+    def _stop_awaiting_headers(self) -> None:
+        if self._header_timer is not None:
+            self._header_timer.cancel()
+            self._header_timer = None
+
+    def _on_header_timeout(self) -> None:
+        self._header_timer = None
+        if self.conn.trailing_data[0]:
+            self._refuse("RequestTimeOut", "The request line and headers did not arrive in time")
+        else:
+            self.transport.close()
+
+    def _refuse(self, code: str, message: str) -> None:
+        self._refused = True
+        self._stop_awaiting_headers()
+        self._unset_keepalive_if_required()
+        if self.cycle is not None and not self.cycle.response_complete:
+            # The application is told that its client has left; whatever it still sends goes nowhere.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
+            self.transport.close()
+            return
+        request_id = self.new_request_id()
+        body = error_document(code, message, "/", request_id)
+        headers = [
+            *self.server_state.default_headers,
+            (b"content-type", XML_CONTENT_TYPE.encode()),
+            (b"content-length", str(len(body)).encode()),
+            (b"x-cos-request-id", request_id.encode()),
+            (b"x-ci-request-id", request_id.encode()),
+            (b"connection", b"close"),
+        ]
+        # Written by hand: after an error h11 knows neither the method nor the version that it would need.
+        lines = [b"HTTP/1.1 400 Bad Request", *(name + b": " + value for name, value in headers)]
+        self.transport.write(b"\r\n".join(lines) + b"\r\n\r\n" + body)
+        self._header_timer = self.loop.call_later(_LINGER_SECONDS, self.transport.close)
+
+    def _cancel_timers(self) -> None:
+        self._stop_awaiting_headers()
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None

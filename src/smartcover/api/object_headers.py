@@ -1,0 +1,120 @@
+"""The headers of objects: those that are stored with one, and those that describe one in an answer."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC
+from email.utils import format_datetime
+from typing import Final
+
+from smartcover.api.call import Call, HeaderPair, Query
+from smartcover.errors import BadKey, BadParameter, Unsupported
+from smartcover.protocol import key_fault
+from smartcover.storage import ObjectInfo
+
+DEFAULT_CONTENT_TYPE: Final = "application/octet-stream"
+
+_KEPT: Final = (
+    "content-type",
+    "cache-control",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "expires",
+)
+_META: Final = "x-cos-meta-"
+# Answering one of these as if it were not there would break a promise to the client: of secrecy, or of not overwriting.
+_REFUSED: Final = (
+    "x-cos-server-side-encryption-customer-algorithm",
+    "x-cos-server-side-encryption-customer-key",
+    "x-cos-server-side-encryption-cos-kms-key-id",
+)
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f]")
+_OVERRIDES: Final = {
+    "response-content-type": b"content-type",
+    "response-content-language": b"content-language",
+    "response-expires": b"expires",
+    "response-cache-control": b"cache-control",
+    "response-content-disposition": b"content-disposition",
+    "response-content-encoding": b"content-encoding",
+}
+
+
+def key_of(call: Call) -> str:
+    """
+    Give the object key of the request.
+
+    Raises:
+        BadKey: If no object can have it.
+    """
+    fault = key_fault(call.target.key)
+    if fault is not None:
+        raise BadKey(fault)
+    return call.target.key
+
+
+def stored_headers(call: Call) -> dict[str, str]:
+    """
+    Take the headers that are kept with an object.
+
+    Raises:
+        BadParameter: If a value holds control characters.
+        Unsupported: For a header whose promise we cannot keep.
+    """
+    headers = call.headers
+    for name in _REFUSED:
+        if headers.text(name) is not None:
+            raise Unsupported(f"The header {name} is not part of smartcover; leave it out")
+    if (headers.text("x-cos-forbid-overwrite") or "").lower() == "true":
+        raise Unsupported("The header x-cos-forbid-overwrite is not part of smartcover; look with HEAD before")
+    kept: dict[str, str] = {}
+    for name in headers.names():
+        if name in _KEPT or (name.startswith(_META) and len(name) > len(_META)):
+            value = headers.text(name)
+            if value is None:
+                continue
+            if _CONTROL.search(value) is not None:
+                raise BadParameter(f"The header {name} holds control characters; leave them out")
+            kept[name] = value
+    if "aws-chunked" in kept.get("content-encoding", "").lower():
+        raise Unsupported("Content-Encoding aws-chunked is not part of smartcover; send the body as it is")
+    return kept
+
+
+def describing_headers(info: ObjectInfo, query: Query | None = None) -> list[HeaderPair]:
+    """
+    Make the headers that tell about an object, without its length.
+
+    Args:
+        query: Whose `response-*` parameters go before the stored headers.
+
+    Raises:
+        BadParameter: If a parameter's value cannot be a header.
+    """
+    shown = {name.encode("latin-1", "replace"): _latin(value) for name, value in info.headers.items()}
+    shown.setdefault(b"content-type", DEFAULT_CONTENT_TYPE.encode())
+    for name, header in _OVERRIDES.items():
+        value = None if query is None else query.text(name)
+        if value is not None:
+            if _CONTROL.search(value) is not None:
+                raise BadParameter(f"The parameter {name} holds control characters; leave them out")
+            shown[header] = value.strip().encode("utf-8")
+    last_modified = (b"last-modified", http_date(info).encode())
+    return [*identity_headers(info), *shown.items(), last_modified, (b"accept-ranges", b"bytes")]
+
+
+def identity_headers(info: ObjectInfo) -> list[HeaderPair]:
+    """Make the headers by which clients check what was stored: the Go SDK wants the CRC, the Java SDK the ETag."""
+    headers = [(b"etag", f'"{info.etag}"'.encode())]
+    if info.crc64 is not None:
+        headers.append((b"x-cos-hash-crc64ecma", str(info.crc64).encode()))
+    return headers
+
+
+def http_date(info: ObjectInfo) -> str:
+    """Write an object's time of change as RFC 9110 wants it."""
+    return format_datetime(info.last_modified.astimezone(UTC).replace(microsecond=0), usegmt=True)
+
+
+def _latin(value: str) -> bytes:
+    return value.encode("latin-1", "replace")

@@ -1,0 +1,233 @@
+"""
+Where a request goes: bucket, region, and CI call, object call or own page.
+
+Clients address one server in many ways, and none of them may need a code change: a Host label, an absolute-form
+target (the server as a proxy), the bucket as the first segment of the path, or a default bucket. Routing looks at
+the raw path, because a decoded one would turn the object `PUT /jobs%2Fx` of the Go SDK into a cancel.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+from urllib.parse import unquote_to_bytes
+
+from smartcover.errors import BadUri, MissingHost
+
+#: First segments of CI calls. They win on every Host, because the Python SDK in IP mode sends CI calls to `.cos.`.
+RESERVED_SEGMENTS: Final = frozenset(
+    {
+        b"jobs",
+        b"template",
+        b"queue",
+        b"mediabucket",
+        b"workflow",
+        b"workflowexecution",
+        b"triggerworkflow",
+        b"inventorytriggerjob",
+    }
+)
+
+MAX_TARGET_BYTES: Final = 32 * 1024
+
+_ABSOLUTE: Final = re.compile(rb"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)(.*)", re.DOTALL)
+_BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_SERVICE_LABELS: Final = frozenset({"ci", "cos", "pic"})
+_BUCKET_WORD: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
+_REGION_WORD: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)+", re.ASCII)
+_HOST: Final = re.compile(r"[A-Za-z0-9._-]{1,253}(?::\d{0,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::\d{0,5})?", re.ASCII)
+_ADDRESS: Final = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}", re.ASCII)
+
+
+class Kind(Enum):
+    """Which surface a request is for."""
+
+    CI = "ci"
+    OBJECT = "object"
+    SERVICE = "service"
+    """The path is `/` and the host is that of the service, or no bucket is named at all: the list of buckets."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestTarget:
+    """
+    What the request line and the Host header say, before any bucket was looked up.
+
+    `raw_path` starts with a slash and is still percent-encoded. `authority` is that of an absolute-form target.
+    `service_host` tells that the Host is `ci.R…`, `cos.R…` or `service.cos…`, which name the service and no bucket.
+    """
+
+    host: str
+    authority: str | None
+    raw_path: bytes
+    raw_query: bytes
+    host_bucket: str | None
+    host_region: str | None
+    service_host: bool = False
+
+    @property
+    def path_bucket(self) -> str | None:
+        """The first segment of the path when it could be a bucket's name; a bucket in the Host leaves none."""
+        if self.host_bucket is not None:
+            return None
+        first = self.raw_path[1:].partition(b"/")[0]
+        word = first.decode("latin-1")
+        if first in RESERVED_SEGMENTS or not could_be_bucket(word):
+            return None
+        return word
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """
+    Where a request goes.
+
+    `inner_path` is the raw path without the bucket; `key` is that path decoded, without its first slash. For a CI
+    call `segments` are the decoded segments of it. `path_bucket` is set when the bucket came out of the path.
+    """
+
+    kind: Kind
+    bucket: str | None
+    inner_path: bytes
+    key: str
+    segments: tuple[str, ...]
+    path_bucket: str | None = None
+
+
+def could_be_bucket(word: str) -> bool:
+    """Tell whether a word has the form of a bucket's name: 1 to 63 of `a-z 0-9 -`, no hyphen at an end."""
+    return _BUCKET_WORD.fullmatch(word) is not None
+
+
+def read_target(raw_target: bytes, raw_query: bytes, host_headers: list[bytes]) -> RequestTarget:
+    """
+    Read the request line's target and the Host header.
+
+    Args:
+        raw_target: The target without its query: `/jobs`, or `http://B.ci.R.example/jobs` in absolute form.
+        host_headers: The values of all Host headers sent.
+
+    Raises:
+        BadUri: If the target has another form, is too long, or is not percent-encoded UTF-8.
+        MissingHost: If neither the target nor a single well-formed Host header names a host.
+    """
+    if len(raw_target) + len(raw_query) > MAX_TARGET_BYTES:
+        raise BadUri(
+            f"The request target is {len(raw_target) + len(raw_query)} bytes long; the limit is {MAX_TARGET_BYTES}"
+        )
+    authority: str | None = None
+    raw_path = raw_target
+    absolute = _ABSOLUTE.fullmatch(raw_target)
+    if absolute is not None:
+        if absolute[1].lower() not in (b"http", b"https"):
+            raise BadUri(f"The scheme {absolute[1].decode('latin-1')!r} is not http or https")
+        authority = absolute[2].decode("latin-1")
+        raw_path = absolute[3] or b"/"
+    if raw_path.startswith(b"?"):  # http://host?query, whose path is empty
+        raw_path, raw_query = b"/", raw_path[1:]
+    if not raw_path.startswith(b"/"):
+        raise BadUri("The request target is neither a path that starts with / nor an http URL")
+    if b"#" in raw_path or b"#" in raw_query:
+        raise BadUri("The request target holds a #; write it as %23")
+    if not (raw_path.isascii() and raw_query.isascii()):
+        raise BadUri("The request target holds bytes outside ASCII; percent-encode UTF-8")
+    _refuse_bad_escapes(raw_path, "path")
+    _refuse_bad_escapes(raw_query, "query")
+    host = _host_of(authority, host_headers)
+    host_bucket, host_region, service_host = split_host(host)
+    return RequestTarget(
+        host=host,
+        authority=authority,
+        raw_path=raw_path,
+        raw_query=raw_query,
+        host_bucket=host_bucket,
+        host_region=host_region,
+        service_host=service_host,
+    )
+
+
+def split_host(host: str) -> tuple[str | None, str | None, bool]:
+    """
+    Take bucket and region out of a Host: `B.ci.R.<anything>`, `B.cos.R…`, `B.pic.R…`, or `ci.R…` without a bucket.
+
+    The third value tells that the Host is one of the service and names no bucket.
+
+    A word counts as a region only if it looks like one (`ap-chongqing`), so that `B.cos.example.com` names none.
+    """
+    name = host.lower()
+    if name.startswith("["):
+        return None, None, False
+    name = name.partition(":")[0].rstrip(".")
+    labels = name.split(".")
+    if _ADDRESS.fullmatch(name) is not None or len(labels) < 2:
+        return None, None, False
+    if labels[:2] == ["service", "cos"]:
+        return None, None, True
+    if labels[1] in _SERVICE_LABELS and could_be_bucket(labels[0]):
+        return labels[0], _region_of(labels[2:]), False
+    if labels[0] in _SERVICE_LABELS:
+        return None, _region_of(labels[1:]), True
+    return None, None, False
+
+
+def locate(target: RequestTarget, *, path_bucket_exists: bool, default_bucket: str | None) -> Target:
+    """
+    Decide the bucket and the surface.
+
+    The bucket is, in this order: the Host's, the path's first segment if such a bucket exists, the default one. A
+    path of one segment that names no existing bucket still names the bucket when there is no default: this is how a
+    client with the bucket in its path creates it.
+    """
+    inner = target.raw_path
+    path_bucket: str | None = None
+    bucket = target.host_bucket
+    if bucket is None:
+        candidate = target.path_bucket
+        rest = inner[1:].partition(b"/")[2]
+        if candidate is not None and (path_bucket_exists or (default_bucket is None and not rest)):
+            bucket = path_bucket = candidate
+            inner = b"/" + rest
+        elif default_bucket is not None:
+            bucket = default_bucket
+    raw_segments = inner[1:].split(b"/")
+    if raw_segments[0] in RESERVED_SEGMENTS:
+        if len(raw_segments) > 1 and raw_segments[-1] == b"":
+            raw_segments = raw_segments[:-1]
+        segments = tuple(_decoded(segment) for segment in raw_segments)
+        return Target(Kind.CI, bucket, inner, _decoded(inner[1:]), segments, path_bucket)
+    if inner == b"/" and path_bucket is None and (target.service_host or bucket is None):
+        return Target(Kind.SERVICE, None, inner, "", ())
+    return Target(Kind.OBJECT, bucket, inner, _decoded(inner[1:]), (), path_bucket)
+
+
+def _decoded(raw: bytes) -> str:
+    return unquote_to_bytes(raw).decode("utf-8")  # read_target has checked it
+
+
+def _region_of(labels: list[str]) -> str | None:
+    return labels[0] if labels and _REGION_WORD.fullmatch(labels[0]) is not None else None
+
+
+def _refuse_bad_escapes(raw: bytes, part: str) -> None:
+    bad = _BAD_ESCAPE.search(raw)
+    if bad is not None:
+        shown = raw[bad.start() : bad.start() + 3].decode("latin-1")
+        raise BadUri(f"The {part} holds {shown!r}, which is not a percent escape; write a percent sign as %25")
+    try:
+        unquote_to_bytes(raw).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadUri(f"The {part} is not UTF-8 once decoded; percent-encode UTF-8") from error
+
+
+def _host_of(authority: str | None, host_headers: list[bytes]) -> str:
+    if len(host_headers) > 1:
+        raise MissingHost(f"The request has {len(host_headers)} Host headers; send one")
+    # RFC 9112, 3.2.2: with an absolute-form target the Host header is not looked at.
+    host = authority if authority is not None else host_headers[0].decode("latin-1").strip() if host_headers else ""
+    if not host:
+        raise MissingHost
+    if _HOST.fullmatch(host) is None:
+        raise MissingHost(f"The Host {host[:80]!r} is not a host name with an optional port")
+    return host
