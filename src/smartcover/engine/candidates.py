@@ -31,6 +31,9 @@ _GLANCE_SIZE = (48, 27)
 _FALLBACK_FRAME_RATE = 25.0
 _NEIGHBOUR_SECONDS = (-0.4, -0.2, -0.05, 0.05, 0.2, 0.4)
 """Distances at which neighbours are compared: a frame away for motion, further for fades and dissolves."""
+_NEIGHBOURHOOD = Fraction(1, 2)
+"""Frames further than this from every moment are decoded only because others build on them."""
+
 _CLOSER_OFFSETS = (Fraction(1, 10), Fraction(3, 10))
 _CLOSER_PACKETS = 20
 """What is looked at after a keyframe that may win: the next third of a second, where a blink or a blur may be over."""
@@ -58,7 +61,7 @@ class Look:
     seconds: float
     picture: Picture
     glance: Picture
-    broken: bool
+    damage: int
     run: Run
     neighbours: tuple[Neighbour, ...] = ()
 
@@ -95,7 +98,6 @@ class Gatherer:
         """
         self.reader = RunReader(source)
         self.facts = FrameFacts(pixel_aspect=source.stream.sample_aspect_ratio)
-        self.runs_without_a_frame = 0
         self._source = source
         self._stream = source.stream
         self._budget = source.budget
@@ -146,7 +148,7 @@ class Gatherer:
 
     def gather(self) -> list[Look]:
         """
-        Look at the whole of the video at bounded cost.
+        Look at the whole of the video at bounded cost; empty when its container's index or seeking misleads.
 
         A clip whose frames all fit into the budget is decoded from end to end; of anything longer the keyframes are
         found (in the index, by seeking, or by reading on) and a plan is made from them.
@@ -154,18 +156,20 @@ class Gatherer:
         duration, budget_frames = self.duration_seconds, self._frame_budget()
         frames = self._stream.frames or (duration * self.frame_rate if duration else 0)
         if not duration or frames <= budget_frames:
-            return self._gather_reading_on(budget_frames)
+            return self.gather_reading_on()
         keyframes = self._indexed_keyframes(duration)
         held: dict[Fraction, Run] = {}
         if not keyframes:
             held = self._seek_for_keyframes(duration)
             keyframes = sorted(held)
         if not keyframes:
-            return self._gather_reading_on(budget_frames)
+            return []
         end = keyframes[0] + Fraction(duration).limit_denominator(1_000_000)
-        visits = plan_visits(keyframes, end, self._budget.limits.candidates, self.frame_rate, budget_frames)
-        looks = self._visit_all(visits, held)
-        return looks or self._gather_reading_on(budget_frames)
+        return self._visit_all(self._plan(keyframes, end), held)
+
+    def _plan(self, keyframes: list[Fraction], end: Fraction) -> list[Visit]:
+        wanted = self._budget.limits.candidates
+        return plan_visits(keyframes, end, wanted, self.frame_rate, self._frame_budget())
 
     def _frame_budget(self) -> int:
         pixels = max(1, self._stream.codec_context.width * self._stream.codec_context.height)
@@ -217,7 +221,7 @@ class Gatherer:
     def _visit(self, visit: Visit, keyframe: Run | None) -> list[Look]:
         if visit.moments:
             most = round(float(visit.moments[-1] - visit.start) * self.frame_rate * 2) + 16
-            run = self.reader.run_until(visit.start, visit.moments[-1] + Fraction(1, 4), most)
+            run = self.reader.run_until(visit.start, visit.moments[-1] + Fraction(1, 4), most) or keyframe
         else:
             run = keyframe or self.reader.keyframe_at(visit.start)
         if run is None:
@@ -238,13 +242,18 @@ class Gatherer:
         if wanted:
             self._source.prefetching.prefetch(wanted)
 
-    def _gather_reading_on(self, budget_frames: int) -> list[Look]:
-        """Read from the start; a video that turns out long is thinned to its keyframes while it is read."""
-        self.reader.seek(self.start)
+    def gather_reading_on(self) -> list[Look]:
+        """
+        Read a newly opened source from its start to its end; needs neither an index nor seeking.
+
+        A video that turns out long is thinned to its keyframes while it is read.
+        """
+        budget_frames = self._frame_budget()
         runs: list[list[Packet[VideoStream]]] = []
-        packets, held_bytes, thinned, keep_every = 0, 0, False, 1
-        wanted = self._budget.limits.candidates
+        packets, held_bytes, thinned = 0, 0, False
+        last = self.start
         for packet in self.reader.packets():
+            last = max(last, packet_time(packet) or last)
             if packet.is_keyframe or not runs:
                 runs.append([packet])
             elif not thinned:
@@ -253,16 +262,20 @@ class Gatherer:
                 continue
             packets += 1
             held_bytes += packet.size
-            too_much = packets > budget_frames or held_bytes > self._budget.limits.held_bytes // 2
-            if too_much and not thinned:
+            if packets > budget_frames or held_bytes > self._budget.limits.held_bytes // 2:
+                if not thinned:
+                    runs = [run[:1] for run in runs]
                 thinned = True
-                runs = [run[:1] for run in runs]
-            if thinned and len(runs) > wanted * 4:
-                keep_every *= 2
-                runs = runs[::2]
+                if len(runs) > self._budget.limits.candidates * 4:
+                    runs = runs[::2]
+                held_bytes = sum(run[0].size for run in runs)
             if self._budget.sampling_is_over:
                 break
-        return self._look_at_runs([Run(tuple(run)) for run in runs if run])
+        held = [Run(tuple(run)) for run in runs]
+        if thinned:
+            by_start = {run.start: run for run in held}
+            return self._visit_all(self._plan(sorted(by_start), last), by_start)
+        return self._look_at_runs(held)
 
     def _look_at_runs(self, runs: list[Run]) -> list[Look]:
         times = [time for run in runs for packet in run.packets if (time := packet_time(packet)) is not None]
@@ -298,6 +311,8 @@ class Gatherer:
         for decoded in self.reader.decode(run):
             self._learn(decoded.frame)
             position = len(trail)
+            if not alone and not any(abs(decoded.pts - moment) < _NEIGHBOURHOOD for moment in moments):
+                continue
             glance = self._glance(decoded.frame)
             trail.append((float(decoded.pts), glance))
             better = [
@@ -311,15 +326,13 @@ class Gatherer:
                     nearest[moment] = (decoded.pts, position)
                 kept = {place for _pts, place in nearest.values()}
                 pictures = {place: entry for place, entry in pictures.items() if place in kept}
-        if not trail:
-            self.runs_without_a_frame += 1
         return [
             Look(
                 pts=decoded.pts,
                 seconds=max(0.0, float(decoded.pts - self.start)),
                 picture=picture,
                 glance=glance,
-                broken=decoded.broken,
+                damage=decoded.damage,
                 run=run,
                 neighbours=() if alone else tuple(_neighbours(trail, place)),
             )

@@ -23,7 +23,7 @@ _MAX_PACKETS_TO_KEYFRAME = 2000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Run:
-    """Compressed packets in decoding order, from a keyframe on. `damaged` when the container knew of lost data."""
+    """Compressed packets in decoding order, from a keyframe on."""
 
     packets: tuple[Packet[VideoStream], ...]
 
@@ -39,11 +39,11 @@ class Run:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decoded:
-    """A frame with its exact time stamp. `broken` when it, or what it was predicted from, was damaged."""
+    """A frame with its exact time stamp. `damage` counts the errors met in it and in what it was predicted from."""
 
     frame: VideoFrame
     pts: Fraction
-    broken: bool
+    damage: int
 
 
 def packet_time(packet: Packet[VideoStream]) -> Fraction | None:
@@ -125,23 +125,23 @@ class RunReader:
 
         The decoder is drained and emptied around each run: fed back to back, keyframes of open groups lose frames.
         """
-        broken = False
+        damage = 0
         self._empty()
         try:
             for packet in run.packets:
                 self._source.budget.check_time()
-                broken = broken or packet.is_corrupt
+                damage += packet.is_corrupt
                 try:
                     frames = self._context.decode(packet)
                 except DAMAGE:
-                    broken = True
+                    damage += 1
                     continue
-                yield from self._stamped(frames, run, broken)
+                yield from self._stamped(frames, run, damage)
             try:
                 frames = self._context.decode(None)
             except DAMAGE:
                 frames = []
-            yield from self._stamped(frames, run, broken)
+            yield from self._stamped(frames, run, damage)
         finally:
             self._empty()
 
@@ -149,12 +149,12 @@ class RunReader:
         if self._context.is_open:
             self._context.flush_buffers()
 
-    def _stamped(self, frames: list[VideoFrame], run: Run, broken: bool) -> Iterator[Decoded]:
+    def _stamped(self, frames: list[VideoFrame], run: Run, damage: int) -> Iterator[Decoded]:
         for frame in frames:
             base = frame.time_base or self._stream.time_base
             pts = frame.pts * base if frame.pts is not None and base is not None else run.start
             if frame.width > 0 and frame.height > 0:
-                yield Decoded(frame, pts, broken or frame.is_corrupt)
+                yield Decoded(frame, pts, damage + frame.is_corrupt)
 
 
 def deinterlace(frame: VideoFrame) -> VideoFrame:

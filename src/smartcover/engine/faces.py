@@ -17,6 +17,7 @@ _STRIDES = (8, 16, 32)
 _MIN_SCORE = 0.7
 """Below this a motorcycle was taken for a face; every real face of the reference pictures was above."""
 
+_SURE_SCORE = 0.86
 _MAX_OVERLAP = 0.3
 _MAX_FACES = 20
 _MIN_SIDE_PX = 10
@@ -111,7 +112,8 @@ def face_signals(picture: npt.NDArray[np.uint8], faces: Sequence[Face]) -> dict[
 
     `faces` is their number; of the most prominent one: `face_size` its height over the picture's, `face_centred` 1 at
     the upper middle and 0 in a corner, `face_sharpness` the mean gradient inside it, `face_cut` the share of it
-    that lies outside the frame.
+    that lies outside the frame. Size, place and
+    sharpness count less for a face that the detector is not sure of.
     """
     if not faces:
         return {"faces": 0.0, "face_size": 0.0, "face_centred": 0.0, "face_sharpness": 0.0, "face_cut": 0.0}
@@ -124,10 +126,11 @@ def face_signals(picture: npt.NDArray[np.uint8], faces: Sequence[Face]) -> dict[
     down = (box.top + box.height / 2) / rows - 0.4
     visible_width = max(0.0, min(box.right, columns) - max(box.left, 0.0))
     visible_height = max(0.0, min(box.bottom, rows) - max(box.top, 0.0))
+    sure = min(1.0, max(0.0, (faces[0].confidence - _MIN_SCORE) / (_SURE_SCORE - _MIN_SCORE)))
     return {
         "faces": float(len(faces)),
-        "face_size": box.height / rows,
-        "face_centred": max(0.0, 1.0 - float(np.hypot(across / 0.5, down / 0.6))),
-        "face_sharpness": gradient,
+        "face_size": sure * box.height / rows,
+        "face_centred": sure * max(0.0, 1.0 - float(np.hypot(across / 0.5, down / 0.6))),
+        "face_sharpness": sure * gradient,
         "face_cut": 1.0 - visible_width * visible_height / max(box.width * box.height, 1e-9),
     }

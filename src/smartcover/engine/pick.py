@@ -53,11 +53,21 @@ def pick_covers(
 ) -> Picks:
     """Do what `smartcover.engine.pick_covers` promises. `find_faces` replaces the vendored detector."""
     budget = Budget(limits)
-    try:
-        return _Picker(video, options, budget, on_progress, find_faces, strict=True).run()
-    except NoFrames:
-        # Nothing decodes without an error: take what decodes with errors.
-        return _Picker(video, options, budget, on_progress, find_faces, strict=False).run()
+    picker = _Picker(video, options, budget, on_progress, find_faces)
+    # An index or seeking that misleads must not cost a video its cover, nor damage everywhere.
+    for attempt in (_Attempt(), _Attempt(reading_on=True), _Attempt(reading_on=True, strict=False)):
+        picks = picker.run(attempt)
+        if picks is not None:
+            return picks
+    raise NoFrames("No frame of the video can be decoded; the file may be damaged or incomplete")
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """One way to read a video. Without `strict`, frames that decoded with errors are taken too."""
+
+    reading_on: bool = False
+    strict: bool = True
 
 
 class _Picker:
@@ -68,26 +78,25 @@ class _Picker:
         budget: Budget,
         on_progress: Callable[[str, float], None] | None,
         find_faces: FaceFinder | None,
-        *,
-        strict: bool,
     ) -> None:
-        self._video, self._options, self._budget, self._strict = video, options, budget, strict
+        self._video, self._options, self._budget = video, options, budget
         self._progress = on_progress or (lambda _step, _share: None)
         self._find_faces = find_faces
         self._converter = ColourConverter()
         self._timings: dict[str, float] = {}
 
-    def run(self) -> Picks:
+    def run(self, attempt: _Attempt) -> Picks | None:
+        """Try one way; None when it shows no usable frame."""
         with self._step("open", 0.0):
-            source = Source(self._video, self._budget, strict=self._strict)
+            source = Source(self._video, self._budget, strict=attempt.strict)
         with source:
             gatherer = Gatherer(source, lambda share: self._progress("look", 0.05 + 0.6 * share))
             with self._step("look", 0.05):
-                looks = gatherer.gather()
-            if not looks or (self._strict and all(look.broken for look in looks)):
-                raise NoFrames("No frame of the video can be decoded; the file may be damaged or incomplete")
+                looks = gatherer.gather_reading_on() if attempt.reading_on else gatherer.gather()
+            if not looks or (attempt.strict and all(look.damage for look in looks)):
+                return None
             with self._step("score", 0.65):
-                studied = self._study(looks)
+                studied = self._study(sorted(looks, key=lambda look: look.pts))
             with self._step("faces", 0.7):
                 studied = self._see_faces(studied)
             with self._step("closer", 0.8):
@@ -106,7 +115,7 @@ class _Picker:
         self._progress(name, share)
         started = time.perf_counter()
         yield
-        self._timings[name] = time.perf_counter() - started
+        self._timings[name] = self._timings.get(name, 0.0) + time.perf_counter() - started
 
     # Scoring.
 
@@ -118,8 +127,8 @@ class _Picker:
         return _with_typicality(studied)
 
     def _judge(self, studied: list[_Studied]) -> tuple[list[Defect | None], list[Score]]:
-        clip = Clip.of([entry.signals for entry in studied if not entry.look.broken] or [studied[0].signals])
-        defects = [find_defect(entry.signals, clip, broken=entry.look.broken) for entry in studied]
+        clip = Clip.of([entry.signals for entry in studied if not entry.look.damage] or [studied[0].signals])
+        defects = [find_defect(entry.signals, clip, broken=entry.look.damage > 0) for entry in studied]
         return defects, score_all([entry.signals for entry in studied])
 
     def _see_faces(self, studied: list[_Studied]) -> list[_Studied]:
@@ -163,7 +172,7 @@ class _Picker:
         if entry.look.neighbours:
             return replace(entry, closer=True)
         instants = [_study_one(look) for look in gatherer.look_on(entry.look)]
-        clean = [instant for instant in instants if not instant.look.broken]
+        clean = [instant for instant in instants if not instant.look.damage]
         if not clean:
             return replace(entry, closer=True)
         best = max(clean, key=lambda instant: instant.signals["sharpness"] - instant.signals.get("motion", 0.0))
@@ -236,7 +245,7 @@ class _Picker:
 
 def _study_one(look: Look) -> _Studied:
     neighbours = [(entry.offset_seconds, entry.glance) for entry in look.neighbours]
-    signals = {**picture_signals(look.picture), **time_signals(look.glance, neighbours)}
+    signals = {**picture_signals(look.picture), **time_signals(look.glance, neighbours), "damage": float(look.damage)}
     return _Studied(look, signature(look.glance), signals)
 
 

@@ -29,6 +29,7 @@ class Clip:
     sharp: float
     detailed: float
     contrasty: float
+    bright: float
 
     @classmethod
     def of(cls, every: Sequence[Signals]) -> Clip:
@@ -36,6 +37,7 @@ class Clip:
             sharp=_quantile([signals["sharpness"] for signals in every], 0.8),
             detailed=_quantile([signals["detail"] for signals in every], 0.8),
             contrasty=_quantile([signals["contrast"] for signals in every], 0.8),
+            bright=_quantile([signals["bright_share"] for signals in every], 0.5),
         )
 
 
@@ -51,9 +53,11 @@ def find_defect(signals: Signals, clip: Clip, *, broken: bool) -> Defect | None:
         return Defect("flat", "the frame is one plain colour")
     if signals["highlights"] < 0.16 or (signals["dark_share"] > 0.93 and signals["highlights"] < 0.35):
         return Defect("dark", f"{signals['dark_share']:.0%} of the frame is nearly black")
-    if signals["bright_share"] > 0.75:
+    # White pages are what a screen recording shows; a white card or an over-exposed moment is an exception.
+    exceptional = signals["contrast"] < 0.08 or clip.bright < 0.5
+    if signals["bright_share"] > 0.75 and exceptional:
         return Defect("bright", f"{signals['bright_share']:.0%} of the frame is nearly white")
-    if signals["flat_share"] > 0.93 and signals["entropy"] < 2.5:
+    if signals["flat_share"] > 0.97 and signals["entropy"] < 1.5 and signals["contrast"] < 0.06:
         return Defect("flat", f"{signals['flat_share']:.0%} of the frame is plain")
     if signals.get("blend", 1.0) < 0.12 and signals.get("change", 0.0) > 8.0:
         return Defect("transition", "the frame is a mixture of what comes before and after: a fade or dissolve")
@@ -93,6 +97,7 @@ TERMS = (
     Term("motion", -0.5),
     Term("edge_clutter", -0.3),
     Term("blur_extent", -0.4),
+    Term("damage", -1.0),
     Term("dark_share", -0.5, absolute=True),
     Term("bright_share", -0.8, absolute=True),
     Term("faces", 0.4, "shows a face", absolute=True),

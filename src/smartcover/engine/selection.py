@@ -15,6 +15,10 @@ from smartcover.engine.types import CoverOptions, RejectionKind
 SAME_PICTURE = 8.0
 """Signature distance under which two pictures are one to the eye."""
 
+_SAME_MOMENT_SECONDS = 1.0
+_SAME_MOMENT_FACTOR = 0.4
+"""Pictures within a second are mostly one shot with something moved: their difference counts for less."""
+
 _FULLY_DIFFERENT = 40.0
 _VARIETY = 0.35
 """How much score a second cover may give up to be different from the first."""
@@ -97,10 +101,7 @@ def _fill(
 ) -> int:
     """Add from one rung, each time the candidate with the best mix of score and difference; return how many."""
     left = [entry for entry in rung if all(entry.index != other.index for other in chosen)]
-    nearest = {
-        entry.index: min((difference(entry.signature, other.signature) for other in chosen), default=np.inf)
-        for entry in left
-    }
+    nearest = {entry.index: min((_apart(entry, other) for other in chosen), default=np.inf) for entry in left}
     taken = 0
     while left and len(chosen) < options.count:
         if not allow_same:
@@ -114,8 +115,14 @@ def _fill(
         taken += 1
         left.remove(best)
         for entry in left:
-            nearest[entry.index] = min(nearest[entry.index], difference(entry.signature, best.signature))
+            nearest[entry.index] = min(nearest[entry.index], _apart(entry, best))
     return taken
+
+
+def _apart(one: Candidate, other: Candidate) -> float:
+    distance = difference(one.signature, other.signature)
+    near = abs(one.seconds - other.seconds) < _SAME_MOMENT_SECONDS
+    return distance * _SAME_MOMENT_FACTOR if near else distance
 
 
 def _explain(relaxed: list[str], chosen: Sequence[Candidate]) -> str | None:

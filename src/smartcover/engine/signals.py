@@ -19,6 +19,9 @@ Bytes = npt.NDArray[np.uint8]
 
 _TILES = 6
 _LUMA = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
+_OPPONENT = np.array([[0.2126, 1.0, 0.5], [0.7152, -1.0, 0.5], [0.0722, 0.0, -1.0]], dtype=np.float32)
+"""RGB to luma, red against green, yellow against blue."""
+
 _DARK, _BRIGHT = 28.0, 238.0
 
 
@@ -245,14 +248,15 @@ def saliency(luma: Floats, side: int = 64) -> Floats:
 
 def _smooth(values: Floats, width: int) -> Floats:
     """Blur with two passes of a box of odd `width` along each axis."""
+    upper: npt.NDArray[np.float64]
+    lower: npt.NDArray[np.float64]
     for axis in (0, 1, 0, 1):
         padding = [(0, 0), (0, 0)]
         padding[axis] = (width // 2 + 1, width // 2)
         cumulative = np.cumsum(np.pad(values, padding, mode="edge"), axis=axis, dtype=np.float64)
         upper = np.take(cumulative, range(width, cumulative.shape[axis]), axis=axis)
         lower = np.take(cumulative, range(cumulative.shape[axis] - width), axis=axis)
-        averaged: Floats = ((upper - lower) / width).astype(np.float32)
-        values = averaged
+        values = ((upper - lower) / width).astype(np.float32)
     return values
 
 
@@ -292,9 +296,7 @@ def signature(glance: Bytes) -> Floats:
     The distance of two is `difference`.
     """
     values = glance.astype(np.float32)
-    red, green, blue = values[..., 0], values[..., 1], values[..., 2]
-    planes: tuple[Floats, ...] = (values @ _LUMA, red - green, (red + green) / 2 - blue)
-    return np.stack([shrink(plane, 12) for plane in planes])
+    return np.stack([shrink(plane, 12) for plane in np.moveaxis(values @ _OPPONENT, -1, 0)])
 
 
 def difference(one: Floats, other: Floats) -> float:

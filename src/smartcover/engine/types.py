@@ -107,7 +107,7 @@ class Limits:
     bytes: int = 2_000_000_000
     held_bytes: int = 96_000_000
     between_pixels: int = 320_000_000
-    faces_on: int = 20
+    faces_on: int = 40
 
     def __post_init__(self) -> None:
         for entry in dataclasses.fields(self):
