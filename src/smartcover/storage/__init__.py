@@ -17,12 +17,14 @@ from smartcover.storage.bucket import (
     VideoSource,
 )
 from smartcover.storage.local import LocalStore
+from smartcover.storage.memory import MemoryStore
 
 __all__ = [
     "BucketInfo",
     "BucketStore",
     "LocalStore",
     "LocalVideo",
+    "MemoryStore",
     "ObjectInfo",
     "ObjectPage",
     "PartInfo",

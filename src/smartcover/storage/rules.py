@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from smartcover.errors import BadBucketName, BadKey, BadParameter, InvalidPart, RangeUnsatisfiable
 
@@ -131,16 +130,6 @@ def first_key_after(marker: str, prefix: str, delimiter: str) -> str:
         if at >= 0:
             return marker[:at] + after_delimiter(delimiter)
     return marker + "\x01"  # the least text above the marker: no key holds NUL
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """What joining needs to know of a part."""
-
-    number: int
-    etag: str
-    size_bytes: int
-    crc64: int
 
 
 def check_parts(wanted: Sequence[tuple[int, str]], uploaded: Mapping[int, str]) -> None:
