@@ -1,0 +1,32 @@
+"""Delivery of results: the bytes owed, where they may go, when, signed how, and the loop that delivers them."""
+
+from __future__ import annotations
+
+from smartcover.callbacks.body import destination_of, task_finish_delivery
+from smartcover.callbacks.dispatcher import DispatchConfig, Dispatcher, DispatchObserver, Unobserved
+from smartcover.callbacks.egress import EgressPolicy, check_literal
+from smartcover.callbacks.gate import GateConfig
+from smartcover.callbacks.http_post import HttpConfig, HttpSender
+from smartcover.callbacks.schedule import Schedule, Verdict, next_attempt
+from smartcover.callbacks.sender import Sender
+from smartcover.callbacks.signing import read_secrets, signature_headers
+
+__all__ = [
+    "DispatchConfig",
+    "DispatchObserver",
+    "Dispatcher",
+    "EgressPolicy",
+    "GateConfig",
+    "HttpConfig",
+    "HttpSender",
+    "Schedule",
+    "Sender",
+    "Unobserved",
+    "Verdict",
+    "check_literal",
+    "destination_of",
+    "next_attempt",
+    "read_secrets",
+    "signature_headers",
+    "task_finish_delivery",
+]

@@ -1,0 +1,27 @@
+"""The port through which one try of a delivery leaves: HTTP today, message brokers beside it."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Protocol
+
+from smartcover.ledger import AttemptReport, Delivery
+
+
+class Sender(Protocol):
+    """Tries deliveries of one kind of target; is open between `__aenter__` and `__aexit__`."""
+
+    async def __aenter__(self) -> Any:
+        """Open what the tries share."""
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+
+    async def send(self, delivery: Delivery) -> AttemptReport:
+        """
+        Try a delivery once, within a time limit of the sender's own.
+
+        A failed try is a result and not an exception; the outcomes `refused` and `bad_target` end the delivery.
+        """
