@@ -1,4 +1,4 @@
-"""For the values of the document's three cases our callbacks have the same nodes, in the same order, with the same text."""
+"""With the values of the document's three cases our callbacks have its nodes, in its order, with its text."""
 
 from __future__ import annotations
 

@@ -100,9 +100,7 @@ def test_callbacks(golden: Compare, name: str, detail: JobsDetail, format: Callb
 
 @pytest.mark.parametrize("format", ["XML", "JSON"])
 def test_callbacks_of_the_older_page(golden: Compare, format: CallbackFormat) -> None:
-    body, _ = callback_body(
-        FINISHED, format, json_jobs_detail_array=True, md5_info=True, zone=parse_zone("-0330")
-    )
+    body, _ = callback_body(FINISHED, format, json_jobs_detail_array=True, md5_info=True, zone=parse_zone("-0330"))
     golden(f"callback-older-page.{format.lower()}", body)
 
 
