@@ -306,38 +306,42 @@ class Gatherer:
         """Decode a run and keep the frames nearest to the moments, each with its neighbours in time."""
         alone = len(run.packets) == 1
         trail: list[tuple[float, Picture]] = []
-        nearest: dict[Fraction, tuple[Fraction, int]] = {}
-        pictures: dict[int, tuple[Decoded, Picture, Picture]] = {}
+        # A moment is pending while frames still come nearer to it; only then is its frame worth converting.
+        pending: dict[Fraction, tuple[int, Decoded]] = {}
+        settled: dict[int, tuple[Fraction, int, Picture]] = {}
+        left = list(moments)
         for decoded in self.reader.decode(run):
             self._learn(decoded.frame)
-            position = len(trail)
             if not alone and not any(abs(decoded.pts - moment) < _NEIGHBOURHOOD for moment in moments):
                 continue
-            glance = self._glance(decoded.frame)
-            trail.append((float(decoded.pts), glance))
-            better = [
-                moment
-                for moment in moments
-                if moment not in nearest or abs(decoded.pts - moment) < abs(nearest[moment][0] - moment)
-            ]
-            if better:
-                pictures[position] = (decoded, self._look_picture(decoded.frame), glance)
-                for moment in better:
-                    nearest[moment] = (decoded.pts, position)
-                kept = {place for _pts, place in nearest.values()}
-                pictures = {place: entry for place, entry in pictures.items() if place in kept}
+            place = len(trail)
+            trail.append((float(decoded.pts), self._glance(decoded.frame)))
+            for moment in list(left):
+                if moment not in pending or abs(decoded.pts - moment) < abs(pending[moment][1].pts - moment):
+                    pending[moment] = (place, decoded)
+                else:
+                    self._settle(pending.pop(moment), settled)
+                    left.remove(moment)
+        for entry in pending.values():
+            self._settle(entry, settled)
         return [
             Look(
-                pts=decoded.pts,
-                seconds=max(0.0, float(decoded.pts - self.start)),
+                pts=pts,
+                seconds=max(0.0, float(pts - self.start)),
                 picture=picture,
-                glance=glance,
-                damage=decoded.damage,
+                glance=trail[place][1],
+                damage=damage,
                 run=run,
                 neighbours=() if alone else tuple(_neighbours(trail, place)),
             )
-            for place, (decoded, picture, glance) in sorted(pictures.items())
+            for place, (pts, damage, picture) in sorted(settled.items(), key=lambda item: item[0])
         ]
+
+    def _settle(self, entry: tuple[int, Decoded], settled: dict[int, tuple[Fraction, int, Picture]]) -> None:
+        """Convert a moment's frame and let the frame itself go: sixty of them at 4K would fill the memory."""
+        place, decoded = entry
+        if place not in settled:
+            settled[place] = (decoded.pts, decoded.damage, self._look_picture(decoded.frame))
 
     def look_on(self, look: Look) -> list[Look]:
         """Decode on from a keyframe that was looked at alone; give the looks at it and at instants shortly after."""
@@ -358,7 +362,7 @@ class Gatherer:
         self.facts.size = (frame.width, frame.height)
 
     def _glance(self, frame: VideoFrame) -> Picture:
-        return self._converter.small(frame, _GLANCE_SIZE)
+        return self._converter.glance(frame, _GLANCE_SIZE)
 
     def _look_picture(self, frame: VideoFrame) -> Picture:
         orientation = orientation_of(frame)

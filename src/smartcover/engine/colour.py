@@ -48,6 +48,7 @@ _BACKGROUND = 255
 """Transparent video is laid on white, as on a page."""
 
 _REFINED = int(Interpolation.BICUBIC | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND)
+_GLANCE = int(Interpolation.FAST_BILINEAR)
 _SMALL = int(Interpolation.BILINEAR | Interpolation.ACCURATE_RND)
 _STRIP_ROWS = 256
 
@@ -61,13 +62,19 @@ def hdr_kind(frame: VideoFrame) -> Literal["pq", "hlg"] | None:
 
 class ColourConverter:
     """
-    Turns frames into sRGB arrays of uint8, (rows, columns, 3). Keeps the scaler between frames of one size.
+    Turns frames into sRGB arrays of uint8, (rows, columns, 3).
+
+    A scaler is kept for each use: one that changes its size is set up anew, which costs more than a small frame.
 
     `size` is in stored pixels: orientation is applied afterwards.
     """
 
     def __init__(self) -> None:
-        self._scaler = VideoReformatter()
+        self._scalers = {use: VideoReformatter() for use in (_GLANCE, _SMALL, _REFINED)}
+
+    def glance(self, frame: VideoFrame, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+        """Convert at a tiny size, quickly, for comparing."""
+        return self._convert(frame, size, _GLANCE)
 
     def small(self, frame: VideoFrame, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
         """Convert at a small size, for looking at."""
@@ -91,7 +98,7 @@ class ColourConverter:
     ) -> npt.NDArray[np.uint8]:
         width_px, height_px = size
         try:
-            converted = self._scaler.reformat(
+            converted = self._scalers[interpolation].reformat(
                 frame,
                 width=width_px,
                 height=height_px,

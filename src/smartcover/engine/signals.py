@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
@@ -179,8 +180,9 @@ def time_signals(here: Bytes, neighbours: Sequence[tuple[float, Bytes]]) -> dict
     others = [(offset, picture.astype(np.float32)) for offset, picture in neighbours]
     nearest = min(others, key=lambda entry: abs(entry[0]))
     blend, change = 1.0, 0.0
-    for before, after in _balanced_pairs([(0.0, middle), *others]):
-        blend, change = min((blend, change), blend_fit(before[1], middle, after[1], _share(before, after)))
+    for before, between, after in _even_triples((0.0, middle), others):
+        share = (between[0] - before[0]) / (after[0] - before[0])
+        blend, change = min((blend, change), blend_fit(before[1], between[1], after[1], share))
     return {
         "motion": float(np.abs(middle - nearest[1]).mean()),
         "blend": blend,
@@ -205,24 +207,22 @@ def blend_fit(before: Floats, middle: Floats, after: Floats, share: float) -> tu
     return float(np.abs(middle - mixture).mean()) / change, change
 
 
-def _balanced_pairs(
-    entries: Sequence[tuple[float, Floats]],
-) -> list[tuple[tuple[float, Floats], tuple[float, Floats]]]:
-    """Pair each earlier neighbour with the later one at about the same distance."""
-    before = [entry for entry in entries if entry[0] < 0]
-    after = [entry for entry in entries if entry[0] > 0]
-    pairs = []
-    for first in before:
-        if not after:
-            break
-        second = min(after, key=lambda entry, offset=first[0]: abs(entry[0] + offset))  # type: ignore[misc]
-        if second[0] < -2 * first[0] and -first[0] < 2 * second[0]:
-            pairs.append((first, second))
-    return pairs
+_Timed = tuple[float, Floats]
 
 
-def _share(before: tuple[float, Floats], after: tuple[float, Floats]) -> float:
-    return -before[0] / (after[0] - before[0])
+def _even_triples(here: _Timed, others: Sequence[_Timed]) -> list[tuple[_Timed, _Timed, _Timed]]:
+    """
+    List the triples of about evenly spaced pictures with `here` among them, in order of time.
+
+    A keyframe has no earlier neighbours, so a dissolve that goes on after it must be seen from its start.
+    """
+    entries = sorted([here, *others], key=lambda entry: entry[0])
+    return [
+        (first, second, third)
+        for first, second, third in combinations(entries, 3)
+        if any(entry[0] == here[0] for entry in (first, second, third))
+        and 0.6 < (second[0] - first[0]) / (third[0] - second[0]) < 1.7
+    ]
 
 
 def saliency(luma: Floats, side: int = 64) -> Floats:
@@ -248,16 +248,16 @@ def saliency(luma: Floats, side: int = 64) -> Floats:
 
 def _smooth(values: Floats, width: int) -> Floats:
     """Blur with two passes of a box of odd `width` along each axis."""
-    upper: npt.NDArray[np.float64]
-    lower: npt.NDArray[np.float64]
-    for axis in (0, 1, 0, 1):
-        padding = [(0, 0), (0, 0)]
-        padding[axis] = (width // 2 + 1, width // 2)
-        cumulative = np.cumsum(np.pad(values, padding, mode="edge"), axis=axis, dtype=np.float64)
-        upper = np.take(cumulative, range(width, cumulative.shape[axis]), axis=axis)
-        lower = np.take(cumulative, range(cumulative.shape[axis] - width), axis=axis)
-        values = ((upper - lower) / width).astype(np.float32)
+    for _direction in range(2):
+        values = _box_down(_box_down(values, width), width).T
     return values
+
+
+def _box_down(values: Floats, width: int) -> Floats:
+    padded = np.pad(values, ((width // 2 + 1, width // 2), (0, 0)), mode="edge")
+    cumulative = np.cumsum(padded, axis=0, dtype=np.float64)
+    result: Floats = ((cumulative[width:] - cumulative[:-width]) / width).astype(np.float32)
+    return result
 
 
 def shrink(luma: Floats, side: int) -> Floats:
@@ -276,7 +276,8 @@ def shrink(luma: Floats, side: int) -> Floats:
         + integral[np.ix_(top, left)]
     )
     area = (bottom - top)[:, None] * (right - left)[None, :]
-    return (sums / area).astype(np.float32)
+    result: Floats = (sums / area).astype(np.float32)
+    return result
 
 
 def _tile_means(values: Floats) -> Floats:
