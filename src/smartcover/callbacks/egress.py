@@ -228,7 +228,7 @@ def _system_addresses(host: str, port: int) -> list[str]:
 
 def _network(word: str) -> IPv4Network | IPv6Network | None:
     try:
-        return ip_network(word.removeprefix("[").removesuffix("]"), strict=False)
+        return ip_network(word[1:-1] if word.startswith("[") and word.endswith("]") else word, strict=False)
     except ValueError:
         return None
 

@@ -164,7 +164,8 @@ class HttpSender:
                 timeout=aiohttp.ClientTimeout(connect=left, ceil_threshold=math.inf),
             ) as answer:
                 duration = time.monotonic() - started
-                head = await _read_head(answer)
+                # Ends before the time of the whole try does: the status has decided by now.
+                head = await _read_head(answer, min(ANSWER_SECONDS, 0.9 * (self._config.timeout_seconds - duration)))
                 answer.close()  # not drained: what a receiver sends beyond the cap is its own affair
         except aiohttp.ServerTimeoutError:
             text = f"no connection after {self._config.connect_timeout_seconds:g} s"
@@ -220,16 +221,16 @@ def _pinned_socket(info: tuple[Any, ...]) -> socket.socket:
     return socket.socket(family, kind, protocol)
 
 
-async def _read_head(answer: aiohttp.ClientResponse) -> bytes:
+async def _read_head(answer: aiohttp.ClientResponse, seconds: float) -> bytes:
     """
     Read the start of an answer, a little of the rest, and no more.
 
-    The status has decided by now: a body that never ends, or breaks off, is no reason to deliver again.
+    A body that never ends, or breaks off, is no reason to deliver again what a 2xx has accepted.
     """
     head = bytearray()
     read = 0
     with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError, ValueError):
-        async with asyncio.timeout(ANSWER_SECONDS):
+        async with asyncio.timeout(seconds):
             while read < ANSWER_READ_BYTES:
                 chunk = await answer.content.read(ANSWER_READ_BYTES - read)
                 if not chunk:
