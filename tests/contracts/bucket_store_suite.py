@@ -27,7 +27,7 @@ from smartcover.errors import (
     StorageUnavailable,
     UploadMissing,
 )
-from smartcover.storage import BucketStore, ObjectPage, PartInfo
+from smartcover.storage import BucketStore, ObjectPage, PartInfo, UploadInfo
 
 B = "test-1250000000"
 MEBIBYTE = 1 << 20
@@ -263,7 +263,7 @@ class BucketStoreContract:
 
     async def test_a_body_that_ends_early_leaves_the_object_as_it_was(self, store: BucketStore) -> None:
         await put(store, "k", b"before")
-        with pytest.raises(IncompleteBody, match="3 bytes.*10"):
+        with pytest.raises(IncompleteBody, match=r"3 bytes.*10"):
             await store.put(B, "k", body(b"abc"), headers={}, size_bytes=10)
         assert await content(store, "k") == b"before"
 
@@ -471,9 +471,17 @@ class BucketStoreContract:
         assert names(await store.list(B, limit=-5)) == []
 
     async def test_a_listing_with_text_that_no_key_can_hold_is_refused(self, store: BucketStore) -> None:
-        for arguments in ({"prefix": "\0"}, {"marker": "a\0"}, {"delimiter": "\0"}, {"prefix": "\ud800"}):
+        for call in (
+            store.list(B, prefix="\0"),
+            store.list(B, prefix="\ud800"),
+            store.list(B, marker="a\0"),
+            store.list(B, delimiter="\0"),
+            store.uploads(B, prefix="\0"),
+            store.uploads(B, key_marker="\0"),
+            store.uploads(B, key_marker="a", upload_id_marker="\0"),
+        ):
             with pytest.raises(BadKey):
-                await store.list(B, **arguments)
+                await call
 
     # Multipart uploads
 
@@ -639,12 +647,16 @@ class BucketStoreContract:
         assert ([part.number for part in page.parts], page.next_part_number_marker) == ([9_999], None)
         assert (await store.parts(B, "k", upload.upload_id, after=10**12)).parts == ()
 
+    async def test_uploads_of_one_key_are_listed_oldest_first(self, store: BucketStore) -> None:
+        made = [await store.start_upload(B, "k", headers={}) for _ in range(20)]
+        assert list((await store.uploads(B)).uploads) == made
+
     async def test_open_uploads_are_listed_by_pages(self, store: BucketStore) -> None:
         keys = ["a", "b/1", "b/1", "b/2", "c"]
         made = [await store.start_upload(B, key, headers={}) for key in keys]
         expected = sorted(made, key=lambda upload: (upload.key, upload.upload_id))
         assert list((await store.uploads(B)).uploads) == expected
-        seen = []
+        seen: list[UploadInfo] = []
         key_marker = id_marker = ""
         while True:
             page = await store.uploads(B, key_marker=key_marker, upload_id_marker=id_marker, limit=1)

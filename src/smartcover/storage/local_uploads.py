@@ -33,13 +33,13 @@ class LocalUploads:
         self._shelf = shelf
 
     async def start(self, bucket: str, key: str, *, headers: Mapping[str, str]) -> UploadInfo:
-        """Begin an upload under a new id of 32 hex digits."""
+        """Begin an upload under a new id of 32 hex digits: 14 of its time and 18 at random."""
         check_bucket_name(bucket)
         check_key(key)
         kept = check_headers(headers)
         async with self._shelf.connection("start an upload") as connection:
             row = await QUERIES.add_upload(
-                connection, upload_id=self._shelf.make_id().hex, bucket=bucket, key=key, headers=json.dumps(kept)
+                connection, random=self._shelf.make_id().hex[:18], bucket=bucket, key=key, headers=json.dumps(kept)
             )
         if row is None:
             raise BucketMissing(detail=bucket)

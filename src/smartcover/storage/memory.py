@@ -193,7 +193,9 @@ class MemoryStore:
         check_key(key)
         kept = check_headers(headers)
         await self.bucket(bucket)
-        info = UploadInfo(bucket, key, self._make_id().hex, self._clock(), kept)
+        now = self._clock()
+        upload_id = f"{round(now.timestamp() * 1_000_000):014x}{self._make_id().hex[:18]}"  # in order of time
+        info = UploadInfo(bucket, key, upload_id, now, kept)
         self._uploads[info.upload_id] = _Upload(info)
         return info
 

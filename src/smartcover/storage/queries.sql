@@ -99,8 +99,13 @@ WHERE entry.number > 0
 ORDER BY entry.number;
 
 -- name: add_upload^
-INSERT INTO uploads (upload_id, bucket, key, headers)
-SELECT :upload_id, name, :key, :headers::text::json FROM buckets WHERE name = :bucket
+-- The id begins with its time in microseconds, so that uploads of one key are listed oldest first: a client that
+-- resumes takes the last one.
+INSERT INTO uploads (upload_id, bucket, key, headers, initiated_at)
+SELECT lpad(to_hex((extract(epoch FROM moment) * 1000000)::bigint), 14, '0') || :random,
+       name, :key, :headers::text::json, moment
+FROM buckets, smartcover_now() AS moment
+WHERE name = :bucket
 RETURNING upload_id, bucket, key, headers::text AS headers, initiated_at;
 
 -- name: upload^
