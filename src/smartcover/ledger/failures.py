@@ -1,0 +1,45 @@
+"""The one place where the database's failures become our errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import asyncpg
+
+from smartcover.errors import LedgerError, LedgerUnavailable
+
+#: What says "not now": the server stopping, starting, losing a race or out of a resource.
+_PASSING = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.PostgresSystemError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.InvalidPasswordError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+)
+
+
+@contextmanager
+def ledger_failures(doing: str) -> Iterator[None]:
+    """
+    Turn what asyncpg and the operating system raise inside into a `LedgerError`.
+
+    Raises:
+        LedgerUnavailable: When the same call may succeed later.
+        LedgerError: For any other answer of the database, which is a fault of ours.
+    """
+    try:
+        yield
+    except _PASSING as error:
+        raise LedgerUnavailable(detail=f"{doing}: {type(error).__name__}: {error}") from error
+    except asyncpg.PostgresError as error:
+        raise LedgerError(detail=f"{doing}: {type(error).__name__}: {error}") from error

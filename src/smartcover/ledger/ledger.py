@@ -1,0 +1,410 @@
+"""
+The durable state of the service, in domain words.
+
+Each method is one transaction or one reading. What a state change owes (a callback) is written in its transaction,
+and nothing is announced to other processes before it is committed: NOTIFY is part of the transaction too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import aiosql
+import asyncpg
+
+from smartcover.errors import AlreadyFinished, BadParameter, LeaseLost, UnknownJob, UnknownQueue
+from smartcover.ledger import rows
+from smartcover.ledger.failures import ledger_failures
+from smartcover.ledger.model import (
+    Attempt,
+    AttemptReport,
+    Claim,
+    Delivery,
+    DeliveryState,
+    Job,
+    JobResult,
+    NewDelivery,
+    NewJob,
+    Queue,
+)
+from smartcover.ledger.wakeups import CANCEL, CHANNEL, Wakeups
+
+QUERIES: Any = aiosql.from_path(Path(__file__).with_name("queries.sql"), "asyncpg", mandatory_parameters=False)
+
+#: Longest wait for a free connection of the pool, so that a dead database is an answer and not a hang.
+_ACQUIRE_SECONDS = 10.0
+#: Longest time of one statement; the slowest, a claim over many queues, takes milliseconds.
+_STATEMENT_SECONDS = 30.0
+#: Queues that one claim looks at; the rest comes with the next claim.
+_QUEUES_PER_CLAIM = 16
+_SWEEP_BATCH = 100
+
+
+class Ledger:
+    """
+    Jobs, queues and deliveries in PostgreSQL. Make it with `connect`.
+
+    Every method raises `LedgerUnavailable` when the database does not answer; nothing was changed then, except that a
+    commit whose answer got lost may have happened.
+    """
+
+    def __init__(self, dsn: str, pool: Any, *, make_token: Callable[[], UUID], make_hex: Callable[[], str]) -> None:
+        self._dsn = dsn
+        self._pool = pool
+        self._make_token = make_token
+        self._make_hex = make_hex
+
+    @classmethod
+    async def connect(
+        cls,
+        dsn: str,
+        *,
+        pool_size: int = 16,
+        make_token: Callable[[], UUID] = uuid4,
+        make_hex: Callable[[], str] = lambda: uuid4().hex,
+    ) -> Ledger:
+        """Open a ledger on a database whose schema is up to date."""
+        with ledger_failures("connect"):
+            pool = await asyncpg.create_pool(
+                dsn, min_size=0, max_size=pool_size, command_timeout=_STATEMENT_SECONDS, timeout=_ACQUIRE_SECONDS
+            )
+        return cls(dsn, pool, make_token=make_token, make_hex=make_hex)
+
+    async def close(self) -> None:
+        """Close the connections; calls under way are cut off."""
+        self._pool.terminate()
+
+    async def ping(self) -> None:
+        """Return if the database answers."""
+        async with self._connection("ping") as connection:
+            await QUERIES.ping(connection)
+
+    def listen(self) -> Wakeups:
+        """Hear of new work and of cancelled jobs, inside `async with`."""
+        return Wakeups(self._dsn)
+
+    # Queues
+
+    async def default_queue(self, bucket: str) -> Queue:
+        """Give the bucket's default queue, made if it is missing."""
+        async with self._connection("default queue") as connection:
+            row = await QUERIES.default_queue(connection, bucket=bucket)
+            if row is None:
+                await QUERIES.add_default_queue(
+                    connection, queue_id=f"p{self._make_hex()}", bucket=bucket, name="queue-1"
+                )
+                row = await QUERIES.default_queue(connection, bucket=bucket)
+        return rows.queue(row)
+
+    async def queue(self, bucket: str, queue_id: str) -> Queue:
+        """Give a queue of the bucket, or raise `UnknownQueue`."""
+        async with self._connection("queue") as connection:
+            row = await QUERIES.queue(connection, bucket=bucket, queue_id=queue_id)
+        if row is None:
+            raise UnknownQueue(f"queue {queue_id!r} does not exist in bucket {bucket}")
+        return rows.queue(row)
+
+    # Jobs
+
+    async def submit(self, jobs: Sequence[NewJob]) -> tuple[Job, ...]:
+        """Store all jobs or none, and give them as stored: they are committed when this returns."""
+        if not jobs:
+            raise BadParameter("there is no job to submit; give at least one Operation")
+        async with self._transaction("submit") as connection:
+            stored = [
+                await QUERIES.add_job(
+                    connection,
+                    job_id=job.job_id,
+                    bucket=job.bucket,
+                    region=job.region,
+                    queue_id=job.queue_id,
+                    tag=job.tag,
+                    level=job.spec.level,
+                    spec=rows.spec_json(job.spec),
+                    callback=rows.target_json(job.callback),
+                )
+                for job in jobs
+            ]
+            await _notify(connection, "jobs")
+        return tuple(rows.job(row) for row in stored)
+
+    async def jobs(self, bucket: str, job_ids: Sequence[str]) -> dict[str, Job]:
+        """Give those of the jobs that exist in the bucket, by id."""
+        async with self._connection("jobs") as connection:
+            found = [row async for row in QUERIES.jobs(connection, bucket=bucket, job_ids=list(job_ids))]
+        return {row["job_id"]: rows.job(row) for row in found}
+
+    async def job(self, job_id: str) -> Job:
+        """Give a job of any bucket, or raise `UnknownJob`."""
+        async with self._connection("job") as connection:
+            row = await QUERIES.job(connection, job_id=job_id)
+        if row is None:
+            raise UnknownJob(f"job {job_id!r} does not exist")
+        return rows.job(row)
+
+    async def cancel(self, bucket: str, job_id: str) -> Job:
+        """
+        Cancel a job that waits or runs; a worker that runs it hears of it and stops.
+
+        Raises:
+            UnknownJob: If the job does not exist in this bucket.
+            AlreadyFinished: If it has ended, cancelled before included.
+        """
+        async with self._transaction("cancel") as connection:
+            row = await QUERIES.cancel_job(connection, bucket=bucket, job_id=job_id)
+            if row is not None:
+                await _notify(connection, f"{CANCEL}{job_id}")
+                await _notify(connection, "jobs")
+        if row is not None:
+            return rows.job(row)
+        found = (await self.jobs(bucket, [job_id])).get(job_id)
+        if found is None:
+            raise UnknownJob(f"job {job_id!r} does not exist in bucket {bucket}")
+        raise AlreadyFinished(f"job {job_id} has ended as {found.state.value} and cannot be cancelled any more")
+
+    # Work
+
+    async def claim_jobs(self, worker_id: str, *, limit: int, lease_seconds: float) -> list[Claim]:
+        """
+        Take up to `limit` waiting jobs, highest level first, then oldest.
+
+        A queue's max_concurrent holds over all workers. Each claim counts an attempt and has a token of its own.
+        """
+        if limit <= 0:
+            return []
+        async with self._transaction("claim jobs") as connection:
+            found = QUERIES.queues_with_work(connection, most=_QUEUES_PER_CLAIM)
+            queue_ids = [row["queue_id"] async for row in found]
+            if not queue_ids:
+                return []
+            await connection.execute("SET LOCAL lock_timeout = '2s'")
+            locked = [row["queue_id"] async for row in QUERIES.lock_queues(connection, queue_ids=queue_ids)]
+            taken = [
+                row
+                async for row in QUERIES.claim_jobs(
+                    connection,
+                    queue_ids=locked,
+                    most=limit,
+                    worker_id=worker_id,
+                    tokens=[self._make_token() for _ in range(limit)],
+                    lease_seconds=lease_seconds,
+                )
+            ]
+        claims = [rows.claim(row) for row in taken]
+        return sorted(claims, key=lambda claim: (-claim.job.spec.level, claim.job.seq))
+
+    async def renew(self, leases: Sequence[UUID], *, lease_seconds: float) -> frozenset[UUID]:
+        """Make leases last from now on, and give those that are still held."""
+        async with self._connection("renew leases") as connection:
+            kept = QUERIES.renew_leases(connection, tokens=list(leases), lease_seconds=lease_seconds)
+            return frozenset([row["lease_token"] async for row in kept])
+
+    async def hand_back(self, claim: Claim, *, delay_seconds: float = 0.0) -> None:
+        """Return a job unfinished; the attempt is not counted, and nobody starts it before the delay is over."""
+        async with self._transaction("hand back") as connection:
+            returned = await QUERIES.hand_back_job(
+                connection, job_id=claim.job.job_id, token=claim.lease_token, delay_seconds=delay_seconds
+            )
+            if returned is not None:
+                await _notify(connection, "jobs")
+
+    async def sweep(self) -> int:
+        """Take back jobs whose lease ran out, and tell how many; their attempts stay counted."""
+        async with self._transaction("sweep") as connection:
+            swept = [row async for row in QUERIES.sweep_jobs(connection, most=_SWEEP_BATCH)]
+            if swept:
+                await _notify(connection, "jobs")
+        return len(swept)
+
+    @asynccontextmanager
+    async def finishing(self, claim: Claim) -> AsyncIterator[Finishing]:
+        """
+        End a job that this worker holds: a transaction in which the job's row is locked.
+
+        What happens inside is this worker's alone. It commits when `succeed` or `fail` was called, and rolls back
+        otherwise.
+
+        Raises:
+            LeaseLost: If the job was cancelled, swept or ended meanwhile; nothing inside was run.
+        """
+        with ledger_failures("finish"):
+            async with self._pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:
+                transaction = connection.transaction()
+                await transaction.start()
+                finishing = None
+                try:
+                    row = await QUERIES.lock_running_job(connection, job_id=claim.job.job_id, token=claim.lease_token)
+                    if row is None:
+                        raise LeaseLost(detail=claim.job.job_id)
+                    finishing = Finishing(job=rows.job(row), ended_at=row["now"], _connection=connection)
+                    yield finishing
+                except BaseException:
+                    if not connection.is_closed():
+                        await transaction.rollback()
+                    raise
+                if finishing.called:
+                    await transaction.commit()
+                else:
+                    await transaction.rollback()
+
+    # Deliveries
+
+    async def claim_deliveries(
+        self, *, limit: int, lease_seconds: float, per_destination: int, avoid: Collection[str] = ()
+    ) -> list[Delivery]:
+        """
+        Take due deliveries, at most `per_destination` in flight to one destination over all processes.
+
+        Each counts a try; one that is not recorded within the lease is due again.
+        """
+        async with self._transaction("claim deliveries") as connection:
+            await QUERIES.lock_delivery_claims(connection)
+            taken = [
+                row
+                async for row in QUERIES.claim_deliveries(
+                    connection,
+                    most=limit,
+                    lease_seconds=lease_seconds,
+                    per_destination=per_destination,
+                    avoid=list(avoid),
+                )
+            ]
+        return sorted((rows.delivery(row) for row in taken), key=lambda delivery: delivery.created_at)
+
+    async def release_delivery(self, delivery_id: str, *, delay_seconds: float) -> None:
+        """Give a delivery back untried; its try is not counted, and it is due after the delay."""
+        async with self._connection("release delivery") as connection:
+            await QUERIES.release_delivery(connection, delivery_id=delivery_id, delay_seconds=delay_seconds)
+
+    async def record_attempt(
+        self,
+        delivery_id: str,
+        report: AttemptReport,
+        *,
+        state: DeliveryState,
+        retry_in_seconds: float | None,
+        reason: str,
+    ) -> None:
+        """Write down a try and what it leads to; a delivery that has ended already stays as it is."""
+        async with self._transaction("record attempt") as connection:
+            tries = await QUERIES.end_try(
+                connection,
+                delivery_id=delivery_id,
+                state=state.value,
+                retry_in_seconds=retry_in_seconds or 0.0,
+                reason=_text(reason),
+            )
+            if tries is None:
+                return
+            await QUERIES.add_attempt(
+                connection,
+                delivery_id=delivery_id,
+                number=tries["tries"],
+                outcome=report.outcome,
+                duration_seconds=report.duration_seconds,
+                address=report.address,
+                http_status=report.http_status,
+                error=None if report.error is None else _text(report.error),
+                answer_head=report.answer_head,
+                retry_after_seconds=report.retry_after_seconds,
+            )
+
+    async def next_due_seconds(self) -> float | None:
+        """Tell in how many seconds the next unclaimed delivery is due, 0 or less when it is; None without one."""
+        async with self._connection("next due") as connection:
+            seconds: float | None = await QUERIES.next_due_seconds(connection)
+        return seconds
+
+    async def deliveries(
+        self, *, job_id: str | None = None, state: DeliveryState | None = None, limit: int = 100
+    ) -> list[Delivery]:
+        """List deliveries, newest first."""
+        async with self._connection("deliveries") as connection:
+            found = QUERIES.deliveries(
+                connection, job_id=job_id, state=None if state is None else state.value, most=limit
+            )
+            return [rows.delivery(row) async for row in found]
+
+    async def delivery(self, delivery_id: str) -> Delivery:
+        """Give a delivery, or raise `BadParameter`."""
+        async with self._connection("delivery") as connection:
+            row = await QUERIES.delivery(connection, delivery_id=delivery_id)
+        if row is None:
+            raise BadParameter(f"delivery {delivery_id!r} does not exist")
+        return rows.delivery(row)
+
+    async def attempts(self, delivery_id: str) -> list[Attempt]:
+        """List the tries of a delivery in order."""
+        async with self._connection("attempts") as connection:
+            return [rows.attempt(row) async for row in QUERIES.attempts(connection, delivery_id=delivery_id)]
+
+    @asynccontextmanager
+    async def _connection(self, doing: str) -> AsyncIterator[Any]:
+        with ledger_failures(doing):
+            async with self._pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def _transaction(self, doing: str) -> AsyncIterator[Any]:
+        async with self._connection(doing) as connection, connection.transaction():
+            yield connection
+
+
+@dataclass(slots=True)
+class Finishing:
+    """
+    A job about to end: its row as locked, and the time that becomes its end.
+
+    `succeed` or `fail` is called once.
+    """
+
+    job: Job
+    ended_at: datetime
+    _connection: Any
+    called: bool = False
+
+    async def succeed(self, result: JobResult, deliveries: Sequence[NewDelivery]) -> None:
+        """End the job well, together with the callbacks it owes."""
+        await QUERIES.succeed_job(
+            self._connection, job_id=self.job.job_id, ended_at=self.ended_at, result=rows.result_json(result)
+        )
+        await self._owe(deliveries)
+
+    async def fail(self, code: str, message: str, deliveries: Sequence[NewDelivery]) -> None:
+        """End the job badly, together with the callbacks it owes."""
+        await QUERIES.fail_job(
+            self._connection, job_id=self.job.job_id, ended_at=self.ended_at, code=code, message=_text(message)
+        )
+        await self._owe(deliveries)
+
+    async def _owe(self, deliveries: Sequence[NewDelivery]) -> None:
+        for delivery in deliveries:
+            await QUERIES.add_delivery(
+                self._connection,
+                delivery_id=delivery.delivery_id,
+                job_id=self.job.job_id,
+                bucket=self.job.bucket,
+                target=rows.target_json(delivery.target),
+                destination=delivery.destination,
+                content_type=delivery.content_type,
+                body=delivery.body,
+            )
+        if deliveries:
+            await _notify(self._connection, "deliveries")
+        await _notify(self._connection, "jobs")  # a place in the queue became free
+        self.called = True
+
+
+async def _notify(connection: Any, payload: str) -> None:
+    await QUERIES.notify(connection, channel=CHANNEL, payload=payload)
+
+
+def _text(text: str) -> str:
+    """PostgreSQL's text holds no NUL."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")

@@ -1,0 +1,1 @@
+"""The schema's history; see smartcover.ledger.schema for running it."""

@@ -1,0 +1,117 @@
+"""Bringing a database to the schema that this version knows, and refusing one that it does not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import asyncpg
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+from smartcover.errors import SettingsError
+from smartcover.ledger.failures import ledger_failures
+
+T = TypeVar("T")
+
+#: Any number; one process at a time changes the schema of a database.
+_LOCK = 0x534D4152
+
+
+async def upgrade(dsn: str) -> None:
+    """
+    Bring the database to this version's schema; waits for another process that is doing so.
+
+    Raises:
+        SettingsError: If the schema is newer than this version.
+        LedgerUnavailable: If the database does not answer.
+    """
+
+    def work(connection: Connection) -> None:
+        connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _LOCK})
+        connection.commit()
+        try:
+            _refuse_unknown(connection)
+            command.upgrade(_config(connection), "head")
+            connection.commit()
+        finally:
+            connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": _LOCK})
+            connection.commit()
+
+    await _with_connection(dsn, work)
+
+
+async def check_schema(dsn: str) -> None:
+    """
+    Refuse a database whose schema is not this version's.
+
+    Raises:
+        SettingsError: If the schema is older or newer; the text says what to do.
+        LedgerUnavailable: If the database does not answer.
+    """
+
+    def work(connection: Connection) -> None:
+        _refuse_unknown(connection)
+        found = MigrationContext.configure(connection).get_current_revision()
+        if found != expected_revision():
+            raise SettingsError(
+                f"the database's schema is at {found or 'nothing'} and this version needs {expected_revision()}; "
+                "upgrade it first"
+            )
+
+    await _with_connection(dsn, work)
+
+
+def expected_revision() -> str:
+    """Name the newest migration of this version."""
+    head = _scripts().get_current_head()
+    assert head is not None
+    return head
+
+
+def _refuse_unknown(connection: Connection) -> None:
+    found = MigrationContext.configure(connection).get_current_revision()
+    known = {script.revision for script in _scripts().walk_revisions()}
+    connection.rollback()
+    if found is not None and found not in known:
+        raise SettingsError(
+            f"the database's schema is at {found}, which this version does not know (its newest is "
+            f"{expected_revision()}); run the version of smartcover that made it, or a newer one"
+        )
+
+
+def _config(connection: Connection | None = None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    return config
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_config())
+
+
+async def _with_connection(dsn: str, work: Callable[[Connection], T]) -> T:
+    async def connect() -> asyncpg.Connection[asyncpg.Record]:
+        return await asyncpg.connect(dsn, timeout=10)
+
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)
+    try:
+        with ledger_failures("change the schema"):
+            async with engine.connect() as connection:
+                try:
+                    return await connection.run_sync(work)
+                except SQLAlchemyError as error:
+                    cause = error.__cause__ or error
+                    raise (cause.__cause__ or cause) from error
+    finally:
+        await asyncio.shield(engine.dispose())
