@@ -278,27 +278,31 @@ class Gatherer:
         return self._look_at_runs(held)
 
     def _look_at_runs(self, runs: list[Run]) -> list[Look]:
-        times = [time for run in runs for packet in run.packets if (time := packet_time(packet)) is not None]
-        if not times:
-            return [look for run in runs[:1] for look in self._look_at(run, [run.start])]
-        last = max(times)
-        step = (last - min(times)) / max(1, len(times) - 1)
-        moments = even_moments(min(times), last + step, min(self._budget.limits.candidates, len(times)))
         looks: list[Look] = []
-        borders = [*(run.start for run in runs), last + step + 1]
-        seen: set[Fraction] = set()
-        for number, (run, (begin, end)) in enumerate(zip(runs, pairwise(borders), strict=True)):
-            inside = [moment for moment in moments if begin <= moment < end or (number == 0 and moment < begin)]
-            if not inside:
-                continue
-            for look in self._look_at(run, inside):
-                if look.pts not in seen:
-                    seen.add(look.pts)
-                    looks.append(look)
-            self._on_look((number + 1) / len(runs))
+        for number, (run, moments) in enumerate(zip(runs, self._share_moments(runs), strict=True)):
+            if moments:
+                looks.extend(self._look_at(run, moments))
+                self._on_look((number + 1) / len(runs))
             if self._budget.elapsed_seconds() > self._budget.limits.seconds / 2:
                 break
         return looks
+
+    def _share_moments(self, runs: list[Run]) -> list[list[Fraction]]:
+        """Spread the moments over the time of all runs; over each run by itself where time starts anew in between."""
+        wanted = self._budget.limits.candidates
+        starts = [run.start for run in runs]
+        packets = sum(len(run.packets) for run in runs)
+        if any(later <= earlier for earlier, later in pairwise(starts)):
+            return [
+                even_moments(run.start, run.end(self.frame_rate), max(1, wanted * len(run.packets) // packets))
+                for run in runs
+            ]
+        if not runs:
+            return []
+        end = max(run.end(self.frame_rate) for run in runs)
+        borders = [*starts, end + 1]
+        moments = even_moments(starts[0], end, min(wanted, packets))
+        return [[moment for moment in moments if begin <= moment < finish] for begin, finish in pairwise(borders)]
 
     # Looking.
 

@@ -32,6 +32,13 @@ class Run:
         """Time stamp of the first packet."""
         return packet_time(self.packets[0]) or Fraction(0)
 
+    def end(self, frame_rate: float) -> Fraction:
+        """Time stamp at which the last frame ends, all frames taken to be equally long."""
+        times = [time for packet in self.packets if (time := packet_time(packet)) is not None]
+        if len(times) < 2:
+            return self.start + Fraction(1 / frame_rate).limit_denominator(1000)
+        return max(times) + (max(times) - min(times)) / (len(times) - 1)
+
     @property
     def size_bytes(self) -> int:
         return sum(packet.size for packet in self.packets)

@@ -1,0 +1,110 @@
+"""`smartcover pick` as a user meets it: a real process, files on disk, two streams and an exit code."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.engine_clips import plain, shift, texture, write_clip
+
+
+def _pick(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "smartcover", "pick", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def _size(path: Path) -> tuple[int, int]:
+    with Image.open(path) as image:
+        return image.size
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    frames = [shift(texture(seed=1 + number // 6), number * 2) for number in range(24)]
+    return write_clip(tmp_path / "my clip's 视频.mp4", frames)
+
+
+def test_covers_lie_where_the_table_says(clip: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "covers"
+    result = _pick(clip, "-n", "2", "-o", folder)
+    assert (result.returncode, result.stderr) == (0, "")
+    names = [f"{clip.stem}-0.jpg", f"{clip.stem}-1.jpg"]
+    assert sorted(path.name for path in folder.iterdir()) == names
+    assert "score" in result.stdout
+    assert _size(folder / names[0]) == (160, 96)
+
+
+def test_json_is_one_document_and_nothing_else(clip: Path, tmp_path: Path) -> None:
+    result = _pick(clip, "--json", "-o", tmp_path / "out", "--format", "webp", "--width", "64", "--height", "64")
+    assert (result.returncode, result.stderr) == (0, "")
+    (video,) = json.loads(result.stdout)["videos"]
+    assert set(video) == {"path", "duration_seconds", "covers", "fallback", "timings"}
+    assert video["path"] == str(clip)
+    assert video["duration_seconds"] == pytest.approx(2.4, abs=0.05)
+    assert video["fallback"] is None
+    assert video["timings"]["total"] > 0
+    assert len(video["covers"]) == 3
+    for cover in video["covers"]:
+        assert set(cover) == {"path", "seconds", "score", "signals", "reasons"}
+        image = Image.open(io.BytesIO(Path(cover["path"]).read_bytes()))
+        assert (image.format, image.size) == ("WEBP", (64, 64))
+
+
+def test_a_bad_file_is_one_line_and_the_others_still_get_their_covers(clip: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video")
+    result = _pick(broken, tmp_path / "absent.mp4", clip, "--json", "-o", tmp_path / "out")
+    assert result.returncode == 1
+    lines = result.stderr.splitlines()
+    assert lines == [
+        f"smartcover: {broken} is not a video that can be read",
+        f"smartcover: {tmp_path / 'absent.mp4'} does not exist",
+    ]
+    assert [video["path"] for video in json.loads(result.stdout)["videos"]] == [str(clip)]
+
+
+def test_videos_of_one_name_do_not_overwrite_each_other(clip: Path, tmp_path: Path) -> None:
+    twin = tmp_path / "other" / clip.name
+    twin.parent.mkdir()
+    write_clip(twin, [texture(48, 64, seed=8)] * 3)
+    result = _pick(clip, twin, "-n", "1", "--json", "-o", tmp_path / "out")
+    paths = [Path(video["covers"][0]["path"]) for video in json.loads(result.stdout)["videos"]]
+    assert [_size(path) for path in paths] == [(160, 96), (64, 48)]
+
+
+def test_the_sheet_shows_the_covers(clip: Path, tmp_path: Path) -> None:
+    result = _pick(clip, "--sheet", "--json", "-o", tmp_path / "out")
+    (video,) = json.loads(result.stdout)["videos"]
+    sheet = Image.open(io.BytesIO(Path(video["sheet"]).read_bytes()))
+    assert sheet.width == 1280
+    colours = sheet.convert("RGB").getcolors(1 << 24)
+    assert colours is not None
+    assert len(colours) > 1000
+
+
+def test_unique_leaves_the_same_picture_out(tmp_path: Path) -> None:
+    still = write_clip(tmp_path / "still.mp4", [texture()] * 10)
+    result = _pick(still, "--unique", "--json", "-o", tmp_path / "out")
+    (video,) = json.loads(result.stdout)["videos"]
+    assert len(video["covers"]) == 1
+
+
+def test_a_relaxed_rule_is_told(tmp_path: Path) -> None:
+    black = write_clip(tmp_path / "black.mp4", [plain(0)] * 10)
+    result = _pick(black, "-n", "1", "-o", tmp_path / "out")
+    assert result.returncode == 0
+    assert "no clean frame was found" in result.stdout.replace("\n", " ")
+
+
+@pytest.mark.parametrize(("arguments", "words"), [(("-n", "0"), "count is 0"), (("--width", "0"), "width_px is 0")])
+def test_a_wrong_option_is_one_line(clip: Path, tmp_path: Path, arguments: tuple[str, str], words: str) -> None:
+    result = _pick(clip, *arguments, "-o", tmp_path / "out")
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"smartcover: {words}")
+    assert len(result.stderr.splitlines()) == 1

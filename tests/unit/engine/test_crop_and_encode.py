@@ -1,0 +1,147 @@
+"""The size that was asked for, around what matters, in the format that was asked for."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+
+from smartcover.engine import CoverOptions, Limits, pick_covers
+from smartcover.engine.faces import Face
+from smartcover.engine.geometry import Box, best_window
+from smartcover.engine.pick import pick_covers as pick_with
+from smartcover.engine.render import encode, render
+from smartcover.engine.types import ImageFormat
+from smartcover.errors import BadParameter
+from tests.engine_clips import plain, shift, texture, write_clip
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    frames = [shift(texture(seed=9), number * 2) for number in range(12)]
+    return write_clip(tmp_path_factory.mktemp("clips") / "clip.mp4", frames)
+
+
+@pytest.mark.parametrize(
+    ("width_px", "height_px", "size"),
+    [
+        (None, None, (160, 96)),
+        (80, None, (80, 48)),
+        (None, 192, (320, 192)),
+        (100, 100, (100, 100)),
+        (33, 97, (33, 97)),
+    ],
+)
+def test_covers_have_the_size_that_was_asked_for(
+    clip: Path, width_px: int | None, height_px: int | None, size: tuple[int, int]
+) -> None:
+    for cover in pick_covers(clip, CoverOptions(count=2, width_px=width_px, height_px=height_px)).covers:
+        assert Image.open(io.BytesIO(cover.image)).size == size == (cover.width_px, cover.height_px)
+
+
+@pytest.mark.parametrize(("image_format", "name"), [("jpg", "JPEG"), ("png", "PNG"), ("webp", "WEBP")])
+def test_covers_have_the_format_that_was_asked_for_and_say_that_they_are_srgb(
+    clip: Path, image_format: ImageFormat, name: str
+) -> None:
+    cover = pick_covers(clip, CoverOptions(count=1, format=image_format)).covers[0]
+    image = Image.open(io.BytesIO(cover.image))
+    assert image.format == name
+    image.load()
+    assert "icc_profile" in image.info or "srgb" in image.info
+    assert cover.format == image_format
+
+
+@pytest.mark.parametrize(("image_format", "tolerance"), [("jpg", 6), ("png", 0), ("webp", 9)])
+def test_encoding_keeps_the_picture(image_format: ImageFormat, tolerance: float) -> None:
+    picture = texture(240, 400)
+    decoded = np.asarray(Image.open(io.BytesIO(encode(picture, image_format))).convert("RGB"))
+    assert np.abs(decoded.astype(int) - picture).mean() <= tolerance
+
+
+def test_quality_makes_the_file_larger_and_the_picture_truer() -> None:
+    picture = texture(720, 1280)
+    low, high = (encode(picture, "jpg", quality) for quality in (40, 97))
+    errors = [np.abs(np.asarray(Image.open(io.BytesIO(data))).astype(int) - picture).mean() for data in (low, high)]
+    assert len(high) > 1.5 * len(low)
+    assert errors[1] < errors[0]
+
+
+def test_a_crop_is_never_stretched() -> None:
+    picture = plain(30, 200, 400)
+    rows, columns = np.mgrid[0:200, 0:400]
+    picture[(rows - 100) ** 2 + (columns - 200) ** 2 < 60**2] = 220
+    cropped = render(picture, (400, 200), CoverOptions(width_px=100, height_px=100))
+    light = cropped[..., 0] > 128
+    assert abs(int(light.any(axis=0).sum()) - int(light.any(axis=1).sum())) <= 2
+
+
+@pytest.mark.parametrize("left", [0.02, 0.45, 0.9])
+def test_a_crop_keeps_the_face(left: float) -> None:
+    picture = plain(30, 200, 800)
+    face = Box(left, 0.3, 0.06, 0.3)
+    picture[60:120, round(left * 800) : round((left + 0.06) * 800)] = (255, 0, 0)
+    cropped = render(picture, (800, 200), CoverOptions(width_px=200, height_px=200), (face,))
+    assert ((cropped[..., 0] > 200) & (cropped[..., 1] < 60)).sum() >= 0.9 * 60 * 48
+
+
+def test_a_flat_picture_is_cropped_in_the_middle() -> None:
+    window = best_window((400, 100), (100, 100), np.full((64, 64), 1 / 4096, dtype=np.float32))
+    assert window.left == pytest.approx(150, abs=8)
+
+
+def test_padding_shows_the_whole_picture_and_stretching_fills_the_size() -> None:
+    picture = plain(200, 100, 200)
+    padded = render(picture, (200, 100), CoverOptions(width_px=100, height_px=100, fit="pad"))
+    assert (padded[:20].max(), padded[30:70].min(), padded[-20:].max()) == (0, 200, 0)
+    stretched = render(picture, (200, 100), CoverOptions(width_px=100, height_px=100, fit="stretch"))
+    assert stretched.min() == 200
+
+
+def test_black_bars_are_cut_away_on_request(tmp_path: Path) -> None:
+    frames = []
+    for number in range(10):
+        frame = plain(0, 160, 160)
+        frame[32:128] = shift(texture(96, 160, seed=2), number * 3)
+        frames.append(frame)
+    path = write_clip(tmp_path / "clip.mp4", frames)
+    cover = pick_covers(path, CoverOptions(count=1, crop_letterbox=True)).covers[0]
+    assert cover.width_px == 160
+    assert cover.height_px == pytest.approx(96, abs=4)
+    assert pick_covers(path, CoverOptions(count=1)).covers[0].height_px == 160
+
+
+class _FaceAtThree:
+    """Finds a large face in pictures whose first pixel row is red, and none elsewhere."""
+
+    def find(self, picture: npt.NDArray[np.uint8]) -> list[Face]:
+        red = picture[2, 2, 0] > 180 and picture[2, 2, 1] < 80
+        return [Face(Box(60, 20, 40, 50), ((70, 35), (90, 35), (80, 45), (72, 58), (88, 58)), 0.95)] if red else []
+
+
+def test_a_face_wins_over_an_equal_picture_without_one(tmp_path: Path) -> None:
+    frames = [shift(texture(seed=9), number * 2) for number in range(12)]
+    frames[7][:8] = (230, 20, 20)
+    path = write_clip(tmp_path / "clip.mp4", frames)
+    picks = pick_with(path, CoverOptions(count=1), limits=Limits(), find_faces=_FaceAtThree())
+    assert picks.covers[0].seconds == pytest.approx(0.7)
+    assert "large face" in picks.covers[0].reasons
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"count": 0}, "count is 0; give 1 to 100"),
+        ({"width_px": 0}, "width_px is 0; give 1 to 8192"),
+        ({"height_px": 10_000}, "height_px is 10000; give 1 to 8192"),
+        ({"quality": 101}, "quality is 101; give 1 to 100"),
+        ({"format": "bmp"}, "format is 'bmp'; give jpg, png or webp"),
+        ({"fit": "zoom"}, "fit is 'zoom'; give crop, pad or stretch"),
+    ],
+)
+def test_a_wrong_option_is_named_with_its_limits(arguments: dict[str, object], message: str) -> None:
+    with pytest.raises(BadParameter, match=message):
+        CoverOptions(**arguments)  # type: ignore[arg-type]

@@ -1,0 +1,62 @@
+"""All eight ways to store a picture come out upright; where each colour belongs follows from ISO/IEC 14496-12."""
+
+from __future__ import annotations
+
+import io
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from smartcover.engine import pick_covers
+from smartcover.engine.geometry import Orientation
+from tests.engine_clips import plain, write_clip
+
+ONE = 1 << 16
+COLOURS = {(-1, -1): (220, 30, 30), (1, -1): (30, 200, 40), (-1, 1): (40, 60, 220), (1, 1): (220, 210, 40)}
+EIGHT = [
+    (ONE, 0, 0, ONE), (-ONE, 0, 0, ONE), (ONE, 0, 0, -ONE), (-ONE, 0, 0, -ONE),
+    (0, ONE, ONE, 0), (0, ONE, -ONE, 0), (0, -ONE, ONE, 0), (0, -ONE, -ONE, 0),
+]  # fmt: skip
+
+
+def _quadrants() -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    picture = plain(0, 96, 160)
+    for (x, y), colour in COLOURS.items():
+        rows = slice(0, 48) if y < 0 else slice(48, 96)
+        columns = slice(0, 80) if x < 0 else slice(80, 160)
+        picture[rows, columns] = colour
+    return picture
+
+
+@pytest.mark.parametrize(("a", "b", "c", "d"), EIGHT)
+def test_each_corner_of_the_picture_is_where_the_display_matrix_puts_it(
+    tmp_path: Path, a: int, b: int, c: int, d: int
+) -> None:
+    matrix = (a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    clip = write_clip(tmp_path / "clip.mp4", [_quadrants()] * 3, display_matrix=matrix)
+    cover = pick_covers(clip).covers[0]
+    picture = np.asarray(Image.open(io.BytesIO(cover.image)))
+    assert picture.shape[:2] == ((160, 96) if b else (96, 160))
+    for (x, y), colour in COLOURS.items():
+        shown_x, shown_y = (a * x + c * y) / ONE, (b * x + d * y) / ONE
+        row = round((shown_y / 2 + 1) / 2 * picture.shape[0])
+        column = round((shown_x / 2 + 1) / 2 * picture.shape[1])
+        assert np.abs(picture[row, column].astype(int) - colour).max() < 16
+
+
+def test_an_unreadable_matrix_leaves_the_picture_as_it_is() -> None:
+    assert Orientation.from_display_matrix(b"short") == Orientation()
+
+
+@pytest.mark.parametrize(
+    ("numbers", "degrees", "mirrored"),
+    [((0, ONE, -ONE, 0), 90, False), ((0, -ONE, ONE, 0), 270, False), ((-ONE, 0, 0, -ONE), 180, False),
+     ((-ONE, 0, 0, ONE), 0, True)],
+)  # fmt: skip
+def test_the_turn_is_reported_in_degrees(numbers: tuple[int, int, int, int], degrees: int, mirrored: bool) -> None:
+    a, b, c, d = numbers
+    orientation = Orientation.from_display_matrix(struct.pack("=9i", a, b, 0, c, d, 0, 0, 0, 1 << 30))
+    assert (orientation.rotation_degrees, orientation.mirrored) == (degrees, mirrored)

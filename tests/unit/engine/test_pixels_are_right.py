@@ -1,0 +1,136 @@
+"""Colour, range, HDR, pixel aspect, interlacing, transparency, odd sizes: each against code values set by formula."""
+
+from __future__ import annotations
+
+import io
+import math
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+
+from smartcover.engine import CoverOptions, pick_covers
+from tests.engine_clips import plain, planes_frame, texture, write_clip
+
+BARS = [(255, 255, 255), (190, 190, 20), (20, 180, 180), (30, 170, 30), (180, 40, 180), (190, 30, 30), (30, 30, 190)]
+LUMA_WEIGHTS = {"601": (0.299, 0.114), "709": (0.2126, 0.0722), "2020": (0.2627, 0.0593)}
+LOSSLESS = {"preset": "ultrafast", "qp": "0"}
+
+
+def _cover(clip: Path, options: CoverOptions | None = None) -> npt.NDArray[np.uint8]:
+    picks = pick_covers(clip, options or CoverOptions(count=1, format="png"))
+    return np.asarray(Image.open(io.BytesIO(picks.covers[0].image)).convert("RGB"))
+
+
+def _encode_bars(matrix: str, *, full_range: bool, height_px: int, width_px: int) -> list[av.VideoFrame]:
+    """Turn the bars into code values by the equations of H.273 section 8.3."""
+    red_weight, blue_weight = LUMA_WEIGHTS[matrix]
+    rgb = np.array(BARS, dtype=float) / 255
+    luma = red_weight * rgb[:, 0] + (1 - red_weight - blue_weight) * rgb[:, 1] + blue_weight * rgb[:, 2]
+    blue = (rgb[:, 2] - luma) / (2 * (1 - blue_weight))
+    red = (rgb[:, 0] - luma) / (2 * (1 - red_weight))
+    scale, offset, chroma = (255.0, 0.0, 255.0) if full_range else (219.0, 16.0, 224.0)
+    columns = np.arange(width_px) * len(BARS) // width_px
+    planes = [np.round(values)[columns] for values in (luma * scale + offset, blue * chroma + 128, red * chroma + 128)]
+    full = [np.tile(values.clip(0, 255).astype(np.uint8), (height_px, 1)) for values in planes]
+    return [planes_frame(full[0], full[1], full[2], "yuv444p") for _number in range(2)]
+
+
+@pytest.mark.parametrize(
+    ("matrix", "tag", "full_range", "size"),
+    [
+        ("601", 6, False, (96, 168)),
+        ("709", 1, False, (96, 168)),
+        ("601", 6, True, (96, 168)),
+        ("709", 1, True, (96, 168)),
+        ("2020", 9, False, (96, 168)),
+        ("601", 2, False, (96, 168)),  # untagged and small
+        ("709", 2, False, (720, 1260)),  # untagged and HD
+    ],
+)
+def test_colour_bars_keep_their_colours(
+    tmp_path: Path, matrix: str, tag: int, full_range: bool, size: tuple[int, int]
+) -> None:
+    frames = _encode_bars(matrix, full_range=full_range, height_px=size[0], width_px=size[1])
+    clip = write_clip(
+        tmp_path / "clip.mp4", frames, pix_fmt="yuv444p", options=LOSSLESS, tags=(tag, 2 if full_range else 1, 2, 2)
+    )
+    picture = _cover(clip)
+    for number, colour in enumerate(BARS):
+        column = round((number + 0.5) * size[1] / len(BARS))
+        assert np.abs(picture[size[0] // 2, column].astype(int) - colour).max() <= 4
+
+
+def _pq_code(nits: float) -> int:
+    """10-bit limited-range code of a luminance: SMPTE ST 2084."""
+    power = math.pow(nits / 10000, 2610 / 16384)
+    signal = math.pow((3424 / 4096 + 2413 / 128 * power) / (1 + 2392 / 128 * power), 2523 / 32)
+    return round(signal * 876 + 64)
+
+
+@pytest.mark.parametrize(("transfer", "code", "expected"), [
+    (16, _pq_code(203), 190), (16, _pq_code(400), 219), (16, _pq_code(1000), 255), (16, _pq_code(0.01), 1),
+    (18, round(0.75 * 876 + 64), 190), (18, 940, 255),
+])  # fmt: skip
+def test_hdr_greys_land_where_the_tone_curve_says(tmp_path: Path, transfer: int, code: int, expected: int) -> None:
+    luma = np.full((96, 160), code, dtype=np.uint16)
+    chroma = np.full((96, 160), 512, dtype=np.uint16)
+    frames = [planes_frame(luma, chroma, chroma, "yuv444p10le") for _number in range(2)]
+    clip = write_clip(tmp_path / "clip.mp4", frames, pix_fmt="yuv444p10le", options=LOSSLESS, tags=(9, 1, transfer, 9))
+    picks = pick_covers(clip, CoverOptions(count=1, format="png"))
+    assert picks.video.hdr == ("pq" if transfer == 16 else "hlg")
+    picture = np.asarray(Image.open(io.BytesIO(picks.covers[0].image))).astype(int)
+    assert np.abs(picture[40:60, 60:100] - expected).max() <= 3
+
+
+def test_sdr_is_not_tone_mapped(tmp_path: Path) -> None:
+    luma = np.full((96, 160), 64 + 876, dtype=np.uint16)
+    chroma = np.full((96, 160), 512, dtype=np.uint16)
+    frames = [planes_frame(luma, chroma, chroma, "yuv444p10le") for _number in range(2)]
+    clip = write_clip(tmp_path / "clip.mp4", frames, pix_fmt="yuv444p10le", options=LOSSLESS, tags=(1, 1, 1, 1))
+    assert _cover(clip).min() >= 254
+
+
+@pytest.mark.parametrize(
+    ("aspect", "size"), [(Fraction(2), (320, 96)), (Fraction(1, 2), (160, 192)), (Fraction(64, 45), (228, 96))]
+)
+def test_wide_and_tall_pixels_become_square(tmp_path: Path, aspect: Fraction, size: tuple[int, int]) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", [texture()] * 2, pixel_aspect=aspect)
+    picks = pick_covers(clip)
+    assert (picks.video.width_px, picks.video.height_px) == size
+    assert (picks.covers[0].width_px, picks.covers[0].height_px) == size
+
+
+def test_an_odd_size_is_kept(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mkv", [texture(97, 161)] * 2, codec="ffv1", pix_fmt="yuv444p")
+    assert _cover(clip).shape == (97, 161, 3)
+
+
+def test_interlaced_fields_are_not_combed(tmp_path: Path) -> None:
+    frames = []
+    for number in range(4):
+        picture = plain(40, 96, 160)
+        # The bar moves 24 pixels between the two fields of a frame.
+        picture[0::2, 40 + number : 70 + number] = 220
+        picture[1::2, 64 + number : 94 + number] = 220
+        frames.append(picture)
+    options = {"preset": "ultrafast", "crf": "4", "x264-params": "tff=1"}
+    clip = write_clip(tmp_path / "clip.mp4", frames, options=options)
+    picks = pick_covers(clip, CoverOptions(count=1, format="png"))
+    assert picks.video.interlaced
+    picture = np.asarray(Image.open(io.BytesIO(picks.covers[0].image)).convert("L")).astype(int)
+    assert np.abs(np.diff(picture[8:88], axis=0)).mean() < 2
+    assert picture.max() > 200
+
+
+def test_transparent_video_is_laid_on_white(tmp_path: Path) -> None:
+    picture = np.zeros((96, 160, 4), dtype=np.uint8)
+    picture[20:80, 30:90] = (200, 30, 30, 255)
+    frames = [av.VideoFrame.from_ndarray(picture, "rgba").reformat(format="bgra") for _number in range(2)]
+    cover = _cover(write_clip(tmp_path / "clip.mkv", frames, codec="ffv1", pix_fmt="bgra"))
+    assert cover[5, 5].tolist() == [255, 255, 255]
+    assert np.abs(cover[50, 60].astype(int) - (200, 30, 30)).max() <= 2

@@ -1,0 +1,74 @@
+"""A set of covers: best first, different from each other, and never empty."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smartcover.engine.scoring import Defect
+from smartcover.engine.selection import Candidate, select
+from smartcover.engine.signals import signature
+from smartcover.engine.types import CoverOptions, RejectionKind
+from tests.engine_clips import plain, texture
+
+
+def _candidate(index: int, score: float, seed: int, kind: RejectionKind | None = None) -> Candidate:
+    defect = Defect(kind, "because") if kind else None
+    return Candidate(index, index * 5.0, score, signature(texture(27, 48, seed=seed)), defect)
+
+
+def test_the_best_comes_first_and_the_same_picture_once() -> None:
+    every = [_candidate(0, 0.5, 1), _candidate(1, 0.9, 2), _candidate(2, 0.8, 2), _candidate(3, 0.4, 3)]
+    selection = select(every, CoverOptions(count=3))
+    assert [entry.index for entry in selection.chosen] == [1, 0, 3]
+    assert [entry.index for entry in selection.duplicates] == [2]
+    assert selection.fallback is None
+
+
+def test_duplicates_fill_the_count_unless_they_are_to_be_deleted() -> None:
+    every = [_candidate(0, 0.5, 1), _candidate(1, 0.9, 1)]
+    assert [entry.index for entry in select(every, CoverOptions(count=3)).chosen] == [1, 0]
+    assert [entry.index for entry in select(every, CoverOptions(count=3, delete_duplicates=True)).chosen] == [1]
+
+
+def test_a_different_hue_is_a_different_picture() -> None:
+    # Both have luma 100 within 1: a comparison of grey alone would take them for one.
+    red, green = plain((215, 67, 80), 27, 48), plain((40, 120, 80), 27, 48)
+    every = [
+        Candidate(number, number * 5.0, 0.5, signature(glance), None) for number, glance in enumerate((red, green))
+    ]
+    assert len(select(every, CoverOptions(count=2, delete_duplicates=True)).chosen) == 2
+
+
+def test_a_second_view_of_a_clean_picture_comes_before_a_bad_one() -> None:
+    every = [_candidate(0, 0.5, 1), _candidate(1, 0.4, 1), _candidate(2, 0.9, 2, "dark")]
+    assert [entry.index for entry in select(every, CoverOptions(count=2)).chosen] == [0, 1]
+
+
+def test_the_least_bad_kind_is_taken_when_nothing_is_clean() -> None:
+    every = [_candidate(0, 0.9, 1, "broken"), _candidate(1, 0.1, 2, "dark"), _candidate(2, 0.5, 3, "flat")]
+    selection = select(every, CoverOptions(count=1))
+    assert [entry.index for entry in selection.chosen] == [1]
+    assert selection.fallback == "no clean frame was found; dark or bright frames were allowed"
+
+
+KINDS: list[RejectionKind | None] = [None, None, "dark", "bright", "flat", "blurry", "transition", "broken"]
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 1), st.integers(0, 4), st.sampled_from(KINDS)), min_size=1, max_size=20),
+    st.integers(1, 8),
+    st.booleans(),
+)
+def test_there_is_always_a_first_and_never_one_twice(
+    entries: list[tuple[float, int, RejectionKind | None]], count: int, delete: bool
+) -> None:
+    every = [_candidate(index, score, seed, kind) for index, (score, seed, kind) in enumerate(entries)]
+    chosen = select(every, CoverOptions(count=count, delete_duplicates=delete)).chosen
+    assert len({entry.index for entry in chosen}) == len(chosen) >= 1
+    if not delete:
+        assert len(chosen) == min(count, len(every))
+    if any(entry.defect is None for entry in every):
+        assert chosen[0].defect is None
+    assert all(np.isfinite(entry.score) for entry in chosen)

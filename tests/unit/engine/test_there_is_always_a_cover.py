@@ -1,0 +1,241 @@
+"""Short, dark, damaged and misleading videos: a cover whenever one frame decodes, and a clear error otherwise."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from pathlib import Path
+
+import av
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from smartcover.engine import CoverOptions, Limits, pick_covers
+from smartcover.errors import DecodeTimedOut, NotAVideo, NoVideoStream, VideoError, VideoTooLarge
+from tests.engine_clips import numbered, plain, read_number, shift, texture, write_clip
+
+
+def _pictures(count: int, seed: int = 3) -> list[npt.NDArray[np.uint8]]:
+    return [shift(texture(seed=seed), number * 2) for number in range(count)]
+
+
+def _open(image: bytes) -> npt.NDArray[np.uint8]:
+    return np.asarray(Image.open(io.BytesIO(image)).convert("RGB"))
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+def test_a_video_of_few_frames_gives_each_of_them(tmp_path: Path, frames: int) -> None:
+    picks = pick_covers(write_clip(tmp_path / "clip.mp4", [texture(seed=number) for number in range(frames)]))
+    assert len(picks.covers) == frames
+    assert picks.fallback is None
+
+
+def test_a_video_that_opens_on_black_gets_a_bright_cover(tmp_path: Path) -> None:
+    frames = [plain(0)] * 30 + _pictures(10) + [plain(0)] * 20
+    picks = pick_covers(write_clip(tmp_path / "clip.mp4", frames))
+    assert all(3.0 <= cover.seconds < 4.0 for cover in picks.covers)
+    assert picks.fallback is None
+    assert {rejection.kind for rejection in picks.rejections} >= {"dark"}
+
+
+@pytest.mark.parametrize(("colour", "kind"), [(0, "dark"), (255, "bright"), ((0, 150, 0), "flat")])
+def test_a_video_of_nothing_but_one_colour_still_gets_covers_and_says_why(
+    tmp_path: Path, colour: int | tuple[int, int, int], kind: str
+) -> None:
+    picks = pick_covers(write_clip(tmp_path / "clip.mp4", [plain(colour)] * 8))
+    assert len(picks.covers) == 3
+    assert picks.fallback is not None
+    assert kind in picks.fallback
+
+
+def test_a_fade_is_passed_over(tmp_path: Path) -> None:
+    still = texture(seed=5)
+    fade = [(still * (number / 20)).astype(np.uint8) for number in range(20)]
+    picks = pick_covers(write_clip(tmp_path / "clip.mp4", [*fade, *_pictures(20, seed=5)]))
+    assert min(cover.seconds for cover in picks.covers) >= 1.9
+
+
+def test_a_dissolve_is_passed_over(tmp_path: Path) -> None:
+    one, other = texture(seed=5), texture(seed=6)
+    dissolve = [(one * (1 - part) + other * part).astype(np.uint8) for part in np.linspace(0.05, 0.95, 12)]
+    picks = pick_covers(write_clip(tmp_path / "clip.mp4", [*[one] * 6, *dissolve, *[other] * 6]))
+    assert all(not 0.7 < cover.seconds < 1.7 for cover in picks.covers[:2])
+
+
+def test_a_cover_is_the_frame_of_its_time(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", [numbered(number) for number in range(60)])
+    for limits in (Limits(), Limits(candidates=6, between_pixels=160 * 96 * 5)):
+        picks = pick_covers(clip, CoverOptions(count=5, format="png"), limits=limits)
+        assert [read_number(_open(cover.image)) for cover in picks.covers] == [
+            round(cover.seconds * 10) for cover in picks.covers
+        ]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts", ".avi", ".flv"])
+def test_long_videos_are_sampled_over_their_whole_length_without_decoding_it(tmp_path: Path, suffix: str) -> None:
+    # AVI has no presentation times, and for H.264 in it the decoder guesses them one frame late.
+    codec, pix_fmt = ("mjpeg", "yuvj420p") if suffix == ".avi" else ("libx264", "yuv420p")
+    clip = write_clip(
+        tmp_path / f"clip{suffix}", [numbered(number) for number in range(300)], codec=codec, pix_fmt=pix_fmt
+    )
+    limits = Limits(candidates=10, between_pixels=160 * 96 * 20)
+    picks = pick_covers(clip, CoverOptions(count=8, format="png"), limits=limits)
+    seconds = [cover.seconds for cover in picks.covers]
+    assert min(seconds) < 6
+    assert max(seconds) > 24
+    assert [read_number(_open(cover.image)) for cover in picks.covers] == [round(moment * 10) for moment in seconds]
+
+
+def test_good_frames_between_the_keyframes_are_found(tmp_path: Path) -> None:
+    frames = [plain(0)] * 20 + _pictures(40)
+    clip = write_clip(
+        tmp_path / "clip.mp4",
+        frames,
+        keyframe_every=1000,
+        options={"preset": "ultrafast", "crf": "12", "sc_threshold": "0"},
+    )
+    assert pick_covers(clip).covers[0].seconds >= 2.0
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".ts"])
+def test_a_truncated_video_gives_covers_from_what_is_left(tmp_path: Path, suffix: str) -> None:
+    clip = write_clip(tmp_path / f"clip{suffix}", _pictures(40))
+    clip.write_bytes(clip.read_bytes()[: clip.stat().st_size * 6 // 10])
+    picks = pick_covers(clip)
+    assert len(picks.covers) == 3
+    assert max(cover.seconds for cover in picks.covers) < 3.0
+
+
+def test_a_video_with_a_zeroed_stretch_gives_covers_from_the_rest(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", [numbered(number) for number in range(40)], keyframe_every=5)
+    data = bytearray(clip.read_bytes())
+    data[len(data) // 3 : len(data) // 2] = bytes(len(data) // 2 - len(data) // 3)
+    clip.write_bytes(data)
+    picks = pick_covers(clip, CoverOptions(format="png"))
+    assert picks.fallback is None
+    assert [read_number(_open(cover.image)) for cover in picks.covers] == [
+        round(cover.seconds * 10) for cover in picks.covers
+    ]
+
+
+def test_a_size_change_in_the_middle_is_followed(tmp_path: Path) -> None:
+    small = write_clip(tmp_path / "small.ts", _pictures(10)).read_bytes()
+    large = write_clip(tmp_path / "large.ts", [texture(192, 320, seed=4)] * 10).read_bytes()
+    clip = tmp_path / "clip.ts"
+    clip.write_bytes(small + large)
+    picks = pick_covers(clip, CoverOptions(count=6))
+    assert {(cover.width_px, cover.height_px) for cover in picks.covers} == {(160, 96), (320, 192)}
+
+
+def test_a_reader_of_bytes_will_do(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", _pictures(10))
+    assert len(pick_covers(io.BytesIO(clip.read_bytes())).covers) == 3
+
+
+def test_the_same_video_gives_the_same_bytes(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", _pictures(10))
+    assert [cover.image for cover in pick_covers(clip).covers] == [cover.image for cover in pick_covers(clip).covers]
+
+
+def test_sound_alone_is_no_video(tmp_path: Path) -> None:
+    path = tmp_path / "sound.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=44100)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), dtype=np.float32), format="fltp", layout="mono")
+        frame.sample_rate = 44100
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    with pytest.raises(NoVideoStream, match=r"sound\.mp4 holds no video stream"):
+        pick_covers(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"just text", bytes(4096), os.urandom(4096)])
+def test_what_is_no_video_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(content)
+    with pytest.raises(NotAVideo, match=r"clip\.mp4"):
+        pick_covers(path)
+
+
+def test_a_missing_file_a_folder_and_a_pipe_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(NotAVideo, match="does not exist"):
+        pick_covers(tmp_path / "absent.mp4")
+    with pytest.raises(NotAVideo, match="not a regular file"):
+        pick_covers(tmp_path)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(NotAVideo, match="not a regular file"):
+        pick_covers(pipe)
+
+
+@pytest.mark.parametrize("template", [
+    "ffconcat version 1.0\nfile '{name}'\n",
+    "#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\n{path}\n#EXT-X-ENDLIST\n",
+    "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\na=rtpmap:96 H264/90000\n",
+])  # fmt: skip
+def test_a_playlist_cannot_make_the_decoder_open_other_files(tmp_path: Path, template: str) -> None:
+    secret = write_clip(tmp_path / "secret.mp4", _pictures(3))
+    trap = tmp_path / "trap.m3u8"
+    trap.write_text(template.format(name=secret.name, path=secret))
+    with pytest.raises(NotAVideo):
+        pick_covers(trap)
+    with trap.open("rb") as named_reader, pytest.raises(NotAVideo):
+        pick_covers(named_reader)
+
+
+def test_a_picture_beyond_the_pixel_limit_is_refused(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", _pictures(3))
+    with pytest.raises(VideoTooLarge, match=r"160x96"):
+        pick_covers(clip, limits=Limits(max_pixels=160 * 95))
+
+
+def test_the_time_limit_ends_the_work(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", _pictures(30))
+    with pytest.raises(DecodeTimedOut, match="seconds"):
+        pick_covers(clip, limits=Limits(seconds=0.001))
+
+
+class _Greedy(io.BytesIO):
+    """A reader that gives more than it was asked for, which makes the decoder write out of bounds if passed on."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return super().read(-1 if size is None or size < 0 else size + 100_000)
+
+
+def test_a_reader_that_gives_too_much_does_no_harm(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", _pictures(20))
+    # Its positions are wrong, so an error is a fair answer; a crash is not.
+    with contextlib.suppress(VideoError):
+        pick_covers(_Greedy(clip.read_bytes()))
+
+
+@pytest.fixture(scope="module")
+def seeds(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
+    folder = tmp_path_factory.mktemp("seeds")
+    return [write_clip(folder / f"clip{suffix}", _pictures(8)).read_bytes() for suffix in (".mp4", ".mkv", ".ts")]
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_damage_ends_in_covers_or_in_a_video_error(seeds: list[bytes], data: st.DataObject) -> None:
+    content = bytearray(data.draw(st.sampled_from(seeds)))
+    for _flip in range(data.draw(st.integers(0, 30))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    content = content[: data.draw(st.integers(1, len(content)))]
+    try:
+        picks = pick_covers(io.BytesIO(bytes(content)), limits=Limits(seconds=20))
+    except VideoError:
+        return
+    assert picks.covers
+
+
+def test_progress_runs_from_nothing_to_all(tmp_path: Path) -> None:
+    seen: list[float] = []
+    pick_covers(write_clip(tmp_path / "clip.mp4", _pictures(10)), on_progress=lambda _step, share: seen.append(share))
+    assert seen == sorted(seen)
+    assert (seen[0], seen[-1]) == (0.0, 1.0)
