@@ -22,13 +22,14 @@ from smartcover.api.limits import RequestBody, frame_of
 from smartcover.api.probes import OWN_PAGES, OwnPage
 from smartcover.api.routes import find_handler
 from smartcover.api.target import Kind, RequestTarget, locate, read_target
-from smartcover.errors import BadBucketName, BucketMissing, MethodNotAllowed, SmartCoverError
+from smartcover.errors import BadBucketName, BadParameter, BucketMissing, MethodNotAllowed, SmartCoverError
 from smartcover.protocol import new_id
 from smartcover.storage import BucketStore
 
 _log = structlog.get_logger(__name__)
 
 _BODILESS = frozenset({204, 304})
+_MAX_HEADERS = 200
 
 
 def create_app(
@@ -90,6 +91,7 @@ class _Application:
         try:
             if framing_fault is not None:
                 raise framing_fault
+            self._check_headers(pairs)
             request_target = read_target(
                 raw_target, scope["query_string"], [value for name, value in pairs if name.lower() == b"host"]
             )
@@ -145,6 +147,15 @@ class _Application:
             request_id=request_id,
             secret_id=identity.secret_id,
         )
+
+    def _check_headers(self, pairs: Sequence[HeaderPair]) -> None:
+        # uvicorn's limit counts what has not been parsed yet, so headers that arrive at once can pass it.
+        size_bytes = sum(len(name) + len(value) for name, value in pairs)
+        if len(pairs) > _MAX_HEADERS or size_bytes > self._edge.config.max_header_bytes:
+            raise BadParameter(
+                f"The request has {len(pairs)} headers of {size_bytes} bytes; the limits are {_MAX_HEADERS} and "
+                f"{self._edge.config.max_header_bytes}"
+            )
 
     async def _exists(self, bucket: str) -> bool:
         try:

@@ -45,6 +45,7 @@ class _EdgeProtocol(H11Protocol):
 
     _header_timer: asyncio.TimerHandle | None = None
     _write_timer: asyncio.TimerHandle | None = None
+    _linger_timer: asyncio.TimerHandle | None = None
     _refused = False
 
     def new_request_id(self) -> str:
@@ -64,7 +65,7 @@ class _EdgeProtocol(H11Protocol):
         super().data_received(data)
         if self.conn.their_state is not h11.IDLE:
             self._stop_awaiting_headers()
-        elif self._header_timer is None and not self._refused:
+        elif self._header_timer is None:
             self._await_headers()
 
     def send_400_response(self, msg: str) -> None:
@@ -126,10 +127,10 @@ class _EdgeProtocol(H11Protocol):
         # Written by hand: after an error h11 knows neither the method nor the version that it would need.
         lines = [b"HTTP/1.1 400 Bad Request", *(name + b": " + value for name, value in headers)]
         self.transport.write(b"\r\n".join(lines) + b"\r\n\r\n" + body)
-        self._header_timer = self.loop.call_later(_LINGER_SECONDS, self.transport.close)
+        self._linger_timer = self.loop.call_later(_LINGER_SECONDS, self.transport.close)
 
     def _cancel_timers(self) -> None:
-        self._stop_awaiting_headers()
-        if self._write_timer is not None:
-            self._write_timer.cancel()
-            self._write_timer = None
+        for timer in (self._header_timer, self._write_timer, self._linger_timer):
+            if timer is not None:
+                timer.cancel()
+        self._header_timer = self._write_timer = self._linger_timer = None

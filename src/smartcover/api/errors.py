@@ -38,8 +38,8 @@ def answer_error(error: Exception, *, resource: str, request_id: str) -> Answer:
     if isinstance(error, SmartCoverError):
         code, message = error.code, error.public
         status = _status_of(code)
-        if error.detail or status >= 500:
-            _log.warning("request failed", code=code, detail=error.detail, request_id=request_id, resource=resource)
+        log = _log.warning if status >= 500 else _log.debug
+        log("request failed", code=code, detail=error.detail, request_id=request_id, resource=resource)
         if status == 503:
             headers = (*headers, (b"retry-after", b"1"))
     else:
