@@ -1,0 +1,9 @@
+"""The composition root: where rooms meet and settings become plain values."""
+
+from __future__ import annotations
+
+from smartcover.app.credentials import KeyPair
+from smartcover.app.logs import configure_logs
+from smartcover.app.serve import Address, serve
+
+__all__ = ["Address", "KeyPair", "configure_logs", "serve"]

@@ -1,0 +1,81 @@
+"""The first key pair: from the settings, or made at the first start and kept under the data folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from smartcover.errors import SettingsError
+from smartcover.settings import Settings
+
+_FILE = "credentials.json"
+_SECRET_ID = re.compile(r"[A-Za-z0-9_-]{1,128}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPair:
+    """What signs requests; the secret never shows in a repr."""
+
+    secret_id: str
+    secret_key: str
+
+    def __repr__(self) -> str:
+        return f"KeyPair(secret_id={self.secret_id!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class OneKeyPair:
+    """A key ring with one key pair on it."""
+
+    pair: KeyPair
+
+    def secret_of(self, secret_id: str) -> tuple[str, ...] | None:
+        """Give the secret key of that pair, None for any other SecretId."""
+        return (self.pair.secret_key,) if secret_id == self.pair.secret_id else None
+
+
+def first_key_pair(settings: Settings, data: Path) -> tuple[KeyPair, Path | None]:
+    """
+    Give the key pair and the file that holds it, None when it came from the settings.
+
+    Raises:
+        SettingsError: If only one half is set, or the stored file cannot be read.
+    """
+    if settings.secret_id is not None and settings.secret_key is not None:
+        if not _SECRET_ID.match(settings.secret_id):
+            raise SettingsError(
+                f"SMARTCOVER_SECRET_ID is {settings.secret_id!r}; use 1 to 128 letters, digits, '-' and '_'"
+            )
+        return KeyPair(settings.secret_id, settings.secret_key.get_secret_value()), None
+    if settings.secret_id is not None or settings.secret_key is not None:
+        raise SettingsError("SMARTCOVER_SECRET_ID and SMARTCOVER_SECRET_KEY go together; set both or neither")
+    path = data / _FILE
+    if not path.exists():
+        _write(path, KeyPair("AKID" + secrets.token_hex(16), secrets.token_urlsafe(30)))
+    return _read(path), path
+
+
+def _write(path: Path, pair: KeyPair) -> None:
+    """Write the file whole or not at all, readable by its owner only."""
+    draft = path.with_suffix(".new")
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump({"secret_id": pair.secret_id, "secret_key": pair.secret_key}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+
+
+def _read(path: Path) -> KeyPair:
+    try:
+        stored = json.loads(path.read_text())
+        return KeyPair(str(stored["secret_id"]), str(stored["secret_key"]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SettingsError(
+            f"{path} cannot be read as a key pair; restore it, or delete it to make a new one"
+        ) from error

@@ -1,0 +1,89 @@
+"""
+What runs in the decoder's child process: one video, one answer.
+
+The child is forked from a server that has the decoder's libraries loaded already. It answers in length-framed
+messages, JSON and raw bytes, never in pickles: a decoder that a hostile video has taken over must not be able to
+run code in its parent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import resource
+import signal
+import sys
+from collections.abc import Mapping
+from multiprocessing.connection import Connection
+from typing import Any
+
+from smartcover import engine
+from smartcover.engine import CoverOptions, Limits, Picks
+from smartcover.errors import SmartCoverError
+from smartcover.storage import VideoSource
+
+_PR_SET_PDEATHSIG = 1  # prctl(2): the signal to get when the parent dies
+
+
+def run(answers: Connection, source: VideoSource, options: CoverOptions, limits: Limits, memory_bytes: int) -> None:
+    """
+    Pick covers of `source` under the resource limits and send the answer; the child's main function.
+
+    Messages: any number of `{"step", "share"}`, then `{"error", "public"}` or `{"picks"}` with one raw message
+    for each cover's image.
+    """
+    _confine(memory_bytes)
+
+    def report(step: str, share: float) -> None:
+        answers.send_bytes(json.dumps({"step": step, "share": share}).encode())
+
+    try:
+        picks = engine.pick_covers(source.open(), options, limits=limits, on_progress=report)
+    except SmartCoverError as error:
+        _send_error(answers, type(error).__name__, error.public)
+    except MemoryError:
+        _send_error(answers, "EngineCrashed", f"the video needs more than {memory_bytes >> 20} MiB of memory")
+    else:
+        answers.send_bytes(json.dumps({"picks": _describe(picks)}).encode())
+        for cover in picks.covers:
+            answers.send_bytes(cover.image)
+    answers.close()
+
+
+def _send_error(answers: Connection, name: str, public: str) -> None:
+    answers.send_bytes(json.dumps({"error": name, "public": public}).encode())
+
+
+def _describe(picks: Picks) -> Mapping[str, Any]:
+    return {
+        "duration_seconds": picks.video.duration_seconds,
+        "fallback": picks.fallback,
+        "timings": dict(picks.timings),
+        "covers": [
+            {
+                "format": cover.format,
+                "width_px": cover.width_px,
+                "height_px": cover.height_px,
+                "seconds": cover.seconds,
+                "score": cover.score,
+                "signals": dict(cover.signals),
+                "reasons": list(cover.reasons),
+            }
+            for cover in picks.covers
+        ],
+    }
+
+
+def _confine(memory_bytes: int) -> None:
+    """Bind this process to its limits and to its parent's life."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle: it stops us by SIGKILL
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # a decoder writes no files
+    with contextlib.suppress(OSError):  # a container may forbid it; a lower priority is only a courtesy
+        os.nice(5)

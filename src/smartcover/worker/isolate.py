@@ -1,0 +1,198 @@
+"""
+The engine in a child process with limits on time and memory.
+
+A child costs about 20 ms over a call in this process, because it is forked from a server that holds the loaded
+libraries; for that, no video can crash, hang or bloat the worker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import multiprocessing
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Any
+
+from smartcover import errors
+from smartcover.engine import CoverOptions, Limits
+from smartcover.errors import DecodeTimedOut, EngineCrashed, VideoError
+from smartcover.storage import VideoSource
+from smartcover.worker import child
+
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkServerProcess
+
+_LARGEST_MESSAGE_BYTES = 256 << 20  # one encoded cover; a 8192 x 8192 PNG stays below
+_MOST_MESSAGES = 10_000
+_POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLimits:
+    """What one video may take: wall time, memory and the size of a frame."""
+
+    seconds: float = 300.0
+    memory_bytes: int = 2 << 30
+    max_pixels: int = 8192 * 8192
+
+
+@dataclass(frozen=True, slots=True)
+class PickedCover:
+    """A cover that came back from the child: the encoded image and why it was chosen."""
+
+    image: bytes
+    format: str
+    width_px: int
+    height_px: int
+    seconds: float
+    score: float
+    signals: dict[str, float]
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PickedCovers:
+    """What the engine found, best first."""
+
+    covers: tuple[PickedCover, ...]
+    fallback: str | None
+    duration_seconds: float | None
+    timings: dict[str, float]
+
+
+class EngineRunner:
+    """Runs up to `concurrency` engine children at once."""
+
+    def __init__(self, *, limits: EngineLimits, concurrency: int) -> None:
+        self._limits = limits
+        self._threads = ThreadPoolExecutor(max(1, concurrency), thread_name_prefix="engine")
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(["smartcover.worker.preload", "smartcover.worker.child"])
+
+    async def pick(
+        self,
+        source: VideoSource,
+        options: CoverOptions,
+        *,
+        on_progress: Callable[[str, float], None] = lambda step, share: None,
+    ) -> PickedCovers:
+        """
+        Pick covers of a video; cancelling this call kills the child at once.
+
+        Args:
+            on_progress: Called in another thread with the step's name and the share done, 0 to 1.
+
+        Raises:
+            VideoError: As the engine raises it; `DecodeTimedOut` past the time limit; `EngineCrashed` when the
+                child died or asked for more memory than it may have.
+        """
+        abandoned = threading.Event()
+        loop = asyncio.get_running_loop()
+        work = loop.run_in_executor(self._threads, self._drive, source, options, on_progress, abandoned)
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            abandoned.set()
+            await asyncio.gather(work, return_exceptions=True)
+            raise
+
+    def close(self) -> None:
+        """Let go of the threads; children of calls under way are killed by cancelling those calls first."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _drive(
+        self,
+        source: VideoSource,
+        options: CoverOptions,
+        on_progress: Callable[[str, float], None],
+        abandoned: threading.Event,
+    ) -> PickedCovers:
+        limits = Limits(seconds=self._limits.seconds, max_pixels=self._limits.max_pixels)
+        receive, send = self._context.Pipe(duplex=False)
+        with receive:
+            process = self._context.Process(
+                target=child.run, args=(send, source, options, limits, self._limits.memory_bytes), daemon=True
+            )
+            process.start()
+            send.close()  # else the pipe never shows the child's end
+            try:
+                # The engine watches the same limit and answers in words; this one is for when it cannot.
+                deadline = time.monotonic() + self._limits.seconds + 5.0
+                return self._converse(receive, process, deadline, on_progress, abandoned)
+            finally:
+                process.kill()
+                process.join()
+                process.close()
+
+    def _converse(
+        self,
+        receive: Connection,
+        process: ForkServerProcess,
+        deadline: float,
+        on_progress: Callable[[str, float], None],
+        abandoned: threading.Event,
+    ) -> PickedCovers:
+        try:
+            for _ in range(_MOST_MESSAGES):
+                message = json.loads(self._receive(receive, deadline, abandoned))
+                if "step" in message:
+                    on_progress(str(message["step"]), float(message["share"]))
+                elif "error" in message:
+                    raise _error(message)
+                else:
+                    count = len(message["picks"]["covers"])
+                    images = [self._receive(receive, deadline, abandoned) for _ in range(count)]
+                    return _picked(message["picks"], images)
+            raise EngineCrashed(detail=f"the engine sent {_MOST_MESSAGES} messages without an end")
+        except EOFError as error:
+            process.join(1.0)
+            raise EngineCrashed(detail=f"the engine's process ended with code {process.exitcode}") from error
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise EngineCrashed(detail=f"the engine's answer cannot be read: {error!r}") from error
+
+    def _receive(self, receive: Connection, deadline: float, abandoned: threading.Event) -> bytes:
+        while not receive.poll(_POLL_SECONDS):
+            if abandoned.is_set():
+                raise EngineCrashed("the work was given up")
+            if time.monotonic() > deadline:
+                raise DecodeTimedOut(f"the video took longer than {self._limits.seconds:g} seconds")
+        return receive.recv_bytes(_LARGEST_MESSAGE_BYTES)
+
+
+def _error(message: dict[str, Any]) -> VideoError:
+    kind = getattr(errors, str(message["error"]), EngineCrashed)
+    public = str(message["public"])[:1000]
+    return kind(public) if isinstance(kind, type) and issubclass(kind, VideoError) else EngineCrashed(public)
+
+
+def _picked(picks: dict[str, Any], images: list[bytes]) -> PickedCovers:
+    duration = picks["duration_seconds"]
+    return PickedCovers(
+        covers=tuple(
+            PickedCover(
+                image=image,
+                format=str(cover["format"]),
+                width_px=int(cover["width_px"]),
+                height_px=int(cover["height_px"]),
+                seconds=float(cover["seconds"]),
+                score=float(cover["score"]),
+                signals=_finite(cover["signals"]),
+                reasons=tuple(str(reason) for reason in cover["reasons"]),
+            )
+            for cover, image in zip(picks["covers"], images, strict=True)
+        ),
+        fallback=None if picks["fallback"] is None else str(picks["fallback"]),
+        duration_seconds=None if duration is None else float(duration),
+        timings=_finite(picks["timings"]),
+    )
+
+
+def _finite(numbers: dict[str, Any]) -> dict[str, float]:
+    """Keep what JSON can hold on its way into the ledger."""
+    return {str(name): float(value) for name, value in numbers.items() if math.isfinite(float(value))}

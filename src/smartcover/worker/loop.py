@@ -1,0 +1,308 @@
+"""
+The work loop: claim, run, publish, finish; and the watch over leases.
+
+A job is safe at every line of this file: until its end is committed, its lease runs out by itself and another
+worker takes it. What a worker that lost its lease still does changes nothing, because finishing checks the lease
+in the transaction that publishes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from smartcover.engine import CoverOptions
+from smartcover.errors import (
+    BucketMissing,
+    EngineCrashed,
+    LeaseLost,
+    LedgerError,
+    ObjectMissing,
+    SmartCoverError,
+)
+from smartcover.ledger import Claim, CoverReport, Job, JobResult, JobState, Ledger, NewDelivery, Wakeups
+from smartcover.protocol import expand_name
+from smartcover.storage import BucketStore, StagedObject
+from smartcover.worker.isolate import EngineRunner, PickedCover, PickedCovers
+
+_log = structlog.get_logger(__name__)
+
+_CONTENT_TYPES = {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
+
+#: Seconds until the loop looks for work although nobody woke it.
+_IDLE_LOOK_SECONDS = 5.0
+#: Seconds to wait after a failure of the database or the store before the next try.
+_PAUSE_AFTER_FAILURE_SECONDS = 1.0
+#: Seconds after which a job that met an unreachable store is tried again.
+_RETRY_DELAY_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerConfig:
+    """How one worker works; `worker_id` names it in the ledger and in logs."""
+
+    worker_id: str
+    concurrency: int = 2
+    lease_seconds: float = 15.0
+    max_attempts: int = 8
+    grace_seconds: float = 20.0
+
+
+class Worker:
+    """
+    Runs jobs until told to stop.
+
+    Args:
+        deliveries_of: Makes the callbacks that a finished job owes; called with the job in its final state.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        store: BucketStore,
+        engine: EngineRunner,
+        *,
+        config: WorkerConfig,
+        deliveries_of: Callable[[Job], Sequence[NewDelivery]],
+    ) -> None:
+        self._ledger = ledger
+        self._store = store
+        self._engine = engine
+        self._config = config
+        self._deliveries_of = deliveries_of
+        self._running: dict[UUID, tuple[Claim, asyncio.Task[None]]] = {}
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set; then let running jobs end within the grace time and hand back the others."""
+        async with self._ledger.listen() as wakeups:
+            companions = [
+                asyncio.create_task(self._renew_for_ever()),
+                asyncio.create_task(self._sweep_for_ever()),
+                asyncio.create_task(self._heed_cancels(wakeups)),
+            ]
+            try:
+                while not stop.is_set():
+                    await self._claim_once(wakeups, stop)
+                await self._finish_running()
+            finally:
+                for companion in companions:
+                    companion.cancel()
+                await asyncio.gather(*companions, return_exceptions=True)
+
+    async def _claim_once(self, wakeups: Wakeups, stop: asyncio.Event) -> None:
+        free = self._config.concurrency - len(self._running)
+        claims: list[Claim] = []
+        if free > 0:
+            try:
+                claims = await self._ledger.claim_jobs(
+                    self._config.worker_id, limit=free, lease_seconds=self._config.lease_seconds
+                )
+            except LedgerError as error:
+                _log.warning("cannot claim jobs", error=error.public, detail=error.detail)
+                await _either(asyncio.sleep(_PAUSE_AFTER_FAILURE_SECONDS), stop.wait())
+                return
+        for claim in claims:
+            task = asyncio.create_task(self._work(claim), name=claim.job.job_id)
+            self._running[claim.lease_token] = (claim, task)
+        if len(claims) < free or free <= 0:
+            waits: list[Coroutine[Any, Any, Any]] = [stop.wait(), self._one_ended()]
+            if free > 0:
+                waits.append(wakeups.wait("jobs", _IDLE_LOOK_SECONDS))
+            await _either(*waits)
+
+    async def _one_ended(self) -> None:
+        tasks = [task for _, task in self._running.values()]
+        if tasks:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        else:
+            await asyncio.Event().wait()
+
+    async def _work(self, claim: Claim) -> None:
+        job = claim.job
+        log = _log.bind(job_id=job.job_id, attempt=job.attempt, bucket=job.bucket)
+        try:
+            await self._run_and_finish(claim, log)
+        except LeaseLost:
+            log.warning("the job went to another worker or was cancelled; its result here is dropped")
+        except asyncio.CancelledError:
+            log.info("the job was stopped")
+        except SmartCoverError as error:
+            log.warning("the job is handed back", error=error.public, detail=error.detail)
+            await self._hand_back(claim, delay_seconds=_RETRY_DELAY_SECONDS)
+        except Exception:
+            # Our own fault, not the video's: the lease runs out and the attempt counts, so this ends.
+            log.exception("the attempt failed by a fault of smartcover")
+        finally:
+            self._running.pop(claim.lease_token, None)
+
+    async def _run_and_finish(self, claim: Claim, log: Any) -> None:
+        job = claim.job
+        if job.attempt > self._config.max_attempts:
+            failure: SmartCoverError = EngineCrashed(
+                f"the job was started {self._config.max_attempts} times and never came to an end"
+            )
+            await self._fail(claim, failure, log)
+            return
+        staged: list[StagedObject] = []
+        try:
+            await self._store.bucket(job.spec.output.bucket)
+            source = await self._store.video(job.bucket, job.spec.object_key)
+            log.info("job started", object=job.spec.object_key)
+            picked = await self._engine.pick(source, _options(job))
+            for number, cover in enumerate(picked.covers):
+                staged.append(await self._stage(job, number, cover))
+            log.info("covers written", covers=len(staged))
+            await self._succeed(claim, picked, staged, log)
+        except SmartCoverError as error:
+            await self._discard(staged, log)
+            if error.retryable or isinstance(error, LedgerError):
+                raise
+            await self._fail(claim, error, log)
+        except BaseException:
+            await self._discard(staged, log)
+            raise
+
+    async def _stage(self, job: Job, number: int, cover: PickedCover) -> StagedObject:
+        key = expand_name(
+            job.spec.output.object_pattern,
+            number=number,
+            ext=cover.format,
+            job_id=job.job_id,
+            run_id=job.spec.workflow.run_id if job.spec.workflow else None,
+            input_key=job.spec.object_key,
+        )
+        headers = {"content-type": _CONTENT_TYPES[cover.format]}
+        return await self._store.stage(job.spec.output.bucket, key, cover.image, headers=headers)
+
+    async def _succeed(self, claim: Claim, picked: PickedCovers, staged: Sequence[StagedObject], log: Any) -> None:
+        async with self._ledger.finishing(claim) as finishing:
+            await self._store.publish(staged)
+            result = JobResult(
+                covers=tuple(_report(s, c) for s, c in zip(staged, picked.covers, strict=True)),
+                fallback=picked.fallback,
+                duration_seconds=picked.duration_seconds,
+                timings=picked.timings,
+            )
+            final = replace(finishing.job, state=JobState.SUCCESS, ended_at=finishing.ended_at, result=result)
+            await finishing.succeed(result, self._deliveries_of(final))
+        log.info("job succeeded", covers=len(staged), fallback=picked.fallback)
+
+    async def _fail(self, claim: Claim, error: SmartCoverError, log: Any) -> None:
+        message = _failure_message(claim.job, error)
+        async with self._ledger.finishing(claim) as finishing:
+            final = replace(
+                finishing.job,
+                state=JobState.FAILED,
+                ended_at=finishing.ended_at,
+                code=error.code,
+                message=message,
+            )
+            await finishing.fail(error.code, message, self._deliveries_of(final))
+        log.info("job failed", code=error.code, message=message, detail=error.detail)
+
+    async def _discard(self, staged: Sequence[StagedObject], log: Any) -> None:
+        if not staged:
+            return
+        try:
+            await asyncio.shield(self._store.discard(staged))
+        except SmartCoverError as error:
+            log.warning("staged covers are left to the store's sweep", error=error.public)
+
+    async def _hand_back(self, claim: Claim, *, delay_seconds: float = 0.0) -> None:
+        try:
+            await self._ledger.hand_back(claim, delay_seconds=delay_seconds)
+        except LedgerError as error:
+            _log.warning("the job waits for its lease to run out", job_id=claim.job.job_id, error=error.public)
+
+    async def _renew_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(self._config.lease_seconds / 3)
+            held = list(self._running)
+            if not held:
+                continue
+            try:
+                kept = await self._ledger.renew(held, lease_seconds=self._config.lease_seconds)
+            except LedgerError as error:
+                _log.warning("cannot renew leases", error=error.public, detail=error.detail)
+                continue
+            for lost in set(held) - kept:
+                if entry := self._running.get(lost):
+                    entry[1].cancel()
+
+    async def _sweep_for_ever(self) -> None:
+        while True:
+            try:
+                if swept := await self._ledger.sweep():
+                    _log.warning("took back jobs of workers that went silent", jobs=swept)
+            except LedgerError as error:
+                _log.warning("cannot sweep", error=error.public, detail=error.detail)
+            await asyncio.sleep(self._config.lease_seconds / 2)
+
+    async def _heed_cancels(self, wakeups: Wakeups) -> None:
+        while True:
+            job_id = await wakeups.cancelled.get()
+            for claim, task in list(self._running.values()):
+                if claim.job.job_id == job_id:
+                    task.cancel()
+
+    async def _finish_running(self) -> None:
+        tasks = [task for _, task in self._running.values()]
+        if tasks:
+            _log.info("waiting for running jobs", jobs=len(tasks), seconds=self._config.grace_seconds)
+            await asyncio.wait(tasks, timeout=self._config.grace_seconds)
+        for claim, task in list(self._running.values()):
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await self._hand_back(claim)
+
+
+async def _either(*waits: Coroutine[Any, Any, Any]) -> None:
+    """Wait until the first of `waits` is done and stop the others."""
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _options(job: Job) -> CoverOptions:
+    covers = job.spec.covers
+    return CoverOptions(
+        count=covers.count,
+        format=covers.format,  # type: ignore[arg-type] # checked when the job was submitted
+        width_px=covers.width_px,
+        height_px=covers.height_px,
+        delete_duplicates=covers.delete_duplicates,
+    )
+
+
+def _report(staged: StagedObject, cover: PickedCover) -> CoverReport:
+    return CoverReport(
+        key=staged.key,
+        md5=staged.etag,
+        size_bytes=staged.size_bytes,
+        width_px=cover.width_px,
+        height_px=cover.height_px,
+        seconds=cover.seconds,
+        score=cover.score,
+        reasons=cover.reasons,
+        signals=cover.signals,
+    )
+
+
+def _failure_message(job: Job, error: SmartCoverError) -> str:
+    """Say what a person can act on; object keys and buckets are the client's own words."""
+    if isinstance(error, ObjectMissing):
+        return f"object {job.spec.object_key} does not exist in bucket {job.bucket}; upload it and submit again"
+    if isinstance(error, BucketMissing):
+        return f"output bucket {job.spec.output.bucket} does not exist; make it and submit again"
+    return error.public
