@@ -117,10 +117,10 @@ class VideoSource(Protocol):
     """
     A way to read an object from another process: picklable, small, without open files.
 
-    `open` is called in the decoder's child process and gives a path or a seekable reader.
+    `open` is called in the decoder's child process and gives a seekable reader.
     """
 
-    def open(self) -> Path | BinaryIO:
+    def open(self) -> BinaryIO:
         """Give the video to the engine."""
 
 
@@ -130,9 +130,9 @@ class LocalVideo:
 
     path: Path
 
-    def open(self) -> Path:
-        """Give the path itself."""
-        return self.path
+    def open(self) -> BinaryIO:
+        """Open the file; the engine is not told the path, which clients must not see in its errors."""
+        return self.path.open("rb")
 
 
 class BucketStore(Protocol):
