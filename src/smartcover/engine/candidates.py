@@ -54,7 +54,8 @@ class Look:
     """
     A moment that was decoded: a small upright sRGB picture, what surrounds it in time, and the packets to decode it.
 
-    `neighbours` are empty when only the keyframe was decoded.
+    `neighbours` are empty when only the keyframe was decoded. `suspect` when the decoder met damage soon after: what
+    it shows may be smeared already, as damage is often noticed late.
     """
 
     pts: Fraction
@@ -62,6 +63,7 @@ class Look:
     picture: Picture
     glance: Picture
     damage: int
+    suspect: bool
     run: Run
     neighbours: tuple[Neighbour, ...] = ()
 
@@ -314,8 +316,11 @@ class Gatherer:
         pending: dict[Fraction, tuple[int, Decoded]] = {}
         settled: dict[int, tuple[Fraction, int, Picture]] = {}
         left = list(moments)
+        damaged_from: Fraction | None = None
         for decoded in self.reader.decode(run):
             self._learn(decoded.frame)
+            if decoded.damage and damaged_from is None:
+                damaged_from = decoded.pts
             if not alone and not any(abs(decoded.pts - moment) < _NEIGHBOURHOOD for moment in moments):
                 continue
             place = len(trail)
@@ -335,6 +340,7 @@ class Gatherer:
                 picture=picture,
                 glance=trail[place][1],
                 damage=damage,
+                suspect=damaged_from is not None and damaged_from - pts < _NEIGHBOURHOOD,
                 run=run,
                 neighbours=() if alone else tuple(_neighbours(trail, place)),
             )

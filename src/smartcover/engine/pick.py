@@ -22,7 +22,7 @@ from smartcover.engine.letterbox import find_content
 from smartcover.engine.render import encode, render
 from smartcover.engine.scoring import Clip, Defect, Score, find_defect, score_all
 from smartcover.engine.selection import Candidate, Selection, select
-from smartcover.engine.signals import difference, picture_signals, signature, time_signals
+from smartcover.engine.signals import difference, picture_signals, signature, streaks, time_signals
 from smartcover.engine.source import Source
 from smartcover.engine.types import Cover, CoverOptions, Limits, Picks, Rejection, SeekableReader, VideoInfo
 from smartcover.errors import NoFrames
@@ -246,6 +246,8 @@ class _Picker:
 def _study_one(look: Look) -> _Studied:
     neighbours = [(entry.offset_seconds, entry.glance) for entry in look.neighbours]
     signals = {**picture_signals(look.picture), **time_signals(look.glance, neighbours), "damage": float(look.damage)}
+    if look.suspect:
+        signals["streaks"] = streaks(look.picture)
     return _Studied(look, signature(look.glance), signals)
 
 

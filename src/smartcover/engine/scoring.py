@@ -11,6 +11,9 @@ from smartcover.engine.types import RejectionKind
 Signals = Mapping[str, float]
 
 
+_STREAKED = 0.1
+
+
 @dataclass(frozen=True, slots=True)
 class Defect:
     """A reason not to use a frame."""
@@ -45,6 +48,8 @@ def find_defect(signals: Signals, clip: Clip, *, broken: bool) -> Defect | None:
     """Name the first hard reason against a frame, gravest first, or None when it is clean."""
     if broken:
         return Defect("broken", "the data of this frame, or of one it builds on, is damaged")
+    if signals.get("streaks", 0.0) > _STREAKED:
+        return Defect("broken", "the frame is smeared: the data around it is damaged")
     if signals["contrast"] < 0.02 and signals["detail"] < 0.8:
         if signals["highlights"] < 0.14:
             return Defect("dark", "the frame is black")
@@ -98,6 +103,7 @@ TERMS = (
     Term("edge_clutter", -0.3),
     Term("blur_extent", -0.4),
     Term("damage", -1.0),
+    Term("streaks", -1.5, absolute=True),
     Term("dark_share", -0.5, absolute=True),
     Term("bright_share", -0.8, absolute=True),
     Term("faces", 0.4, "shows a face", absolute=True),

@@ -102,6 +102,7 @@ def _fill(
     """Add from one rung, each time the candidate with the best mix of score and difference; return how many."""
     left = [entry for entry in rung if all(entry.index != other.index for other in chosen)]
     nearest = {entry.index: min((_apart(entry, other) for other in chosen), default=np.inf) for entry in left}
+    span = max((entry.seconds for entry in rung), default=0.0) - min((entry.seconds for entry in rung), default=0.0)
     taken = 0
     while left and len(chosen) < options.count:
         if not allow_same:
@@ -110,13 +111,22 @@ def _fill(
             left = [entry for entry in left if nearest[entry.index] >= SAME_PICTURE]
             if not left:
                 break
-        best = max(left, key=lambda entry: entry.score + _VARIETY * min(1.0, nearest[entry.index] / _FULLY_DIFFERENT))
+        best = max(left, key=lambda entry: _worth(entry, nearest[entry.index], chosen, span if allow_same else 0.0))
         chosen.append(best)
         taken += 1
         left.remove(best)
         for entry in left:
             nearest[entry.index] = min(nearest[entry.index], _apart(entry, best))
     return taken
+
+
+def _worth(entry: Candidate, apart: float, chosen: Sequence[Candidate], span_seconds: float) -> float:
+    """Weigh score and difference; among the same pictures (with a span given) distance in time too."""
+    worth = entry.score + _VARIETY * min(1.0, apart / _FULLY_DIFFERENT)
+    if chosen and span_seconds > 0:
+        away = min(abs(entry.seconds - other.seconds) for other in chosen)
+        worth += _VARIETY * min(1.0, away * (len(chosen) + 1) / span_seconds)
+    return worth
 
 
 def _apart(one: Candidate, other: Candidate) -> float:

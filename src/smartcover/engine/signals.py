@@ -166,6 +166,23 @@ def picture_signals(rgb: Bytes) -> dict[str, float]:
     return {name: function(prepared) for name, function in PICTURE_SIGNALS.items()}
 
 
+def streaks(rgb: Bytes) -> float:
+    """
+    Share of the picture, in bands from top to bottom, that is drawn down in vertical streaks.
+
+    Decoders that lose their place repeat the line above. Stripes and columns look the same, so this counts only
+    where damage was met nearby.
+    """
+    luma = prepare(rgb).luma
+    streaked = 0
+    for band in np.array_split(luma, _TILES, axis=0):
+        if len(band) > 1:
+            across = float(np.abs(np.diff(band, axis=1)).mean()) + 0.05
+            down = float(np.abs(np.diff(band, axis=0)).mean()) + 0.05
+            streaked += down < 0.4 * across
+    return streaked / _TILES
+
+
 def time_signals(here: Bytes, neighbours: Sequence[tuple[float, Bytes]]) -> dict[str, float]:
     """
     Compute what a picture's neighbours tell; empty without neighbours.

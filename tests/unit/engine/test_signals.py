@@ -18,6 +18,7 @@ from smartcover.engine.signals import (
     saliency,
     sharpness,
     signature,
+    streaks,
     time_signals,
 )
 from tests.engine_clips import plain, shift, texture
@@ -109,3 +110,10 @@ def test_difference_sees_hue_and_place() -> None:
 def test_signals_of_any_picture_are_finite(rows: int, columns: int, seed: int) -> None:
     picture = np.random.default_rng(seed).integers(0, 256, (rows, columns, 3), dtype=np.uint8)
     assert all(math.isfinite(value) for value in picture_signals(picture).values())
+
+
+def test_streaks_are_the_share_of_the_picture_that_repeats_the_line_above() -> None:
+    picture = texture(120, 160)
+    assert streaks(picture) == 0
+    picture[60:] = picture[59]
+    assert streaks(picture) == pytest.approx(0.5)
