@@ -105,13 +105,23 @@ class RunningEdge:
     store: MemoryStore
     ledger: MemoryLedger
     config: EdgeConfig
+    server: uvicorn.Server
+
+    def wait_until_idle(self, timeout_seconds: float) -> bool:
+        """Wait until no connection is left; tell whether that came about in time."""
+        deadline = time.monotonic() + timeout_seconds
+        while self.server.server_state.connections:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.02)
+        return True
 
 
 @contextlib.contextmanager
-def running_edge(config: EdgeConfig | None = None) -> Iterator[RunningEdge]:
+def running_edge(config: EdgeConfig | None = None, *, ledger: MemoryLedger | None = None) -> Iterator[RunningEdge]:
     """Serve an edge from a thread of its own, with one bucket, until the block ends."""
     config = config or EdgeConfig(region=REGION)
-    store, ledger = MemoryStore(), MemoryLedger()
+    store, ledger = MemoryStore(), ledger or MemoryLedger()
     asyncio.run(store.create_bucket(BUCKET, REGION))
     asyncio.run(ledger.default_queue(BUCKET))
     listener = socket.create_server(("127.0.0.1", 0))
@@ -125,6 +135,7 @@ def running_edge(config: EdgeConfig | None = None) -> Iterator[RunningEdge]:
             log_config=None,
             access_log=False,
             server_header=False,
+            date_header=False,
             h11_max_incomplete_event_size=config.max_header_bytes,
             timeout_graceful_shutdown=1,
         )
@@ -136,7 +147,7 @@ def running_edge(config: EdgeConfig | None = None) -> Iterator[RunningEdge]:
         assert time.monotonic() < deadline, "the edge did not start"
         time.sleep(0.01)
     try:
-        yield RunningEdge(listener.getsockname()[1], store, ledger, config)
+        yield RunningEdge(listener.getsockname()[1], store, ledger, config, server)
     finally:
         server.should_exit = True
         thread.join(10)
@@ -235,6 +246,10 @@ class Connection:
         """Send bytes as they are; a server that has closed already is no error here."""
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self._socket.sendall(data)
+
+    def finish_sending(self) -> None:
+        """Close our half of the connection and go on listening."""
+        self._socket.shutdown(socket.SHUT_WR)
 
     def reply(self, *, method: str = "GET") -> Reply:
         """Read one answer within the timeout."""

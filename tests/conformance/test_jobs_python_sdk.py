@@ -191,6 +191,17 @@ def test_a_presigned_url_opens_with_a_plain_client(edge: RunningEdge) -> None:
 
 
 @pytest.mark.observed
+def test_headers_are_found_by_their_usual_spelling(client: CosS3Client) -> None:
+    # The SDK hands headers over in a plain dict, so `answer["ETag"]` works only if that is how it was spelled.
+    assert (
+        client.put_object(Bucket=BUCKET, Key="spelling", Body=b"hello")["ETag"] == '"5d41402abc4b2a76b9719d911017c592"'
+    )
+    head = client.head_object(Bucket=BUCKET, Key="spelling")
+    assert head["Content-Length"] == "5"
+    assert {"Content-Type", "Last-Modified", "ETag", "Date", "Server", "x-cos-request-id"} <= set(head)
+
+
+@pytest.mark.observed
 def test_a_host_with_the_bucket_needs_no_default() -> None:
     with running_edge(EdgeConfig(region=REGION)) as edge:
         client = client_of(edge, IP="127.0.0.1", Port=edge.port, Domain=COS_HOST)

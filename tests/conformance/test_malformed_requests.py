@@ -406,6 +406,26 @@ def test_a_large_body_refused_before_it_was_read_still_gets_its_answer(edge: Run
         assert (reply.status, reply.code, reply.closed) == (403, "AccessDenied", True)
 
 
+@pytest.mark.parametrize(
+    ("request_bytes", "status", "code"),
+    [
+        (build("GET", "/nothing"), 404, "NoSuchKey"),
+        (build("PUT", "/half", headers={"Content-Length": "10"}) + b"12345", 400, "IncompleteBody"),
+        (b"GET /half HTTP/1.1\r\nHost: x", 400, "InvalidArgument"),
+    ],
+    ids=["a whole request", "half a body", "half the headers"],
+)
+def test_a_client_that_has_stopped_sending_is_still_answered(
+    edge: RunningEdge, request_bytes: bytes, status: int, code: str
+) -> None:
+    with Connection(edge.port, LIMIT_SECONDS) as connection:
+        connection.send(request_bytes)
+        connection.finish_sending()
+        reply = connection.reply()
+        assert (reply.status, reply.code) == (status, code)
+        assert connection.at_end()
+
+
 def test_a_client_that_waits_for_100_is_refused_without_it(edge: RunningEdge) -> None:
     with Connection(edge.port, LIMIT_SECONDS) as connection:
         connection.send(build("PUT", "/a", headers={"Content-Length": "5", "Expect": "100-continue"}, signed=False))

@@ -7,6 +7,7 @@ import base64
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
+from email.utils import format_datetime
 from urllib.parse import unquote
 from uuid import uuid4
 
@@ -30,6 +31,8 @@ _log = structlog.get_logger(__name__)
 
 _BODILESS = frozenset({204, 304})
 _MAX_HEADERS = 200
+# uvicorn looks for exactly this spelling before it adds the header itself.
+_SPELLINGS = {b"etag": b"ETag", b"connection": b"connection"}
 
 
 def create_app(
@@ -45,7 +48,8 @@ def create_app(
     """
     Make the application that answers CI calls, object calls and the probes on one port.
 
-    It wants uvicorn with `http` set to `edge_protocol(config)`, or at least `"h11"`: others hide absolute-form targets.
+    It wants uvicorn with `http` set to `edge_protocol(config)` (other protocols hide absolute-form targets, and answer
+    broken requests without an error document) and with `date_header` and `server_header` off: both are set here.
 
     Args:
         check_callback: Raises a `RequestError` for a callback URL that must not be called, at submit.
@@ -67,6 +71,19 @@ def make_request_id(now: datetime, hex32: str) -> str:
     """Make a request id of the form the cloud shows: base64 of four hex words joined by `_`."""
     words = (f"{int(now.timestamp()) & 0xFFFFFFFF:08x}", hex32[:8], hex32[8:12], hex32[12:19])
     return base64.b64encode("_".join(words).encode()).decode()
+
+
+def spelled(headers: Sequence[HeaderPair]) -> list[HeaderPair]:
+    """
+    Spell header names as the cloud does: `ETag`, `Content-Length`, and the `x-cos-…` in lower case.
+
+    HTTP does not care, but the Python SDK gives them to its users in a plain dict, and they ask for `["ETag"]`.
+    """
+    return [(_SPELLINGS.get(name) or _title(name), value) for name, value in headers]
+
+
+def _title(name: bytes) -> bytes:
+    return name if name.startswith(b"x-") else name.title()
 
 
 class _Application:
@@ -106,6 +123,7 @@ class _Application:
         except Exception as error:  # noqa: BLE001 - this is where every error becomes an answer
             answer = answer_error(error, resource=_resource_of(raw_target), request_id=request_id)
         headers = [
+            (b"date", format_datetime(self._edge.clock().astimezone(UTC), usegmt=True).encode()),
             (b"server", server),
             (b"x-cos-request-id", request_id.encode()),
             (b"x-ci-request-id", request_id.encode()),
@@ -200,7 +218,7 @@ async def _send(
             content = b"" if scope["method"] == "HEAD" or answer.status in _BODILESS else answer.body
             if answer.status not in _BODILESS and not any(name == b"content-length" for name, _ in headers):
                 headers.append((b"content-length", str(len(content)).encode()))
-            await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+            await send({"type": "http.response.start", "status": answer.status, "headers": spelled(headers)})
             if closing:
                 # The answer is whole with these bytes; the connection stays open only to swallow what is on its way.
                 await send({"type": "http.response.body", "body": content, "more_body": True})
@@ -208,7 +226,7 @@ async def _send(
                 content = b""
             await send({"type": "http.response.body", "body": content, "more_body": False})
         else:
-            await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+            await send({"type": "http.response.start", "status": answer.status, "headers": spelled(headers)})
             await _stream(receive, send, answer.body)
     finally:
         await answer.close()

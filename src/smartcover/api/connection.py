@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
+from email.utils import format_datetime
 from uuid import uuid4
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from smartcover.api.application import make_request_id
+from smartcover.api.application import make_request_id, spelled
 from smartcover.api.config import EdgeConfig
 from smartcover.protocol import XML_CONTENT_TYPE, error_document
 
@@ -34,6 +35,9 @@ def edge_protocol(
     class EdgeProtocol(_EdgeProtocol):
         edge_config = config
 
+        def now(self) -> datetime:
+            return clock().astimezone(UTC)
+
         def new_request_id(self) -> str:
             return make_request_id(clock(), new_hex())
 
@@ -48,7 +52,12 @@ class _EdgeProtocol(H11Protocol):
     _linger_timer: asyncio.TimerHandle | None = None
     _refused = False
 
+    def now(self) -> datetime:
+        """Give the time in UTC."""
+        raise NotImplementedError
+
     def new_request_id(self) -> str:
+        """Give a fresh request id."""
         raise NotImplementedError
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -67,6 +76,24 @@ class _EdgeProtocol(H11Protocol):
             self._stop_awaiting_headers()
         elif self._header_timer is None:
             self._await_headers()
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """
+        Go on after the client has closed its sending side, if it has sent a whole request: it may still listen.
+
+        A client that is gone for good shows when we write.
+        """
+        if self._refused:
+            return True
+        if self.conn.their_state is h11.SEND_BODY:
+            self._refuse("IncompleteBody", "The body ended before the Content-Length sent")
+        elif self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]:
+            self._refuse("InvalidArgument", "The request ended before its headers did")
+        elif self.cycle is None or self.cycle.response_complete:
+            return False
+        else:
+            self.cycle.keep_alive = False
+        return True
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(
@@ -117,7 +144,7 @@ class _EdgeProtocol(H11Protocol):
         request_id = self.new_request_id()
         body = error_document(code, message, "/", request_id)
         headers = [
-            *self.server_state.default_headers,
+            (b"date", format_datetime(self.now(), usegmt=True).encode()),
             (b"content-type", XML_CONTENT_TYPE.encode()),
             (b"content-length", str(len(body)).encode()),
             (b"x-cos-request-id", request_id.encode()),
@@ -125,7 +152,7 @@ class _EdgeProtocol(H11Protocol):
             (b"connection", b"close"),
         ]
         # Written by hand: after an error h11 knows neither the method nor the version that it would need.
-        lines = [b"HTTP/1.1 400 Bad Request", *(name + b": " + value for name, value in headers)]
+        lines = [b"HTTP/1.1 400 Bad Request", *(name + b": " + value for name, value in spelled(headers))]
         self.transport.write(b"\r\n".join(lines) + b"\r\n\r\n" + body)
         self._linger_timer = self.loop.call_later(_LINGER_SECONDS, self.transport.close)
 
