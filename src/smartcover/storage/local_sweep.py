@@ -11,9 +11,10 @@ from smartcover.storage.shelf import QUERIES, Shelf
 
 log = structlog.get_logger(__name__)
 
-_BATCH = 500
+#: Small, since a transaction stays open while the files go and PostgreSQL ends one that idles for long.
+_BATCH = 100
 #: Most batches of each kind in one sweep; the rest waits for the next one.
-_BATCHES = 200
+_BATCHES = 1000
 
 
 class LocalSweeper:
