@@ -135,7 +135,6 @@ def running_edge(config: EdgeConfig | None = None, *, ledger: MemoryLedger | Non
             log_config=None,
             access_log=False,
             server_header=False,
-            date_header=False,
             h11_max_incomplete_event_size=config.max_header_bytes,
             timeout_graceful_shutdown=1,
         )
@@ -162,6 +161,7 @@ class Reply:
     headers: Mapping[str, str]
     body: bytes
     closed: bool
+    names: tuple[str, ...] = ()
 
     def node(self, name: str) -> str:
         """Give the text of the first node of that name."""
@@ -263,7 +263,8 @@ class Connection:
         while len(self._buffer) < size:
             self._more()
         body, self._buffer = self._buffer[:size], self._buffer[size:]
-        return Reply(status, headers, body, headers.get("connection", "").lower() == "close")
+        names = tuple(line.partition(":")[0] for line in lines)
+        return Reply(status, headers, body, headers.get("connection", "").lower() == "close", names)
 
     def at_end(self) -> bool:
         """Wait for the server to close; tell whether it did so within the timeout."""

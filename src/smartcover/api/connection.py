@@ -77,6 +77,12 @@ class _EdgeProtocol(H11Protocol):
         elif self._header_timer is None:
             self._await_headers()
 
+    def handle_events(self) -> None:
+        super().handle_events()
+        if self.cycle is not None:
+            # The application sets Date and Server; uvicorn's own would stand there a second time.
+            self.cycle.default_headers = []
+
     def eof_received(self) -> bool:  # type: ignore[override]
         """
         Go on after the client has closed its sending side, if it has sent a whole request: it may still listen.

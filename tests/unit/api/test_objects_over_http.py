@@ -267,6 +267,14 @@ def test_servers_name_themselves_as_the_cloud_does(edge: RunningEdge) -> None:
     assert exchange(edge.port, build("GET", "/")).headers["server"] == "tencent-cos"
 
 
+def test_date_and_server_are_sent_once(edge: RunningEdge) -> None:
+    with Connection(edge.port) as connection:
+        connection.send(build("GET", "/nothing") + build("GET", "/nothing"))
+        for _ in range(2):
+            names = connection.reply().names
+            assert (names.count("Date"), names.count("Server")) == (1, 1)
+
+
 def test_request_ids_look_like_the_clouds(edge: RunningEdge) -> None:
     request_id = exchange(edge.port, build("GET", "/")).headers["x-ci-request-id"]
     words = base64.b64decode(request_id).decode().split("_")
