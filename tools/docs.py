@@ -33,11 +33,7 @@ def main() -> None:
 
 def stale_pages() -> list[str]:
     """Name the pages whose text is not what their source gives now."""
-    return [
-        name
-        for name, text in pages().items()
-        if not (DOCS / name).is_file() or (DOCS / name).read_text() != text
-    ]
+    return [name for name, text in pages().items() if not (DOCS / name).is_file() or (DOCS / name).read_text() != text]
 
 
 def pages() -> Mapping[str, str]:
@@ -71,8 +67,10 @@ def errors_page() -> str:
         "| code | HTTP status | job | meaning |",
         "|---|---|---|---|",
     ]
-    for entry in CODES.values():
-        lines.append(f"| `{entry.code}` | {entry.http_status} | {'job' if entry.for_job else ''} | {entry.meaning} |")
+    lines += [
+        f"| `{entry.code}` | {entry.http_status} | {'job' if entry.for_job else ''} | {entry.meaning} |"
+        for entry in CODES.values()
+    ]
     return "\n".join(lines) + "\n"
 
 
