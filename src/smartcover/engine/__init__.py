@@ -64,13 +64,19 @@ def pick_covers(
 
 
 def preload() -> None:
-    """Import everything heavy that `pick_covers` needs, without starting a thread, so that forked workers share it."""
+    """
+    Import what `pick_covers` needs, for a process from which workers are forked, without starting a thread.
+
+    A fork copies only the thread that called it, so a second one could leave a lock held for ever in every child.
+    That is why the array library is held to one thread (set before its import), and why the model runtime, whose
+    import starts a thread, is left to the children: it takes them some 20 ms.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     import av
     import numpy
-    import onnxruntime
     import PIL.Image
     import simplejpeg
 
     from smartcover.engine import pick
 
-    assert av and numpy and onnxruntime and PIL.Image and simplejpeg and pick
+    assert av and numpy and PIL.Image and simplejpeg and pick

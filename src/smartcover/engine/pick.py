@@ -20,7 +20,7 @@ from smartcover.engine.faces import Face, FaceFinder, YuNet, face_signals
 from smartcover.engine.geometry import Box, square_pixel_size
 from smartcover.engine.letterbox import find_content
 from smartcover.engine.render import encode, render
-from smartcover.engine.scoring import Clip, Defect, Score, find_defect, score_all
+from smartcover.engine.scoring import Clip, Defect, Score, find_defect, score_all, wreckage
 from smartcover.engine.selection import Candidate, Selection, select
 from smartcover.engine.signals import difference, picture_signals, signature, streaks, time_signals
 from smartcover.engine.source import Source
@@ -188,7 +188,13 @@ class _Picker:
     ) -> Selection:
         defects, scores = self._judge(studied)
         candidates = [
-            Candidate(index, entry.look.seconds, scores[index].value, entry.signature, defects[index])
+            Candidate(
+                index,
+                entry.look.seconds,
+                _standing(entry, scores[index], defects[index]),
+                entry.signature,
+                defects[index],
+            )
             for index, entry in enumerate(studied)
             if index not in without
         ]
@@ -226,6 +232,9 @@ class _Picker:
         orientation = orientation_of(decoded.frame)
         picture = orientation.apply(self._converter.full(frame))
         square = orientation.swap(square_pixel_size(frame.width, frame.height, gatherer.facts.pixel_aspect))
+        pts = decoded.pts
+        # The decoded frame of an 8K video is 50 MB; it is not needed while the cover is resized and encoded.
+        del decoded, frame
         faces = _shares(entry)
         if content is not None:
             picture, square, faces = _cut(picture, square, faces, content)
@@ -236,11 +245,17 @@ class _Picker:
             width_px=image.shape[1],
             height_px=image.shape[0],
             seconds=entry.look.seconds,
-            pts=decoded.pts,
+            pts=pts,
             score=score.value,
             signals=dict(entry.signals),
             reasons=score.reasons,
         )
+
+
+def _standing(entry: _Studied, score: Score, defect: Defect | None) -> float:
+    """Among broken frames the garbage itself would score as rich detail: there the least broken stands first."""
+    broken = defect is not None and defect.kind == "broken"
+    return score.value - wreckage(entry.signals) if broken else score.value
 
 
 def _study_one(look: Look) -> _Studied:

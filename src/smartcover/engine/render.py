@@ -34,16 +34,15 @@ def render(picture: Picture, square: tuple[int, int], options: CoverOptions, fac
         faces: Boxes as shares (0..1) of the picture, most important first; a crop keeps them whole if it can.
     """
     size = output_size(square, options)
-    image = Image.fromarray(picture)
     exact = options.width_px is not None and options.height_px is not None
     if not exact or options.fit == "stretch":
-        return _resized(image, size, None)
+        return _resized(picture, size, None)
     if options.fit == "pad":
-        return _padded(image, square, size)
+        return _padded(Image.fromarray(picture), square, size)
     scale_x, scale_y = picture.shape[1] / square[0], picture.shape[0] / square[1]
     keep = tuple(_with_hair(face).scaled(square[0], square[1]) for face in faces)
     window = best_window(square, size, interest_map(picture, faces), keep)
-    return _resized(image, size, window.scaled(scale_x, scale_y))
+    return _resized(picture, size, window.scaled(scale_x, scale_y))
 
 
 def interest_map(picture: Picture, faces: tuple[Box, ...]) -> npt.NDArray[np.float32]:
@@ -65,18 +64,18 @@ def _with_hair(face: Box) -> Box:
     return Box(face.left - 0.15 * face.width, face.top - 0.35 * face.height, face.width * 1.3, face.height * 1.5)
 
 
-def _resized(image: Image.Image, size: tuple[int, int], window: Box | None) -> Picture:
+def _resized(picture: Picture, size: tuple[int, int], window: Box | None) -> Picture:
     box = None
     if window is not None:
         box = (
             max(0.0, window.left),
             max(0.0, window.top),
-            min(float(image.width), window.right),
-            min(float(image.height), window.bottom),
+            min(float(picture.shape[1]), window.right),
+            min(float(picture.shape[0]), window.bottom),
         )
-    if box is None and image.size == size:
-        return np.asarray(image)
-    return np.asarray(image.resize(size, Image.Resampling.LANCZOS, box=box))
+    if box is None and (picture.shape[1], picture.shape[0]) == size:
+        return picture
+    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS, box=box))
 
 
 def _padded(image: Image.Image, square: tuple[int, int], size: tuple[int, int]) -> Picture:

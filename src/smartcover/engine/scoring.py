@@ -73,6 +73,11 @@ def find_defect(signals: Signals, clip: Clip, *, broken: bool) -> Defect | None:
     return None
 
 
+def wreckage(signals: Signals) -> float:
+    """Rank broken frames: errors met, and ten of them for a picture that is smeared all over. 0 for an intact frame."""
+    return signals["damage"] + 10.0 * signals.get("streaks", 0.0)
+
+
 @dataclass(frozen=True, slots=True)
 class Term:
     """
@@ -102,8 +107,6 @@ TERMS = (
     Term("motion", -0.5),
     Term("edge_clutter", -0.3),
     Term("blur_extent", -0.4),
-    Term("damage", -1.0),
-    Term("streaks", -1.5, absolute=True),
     Term("dark_share", -0.5, absolute=True),
     Term("bright_share", -0.8, absolute=True),
     Term("faces", 0.4, "shows a face", absolute=True),
