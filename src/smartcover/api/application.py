@@ -48,8 +48,8 @@ def create_app(
     """
     Make the application that answers CI calls, object calls and the probes on one port.
 
-    It wants uvicorn with `http` set to `edge_protocol(config)`: other protocols hide absolute-form targets, answer broken
-    requests without an error document, and wait for ever for clients that stop in the middle.
+    It wants uvicorn with `http` set to `edge_protocol(config)`: other protocols hide absolute-form targets, answer
+    broken requests without an error document, and wait for ever for clients that stop in the middle.
 
     Args:
         check_callback: Raises a `RequestError` for a callback URL that must not be called, at submit.
