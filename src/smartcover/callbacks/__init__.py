@@ -7,12 +7,14 @@ from smartcover.callbacks.dispatcher import DispatchConfig, Dispatcher, Dispatch
 from smartcover.callbacks.egress import EgressPolicy, check_literal
 from smartcover.callbacks.gate import GateConfig
 from smartcover.callbacks.http_post import HttpConfig, HttpSender
+from smartcover.callbacks.metrics import DispatchMetrics
 from smartcover.callbacks.schedule import Schedule, Verdict, next_attempt
 from smartcover.callbacks.sender import Sender
 from smartcover.callbacks.signing import read_secrets, signature_headers
 
 __all__ = [
     "DispatchConfig",
+    "DispatchMetrics",
     "DispatchObserver",
     "Dispatcher",
     "EgressPolicy",
