@@ -34,9 +34,9 @@ _NEIGHBOUR_SECONDS = (-0.4, -0.2, -0.05, 0.05, 0.2, 0.4)
 _NEIGHBOURHOOD = Fraction(1, 2)
 """Frames further than this from every moment are decoded only because others build on them."""
 
-_CLOSER_OFFSETS = (Fraction(1, 10), Fraction(3, 10))
-_CLOSER_PACKETS = 20
-"""What is looked at after a keyframe that may win: the next third of a second, where a blink or a blur may be over."""
+_CLOSER_OFFSETS = (Fraction(1, 10), Fraction(1, 5))
+_CLOSER_PACKETS = 13
+"""What is looked at after a keyframe that may win: the next fifth of a second, where a blink or a blur may be over."""
 
 Picture = npt.NDArray[np.uint8]
 

@@ -28,7 +28,8 @@ from smartcover.engine.types import Cover, CoverOptions, Limits, Picks, Rejectio
 from smartcover.errors import NoFrames
 
 _CLOSER_ROUNDS = 4
-_SPARE_FINALISTS = 3
+_SPARE_FINALISTS = 2
+_SPARE_CLOSER_LOOKS = 4
 _NEUTRAL_TYPICAL_DISTANCE = 20.0
 
 
@@ -156,14 +157,16 @@ class _Picker:
         """
         result = list(studied)
         wanted = self._options.count + _SPARE_FINALISTS
+        looked, most = 0, self._options.count + _SPARE_CLOSER_LOOKS
         for _round in range(_CLOSER_ROUNDS):
             selection = self._select(result, count=wanted)
             pending = [entry.index for entry in selection.chosen if not result[entry.index].closer]
             if not pending:
                 break
             for index in pending:
-                if self._budget.sampling_is_over:
+                if self._budget.sampling_is_over or looked >= most:
                     return result
+                looked += not result[index].look.neighbours
                 result[index] = self._closer(gatherer, result[index])
             result = _with_typicality(result)
         return result
