@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -86,6 +87,16 @@ def test_the_sheet_shows_the_covers(clip: Path, tmp_path: Path) -> None:
     colours = sheet.convert("RGB").getcolors(1 << 24)
     assert colours is not None
     assert len(colours) > 1000
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_a_name_that_is_no_valid_text_will_do(clip: Path, tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"caf\xe9.mp4")
+    clip.rename(odd)
+    for arguments in (("--json",), ("--sheet",)):
+        result = _pick(odd, "-n", "1", "-o", tmp_path / "out", *arguments)
+        assert (result.returncode, result.stderr) == (0, "")
+    assert (tmp_path / "out" / os.fsdecode(b"caf\xe9-0.jpg")).is_file()
 
 
 def test_unique_leaves_the_same_picture_out(tmp_path: Path) -> None:

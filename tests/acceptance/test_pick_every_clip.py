@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(SHARED is None, reason="the c
 def _rows() -> list[dict[str, str]]:
     if SHARED is None:
         return []
-    rows = []
+    rows: list[dict[str, str]] = []
     for name in ("edge.csv", "manifest.csv"):
         with (SHARED / "data" / "videos" / name).open(newline="", encoding="utf-8") as table:
             rows.extend(csv.DictReader(table))

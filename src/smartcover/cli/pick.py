@@ -66,7 +66,8 @@ def pick(
         if not as_json:
             _print_table(picks, video, paths, sheet_path)
     if as_json:
-        print(json.dumps({"videos": done}, ensure_ascii=False, indent=2, allow_nan=False))
+        # ASCII with escapes: right in every locale, and for names that are not valid text.
+        print(json.dumps({"videos": done}, indent=2, allow_nan=False))
     if failures:
         raise typer.Exit(1)
 
@@ -111,7 +112,7 @@ def _write_sheet(picks: Picks, video: Path, folder: Path, stem: str) -> Path:
     from smartcover.engine.sheet import draw_sheet
 
     path = folder / f"{stem}-sheet.jpg"
-    _write(path, draw_sheet(picks, video.name))
+    _write(path, draw_sheet(picks, _one_line(video.name)))
     return path
 
 
@@ -154,7 +155,7 @@ def _print_table(picks: Picks, video: Path, paths: list[Path], sheet_path: Path 
 
     console = Console(highlight=False)
     table = Table(
-        title=escape(f"{video} -> {paths[0].parent}/"),
+        title=escape(_one_line(f"{video} -> {paths[0].parent}/")),
         title_justify="left",
         box=None,
         pad_edge=False,
@@ -165,12 +166,12 @@ def _print_table(picks: Picks, video: Path, paths: list[Path], sheet_path: Path 
     for cover, path in zip(picks.covers, paths, strict=True):
         size = f"{cover.width_px}x{cover.height_px}"
         why = ", ".join(cover.reasons) or "the best there is"
-        table.add_row(escape(path.name), clock(cover.seconds), f"{cover.score:.2f}", size, why)
+        table.add_row(escape(_one_line(path.name)), clock(cover.seconds), f"{cover.score:.2f}", size, why)
     console.print(table)
     if picks.fallback:
         console.print(f"[yellow]{escape(picks.fallback)}[/yellow]")
     if sheet_path is not None:
-        console.print(f"contact sheet: {escape(str(sheet_path))}")
+        console.print(f"contact sheet: {escape(_one_line(str(sheet_path)))}")
     console.print(f"[dim]{picks.timings['total']:.2f} s[/dim]\n")
 
 
@@ -185,7 +186,7 @@ def _progress(video: Path, *, shown: bool) -> Iterator[Callable[[str, float], No
     from rich.progress import Progress
 
     with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(escape(video.name), total=1.0)
+        task = bar.add_task(escape(_one_line(video.name)), total=1.0)
         yield lambda _step, share: bar.update(task, completed=share)
 
 

@@ -71,7 +71,7 @@ def preload() -> None:
     That is why the array library is held to one thread (set before its import), and why the model runtime, whose
     import starts a thread, is left to the children: it takes them some 20 ms.
     """
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.putenv("OPENBLAS_NUM_THREADS", "1")
     import av
     import numpy
     import PIL.Image

@@ -56,7 +56,12 @@ def draw_sheet(picks: Picks, title: str) -> bytes:
     height = 92 + sum(row_heights) + len(rows) * _GAP_PX + 150
     sheet = Image.new("RGB", (_WIDTH_PX, height), _PAPER)
     pen = ImageDraw.Draw(sheet)
-    pen.text((_MARGIN_PX, 20), _shorten(pen, title, fonts.title, _WIDTH_PX - 2 * _MARGIN_PX), _INK, fonts.title)
+    pen.text(
+        (_MARGIN_PX, 20),
+        _shorten(pen, _drawable(title, fonts.title), fonts.title, _WIDTH_PX - 2 * _MARGIN_PX),
+        _INK,
+        fonts.title,
+    )
     pen.text(
         (_MARGIN_PX, 56), _shorten(pen, _facts(picks), fonts.plain, _WIDTH_PX - 2 * _MARGIN_PX), _FAINT, fonts.plain
     )
@@ -144,6 +149,15 @@ def _count_kinds(rejections: Sequence[Rejection]) -> list[tuple[str, int]]:
     for rejection in rejections:
         counts[rejection.kind] = counts.get(rejection.kind, 0) + 1
     return sorted(counts.items(), key=lambda entry: -entry[1])
+
+
+def _drawable(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
+    """Put an underscore for each character that the font that comes with Pillow lacks, such as Chinese ones."""
+    missing = bytes(font.getmask("\uffff"))
+    return "".join(
+        "_" if not character.isspace() and bytes(font.getmask(character)) == missing else character
+        for character in text
+    )
 
 
 def _shorten(

@@ -1,0 +1,37 @@
+"""The contact sheet can be drawn of any answer, and writes times as people do."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from PIL import Image, ImageFont
+
+from smartcover.engine import CoverOptions, pick_covers
+from smartcover.engine.sheet import _drawable, clock, draw_sheet
+from tests.engine_clips import plain, texture, write_clip
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(7.4, "7.40 s"), (67.44, "1:07.4"), (3723.0, "1:02:03"), (0.0, "0.00 s")]
+)
+def test_times_read_as_people_write_them(seconds: float, text: str) -> None:
+    assert clock(seconds) == text
+
+
+@pytest.mark.parametrize("count", [1, 2, 7])
+def test_a_sheet_holds_each_cover(tmp_path: Path, count: int) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", [texture(seed=number) for number in range(count)])
+    sheet = Image.open(io.BytesIO(draw_sheet(pick_covers(clip, CoverOptions(count=count)), "clip.mp4")))
+    assert sheet.width == 1280
+    assert sheet.height > 300 + 200 * ((count - 1) // 3)
+
+
+def test_a_sheet_of_a_tiny_and_hopeless_video_can_be_drawn(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mkv", [plain(0, 2, 2)], codec="ffv1", pix_fmt="yuv444p")
+    assert draw_sheet(pick_covers(clip), "clip.mkv" * 60).startswith(b"\xff\xd8")
+
+
+def test_characters_that_the_font_lacks_are_not_drawn_as_boxes() -> None:
+    assert _drawable("名a é", ImageFont.load_default(26)) == "_a é"
