@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from smartcover.ledger.database import Database
 from smartcover.ledger.embedded import EmbeddedPostgres
 from smartcover.ledger.ledger import Finishing, Ledger
 from smartcover.ledger.model import (
@@ -36,6 +37,7 @@ __all__ = [
     "Claim",
     "CoverReport",
     "CoverSpec",
+    "Database",
     "Delivery",
     "DeliveryState",
     "EmbeddedPostgres",

@@ -16,11 +16,10 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import aiosql
-import asyncpg
 
-from smartcover.errors import AlreadyFinished, BadParameter, LeaseLost, UnknownJob, UnknownQueue
+from smartcover.errors import AlreadyFinished, BadParameter, LeaseLost, LedgerError, UnknownJob, UnknownQueue
 from smartcover.ledger import rows
-from smartcover.ledger.failures import ledger_failures
+from smartcover.ledger.database import Database, notify
 from smartcover.ledger.model import (
     Attempt,
     AttemptReport,
@@ -33,14 +32,10 @@ from smartcover.ledger.model import (
     NewJob,
     Queue,
 )
-from smartcover.ledger.wakeups import CANCEL, CHANNEL, Wakeups
+from smartcover.ledger.wakeups import CANCEL, Wakeups
 
 QUERIES: Any = aiosql.from_path(Path(__file__).with_name("queries.sql"), "asyncpg", mandatory_parameters=False)
 
-#: Longest wait for a free connection of the pool, so that a dead database is an answer and not a hang.
-_ACQUIRE_SECONDS = 10.0
-#: Longest time of one statement; the slowest, a claim over many queues, takes milliseconds.
-_STATEMENT_SECONDS = 30.0
 #: Queues that one claim looks at; the rest comes with the next claim.
 _QUEUES_PER_CLAIM = 16
 _SWEEP_BATCH = 100
@@ -54,9 +49,14 @@ class Ledger:
     commit whose answer got lost may have happened.
     """
 
-    def __init__(self, dsn: str, pool: Any, *, make_token: Callable[[], UUID], make_hex: Callable[[], str]) -> None:
-        self._dsn = dsn
-        self._pool = pool
+    def __init__(
+        self,
+        database: Database,
+        *,
+        make_token: Callable[[], UUID] = uuid4,
+        make_hex: Callable[[], str] = lambda: uuid4().hex,
+    ) -> None:
+        self._database = database
         self._make_token = make_token
         self._make_hex = make_hex
 
@@ -70,30 +70,31 @@ class Ledger:
         make_hex: Callable[[], str] = lambda: uuid4().hex,
     ) -> Ledger:
         """Open a ledger on a database whose schema is up to date."""
-        with ledger_failures("connect"):
-            pool = await asyncpg.create_pool(
-                dsn, min_size=0, max_size=pool_size, command_timeout=_STATEMENT_SECONDS, timeout=_ACQUIRE_SECONDS
-            )
-        return cls(dsn, pool, make_token=make_token, make_hex=make_hex)
+        return cls(await Database.connect(dsn, pool_size=pool_size), make_token=make_token, make_hex=make_hex)
+
+    @property
+    def database(self) -> Database:
+        """The connections, for other parts of the ledger."""
+        return self._database
 
     async def close(self) -> None:
         """Close the connections; calls under way are cut off."""
-        self._pool.terminate()
+        self._database.close()
 
     async def ping(self) -> None:
         """Return if the database answers."""
-        async with self._connection("ping") as connection:
+        async with self._database.connection("ping") as connection:
             await QUERIES.ping(connection)
 
     def listen(self) -> Wakeups:
         """Hear of new work and of cancelled jobs, inside `async with`."""
-        return Wakeups(self._dsn)
+        return self._database.listen()
 
     # Queues
 
     async def default_queue(self, bucket: str) -> Queue:
         """Give the bucket's default queue, made if it is missing."""
-        async with self._connection("default queue") as connection:
+        async with self._database.connection("default queue") as connection:
             row = await QUERIES.default_queue(connection, bucket=bucket)
             if row is None:
                 await QUERIES.add_default_queue(
@@ -104,7 +105,7 @@ class Ledger:
 
     async def queue(self, bucket: str, queue_id: str) -> Queue:
         """Give a queue of the bucket, or raise `UnknownQueue`."""
-        async with self._connection("queue") as connection:
+        async with self._database.connection("queue") as connection:
             row = await QUERIES.queue(connection, bucket=bucket, queue_id=queue_id)
         if row is None:
             raise UnknownQueue(f"queue {queue_id!r} does not exist in bucket {bucket}")
@@ -116,7 +117,7 @@ class Ledger:
         """Store all jobs or none, and give them as stored: they are committed when this returns."""
         if not jobs:
             raise BadParameter("there is no job to submit; give at least one Operation")
-        async with self._transaction("submit") as connection:
+        async with self._database.transaction("submit") as connection:
             stored = [
                 await QUERIES.add_job(
                     connection,
@@ -131,18 +132,18 @@ class Ledger:
                 )
                 for job in jobs
             ]
-            await _notify(connection, "jobs")
+            await notify(connection, "jobs")
         return tuple(rows.job(row) for row in stored)
 
     async def jobs(self, bucket: str, job_ids: Sequence[str]) -> dict[str, Job]:
         """Give those of the jobs that exist in the bucket, by id."""
-        async with self._connection("jobs") as connection:
+        async with self._database.connection("jobs") as connection:
             found = [row async for row in QUERIES.jobs(connection, bucket=bucket, job_ids=list(job_ids))]
         return {row["job_id"]: rows.job(row) for row in found}
 
     async def job(self, job_id: str) -> Job:
         """Give a job of any bucket, or raise `UnknownJob`."""
-        async with self._connection("job") as connection:
+        async with self._database.connection("job") as connection:
             row = await QUERIES.job(connection, job_id=job_id)
         if row is None:
             raise UnknownJob(f"job {job_id!r} does not exist")
@@ -156,11 +157,11 @@ class Ledger:
             UnknownJob: If the job does not exist in this bucket.
             AlreadyFinished: If it has ended, cancelled before included.
         """
-        async with self._transaction("cancel") as connection:
+        async with self._database.transaction("cancel") as connection:
             row = await QUERIES.cancel_job(connection, bucket=bucket, job_id=job_id)
             if row is not None:
-                await _notify(connection, f"{CANCEL}{job_id}")
-                await _notify(connection, "jobs")
+                await notify(connection, f"{CANCEL}{job_id}")
+                await notify(connection, "jobs")
         if row is not None:
             return rows.job(row)
         found = (await self.jobs(bucket, [job_id])).get(job_id)
@@ -178,7 +179,7 @@ class Ledger:
         """
         if limit <= 0:
             return []
-        async with self._transaction("claim jobs") as connection:
+        async with self._database.transaction("claim jobs") as connection:
             found = QUERIES.queues_with_work(connection, most=_QUEUES_PER_CLAIM)
             queue_ids = [row["queue_id"] async for row in found]
             if not queue_ids:
@@ -201,25 +202,25 @@ class Ledger:
 
     async def renew(self, leases: Sequence[UUID], *, lease_seconds: float) -> frozenset[UUID]:
         """Make leases last from now on, and give those that are still held."""
-        async with self._connection("renew leases") as connection:
+        async with self._database.connection("renew leases") as connection:
             kept = QUERIES.renew_leases(connection, tokens=list(leases), lease_seconds=lease_seconds)
             return frozenset([row["lease_token"] async for row in kept])
 
     async def hand_back(self, claim: Claim, *, delay_seconds: float = 0.0) -> None:
         """Return a job unfinished; the attempt is not counted, and nobody starts it before the delay is over."""
-        async with self._transaction("hand back") as connection:
+        async with self._database.transaction("hand back") as connection:
             returned = await QUERIES.hand_back_job(
                 connection, job_id=claim.job.job_id, token=claim.lease_token, delay_seconds=delay_seconds
             )
             if returned is not None:
-                await _notify(connection, "jobs")
+                await notify(connection, "jobs")
 
     async def sweep(self) -> int:
         """Take back jobs whose lease ran out, and tell how many; their attempts stay counted."""
-        async with self._transaction("sweep") as connection:
+        async with self._database.transaction("sweep") as connection:
             swept = [row async for row in QUERIES.sweep_jobs(connection, most=_SWEEP_BATCH)]
             if swept:
-                await _notify(connection, "jobs")
+                await notify(connection, "jobs")
         return len(swept)
 
     @asynccontextmanager
@@ -227,31 +228,21 @@ class Ledger:
         """
         End a job that this worker holds: a transaction in which the job's row is locked.
 
-        What happens inside is this worker's alone. It commits when `succeed` or `fail` was called, and rolls back
-        otherwise.
+        What happens inside is this worker's alone. `succeed` or `fail` must be called; any exception rolls back.
 
         Raises:
             LeaseLost: If the job was cancelled, swept or ended meanwhile; nothing inside was run.
         """
-        with ledger_failures("finish"):
-            async with self._pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:
-                transaction = connection.transaction()
-                await transaction.start()
-                finishing = None
-                try:
-                    row = await QUERIES.lock_running_job(connection, job_id=claim.job.job_id, token=claim.lease_token)
-                    if row is None:
-                        raise LeaseLost(detail=claim.job.job_id)
-                    finishing = Finishing(job=rows.job(row), ended_at=row["now"], _connection=connection)
-                    yield finishing
-                except BaseException:
-                    if not connection.is_closed():
-                        await transaction.rollback()
-                    raise
-                if finishing.called:
-                    await transaction.commit()
-                else:
-                    await transaction.rollback()
+        async with self._database.transaction("finish a job") as connection:
+            row = await QUERIES.lock_running_job(connection, job_id=claim.job.job_id, token=claim.lease_token)
+            if row is None:
+                raise LeaseLost(detail=claim.job.job_id)
+            finishing = Finishing(job=rows.job(row), ended_at=row["now"], _connection=connection)
+            yield finishing
+            if not finishing.called:
+                raise LedgerError(
+                    detail=f"{claim.job.job_id} was locked to end, and neither succeed nor fail was called"
+                )
 
     # Deliveries
 
@@ -263,7 +254,7 @@ class Ledger:
 
         Each counts a try; one that is not recorded within the lease is due again.
         """
-        async with self._transaction("claim deliveries") as connection:
+        async with self._database.transaction("claim deliveries") as connection:
             await QUERIES.lock_delivery_claims(connection)
             taken = [
                 row
@@ -279,7 +270,7 @@ class Ledger:
 
     async def release_delivery(self, delivery_id: str, *, delay_seconds: float) -> None:
         """Give a delivery back untried; its try is not counted, and it is due after the delay."""
-        async with self._connection("release delivery") as connection:
+        async with self._database.connection("release delivery") as connection:
             await QUERIES.release_delivery(connection, delivery_id=delivery_id, delay_seconds=delay_seconds)
 
     async def record_attempt(
@@ -292,7 +283,7 @@ class Ledger:
         reason: str,
     ) -> None:
         """Write down a try and what it leads to; a delivery that has ended already stays as it is."""
-        async with self._transaction("record attempt") as connection:
+        async with self._database.transaction("record attempt") as connection:
             tries = await QUERIES.end_try(
                 connection,
                 delivery_id=delivery_id,
@@ -317,7 +308,7 @@ class Ledger:
 
     async def next_due_seconds(self) -> float | None:
         """Tell in how many seconds the next unclaimed delivery is due, 0 or less when it is; None without one."""
-        async with self._connection("next due") as connection:
+        async with self._database.connection("next due") as connection:
             seconds: float | None = await QUERIES.next_due_seconds(connection)
         return seconds
 
@@ -325,7 +316,7 @@ class Ledger:
         self, *, job_id: str | None = None, state: DeliveryState | None = None, limit: int = 100
     ) -> list[Delivery]:
         """List deliveries, newest first."""
-        async with self._connection("deliveries") as connection:
+        async with self._database.connection("deliveries") as connection:
             found = QUERIES.deliveries(
                 connection, job_id=job_id, state=None if state is None else state.value, most=limit
             )
@@ -333,7 +324,7 @@ class Ledger:
 
     async def delivery(self, delivery_id: str) -> Delivery:
         """Give a delivery, or raise `BadParameter`."""
-        async with self._connection("delivery") as connection:
+        async with self._database.connection("delivery") as connection:
             row = await QUERIES.delivery(connection, delivery_id=delivery_id)
         if row is None:
             raise BadParameter(f"delivery {delivery_id!r} does not exist")
@@ -341,19 +332,8 @@ class Ledger:
 
     async def attempts(self, delivery_id: str) -> list[Attempt]:
         """List the tries of a delivery in order."""
-        async with self._connection("attempts") as connection:
+        async with self._database.connection("attempts") as connection:
             return [rows.attempt(row) async for row in QUERIES.attempts(connection, delivery_id=delivery_id)]
-
-    @asynccontextmanager
-    async def _connection(self, doing: str) -> AsyncIterator[Any]:
-        with ledger_failures(doing):
-            async with self._pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:
-                yield connection
-
-    @asynccontextmanager
-    async def _transaction(self, doing: str) -> AsyncIterator[Any]:
-        async with self._connection(doing) as connection, connection.transaction():
-            yield connection
 
 
 @dataclass(slots=True)
@@ -396,13 +376,9 @@ class Finishing:
                 body=delivery.body,
             )
         if deliveries:
-            await _notify(self._connection, "deliveries")
-        await _notify(self._connection, "jobs")  # a place in the queue became free
+            await notify(self._connection, "deliveries")
+        await notify(self._connection, "jobs")  # a place in the queue became free
         self.called = True
-
-
-async def _notify(connection: Any, payload: str) -> None:
-    await QUERIES.notify(connection, channel=CHANNEL, payload=payload)
 
 
 def _text(text: str) -> str:

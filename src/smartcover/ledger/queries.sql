@@ -124,9 +124,6 @@ WHERE job_id = :job_id AND state = 'Running';
 INSERT INTO deliveries (delivery_id, job_id, bucket, target, destination, content_type, body)
 VALUES (:delivery_id, :job_id, :bucket, :target::text::json, :destination, :content_type, :body);
 
--- name: notify!
-SELECT pg_notify(:channel, :payload);
-
 -- name: lock_delivery_claims!
 -- One claimer at a time, so that per_destination holds for all dispatchers together; released at commit.
 SELECT pg_advisory_xact_lock(hashtextextended('smartcover deliveries', 0));

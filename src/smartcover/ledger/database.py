@@ -1,0 +1,70 @@
+"""Connections to PostgreSQL, lent one call at a time; what every part of the ledger is made on."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import asyncpg
+
+from smartcover.ledger.failures import ledger_failures
+from smartcover.ledger.wakeups import CHANNEL, Wakeups
+
+#: Longest wait for a free connection of the pool, so that a dead database is an answer and not a hang.
+ACQUIRE_SECONDS: Final = 10.0
+#: Longest time of one statement; the slowest, a claim over many queues, takes milliseconds.
+_STATEMENT_SECONDS: Final = 30.0
+
+
+class Database:
+    """
+    A pool of connections to a database whose schema is up to date. Make it with `connect`.
+
+    Inside `connection` and `transaction`, failures of the database become `LedgerError`s; code that does anything
+    else inside them keeps its own errors to itself.
+    """
+
+    def __init__(self, dsn: str, pool: Any) -> None:
+        self._dsn = dsn
+        self._pool = pool
+
+    @classmethod
+    async def connect(cls, dsn: str, *, pool_size: int) -> Database:
+        """
+        Open a pool of up to `pool_size` connections.
+
+        Raises:
+            LedgerUnavailable: If the DSN cannot be used.
+        """
+        with ledger_failures("connect"):
+            pool = await asyncpg.create_pool(
+                dsn, min_size=0, max_size=pool_size, command_timeout=_STATEMENT_SECONDS, timeout=ACQUIRE_SECONDS
+            )
+        return cls(dsn, pool)
+
+    def close(self) -> None:
+        """Close the connections; calls under way are cut off."""
+        self._pool.terminate()
+
+    def listen(self) -> Wakeups:
+        """Hear what `notify` says, inside `async with`."""
+        return Wakeups(self._dsn)
+
+    @asynccontextmanager
+    async def connection(self, doing: str) -> AsyncIterator[Any]:
+        """Lend a connection; `doing` goes to the log with a failure, never to a client."""
+        with ledger_failures(doing):
+            async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def transaction(self, doing: str) -> AsyncIterator[Any]:
+        """Lend a connection with a transaction that commits at the end."""
+        async with self.connection(doing) as connection, connection.transaction():
+            yield connection
+
+
+async def notify(connection: Any, payload: str) -> None:
+    """Tell all processes, when this transaction commits."""
+    await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, payload)
