@@ -57,8 +57,13 @@ def pick_covers(
         NoFrames: No frame can be decoded.
         VideoTooLarge: The picture has more pixels than `limits.max_pixels`.
         DecodeTimedOut: `limits.seconds` passed before a cover was ready.
+        ModuleNotFoundError: The engine's packages are not installed; the text says which extra brings them.
     """
-    from smartcover.engine import pick
+    try:
+        from smartcover.engine import pick
+    except ModuleNotFoundError as missing:
+        text = f'pick_covers needs {missing.name}, which is not installed: pip install "smartcover[engine]"'
+        raise ModuleNotFoundError(text, name=missing.name) from missing
 
     return pick.pick_covers(video, options, limits=limits, on_progress=on_progress)
 
