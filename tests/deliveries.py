@@ -8,7 +8,7 @@ import itertools
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from smartcover.errors import LedgerUnavailable
@@ -121,6 +121,17 @@ class MemoryLedger:
         row.claimed_until = 0.0
         row.due = time.monotonic() + (retry_in_seconds or 0.0)
         row.delivery = replace(row.delivery, state=state, reason=reason)
+
+    async def expire_deliveries(self, *, older_than_seconds: float, reason: str) -> list[Delivery]:
+        self._check()
+        limit = datetime.now(UTC) - timedelta(seconds=older_than_seconds)
+        expired = []
+        for row in self.rows.values():
+            waits = row.delivery.state is DeliveryState.PENDING and row.claimed_until <= time.monotonic()
+            if waits and not row.delivery.redelivery and row.delivery.created_at < limit:
+                row.delivery = replace(row.delivery, state=DeliveryState.EXHAUSTED, reason=reason)
+                expired.append(row.delivery)
+        return expired
 
     async def next_due_seconds(self) -> float | None:
         self._check()

@@ -13,6 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
@@ -35,10 +36,11 @@ from smartcover.callbacks import (
     Schedule,
     destination_of,
 )
-from smartcover.errors import LedgerUnavailable
+from smartcover.errors import BadParameter, LedgerUnavailable
 from smartcover.ledger import (
     CallbackTarget,
     CoverSpec,
+    DeliveryFilter,
     DeliveryState,
     EmbeddedPostgres,
     JobResult,
@@ -233,6 +235,60 @@ async def test_a_database_killed_in_the_middle_loses_no_callback(ledger: Ledger,
     counts = receiver_counts(receiver.received)
     assert set(counts) == set(ids)
     assert sum(counts.values()) <= 100 + 4  # what was in flight may come twice, nothing else
+
+
+async def test_an_ended_callback_is_sent_again_with_its_id_and_its_history(ledger: Ledger) -> None:
+    async with receiving(in_turn(answer(410), answer(200), answer(200), answer(500))) as receiver, dispatching(ledger):
+        (delivery_id,) = await owe(ledger, receiver.url)
+        await until(all_in(ledger, [delivery_id], DeliveryState.EXHAUSTED))
+        for state in (DeliveryState.DELIVERED, DeliveryState.DELIVERED, DeliveryState.EXHAUSTED):
+            before = len(receiver.received)
+            assert await ledger.redeliver(delivery_ids=[delivery_id]) == 1
+            await until(lambda count=before: len(receiver.received) > count)  # type: ignore[misc]
+            await until(all_in(ledger, [delivery_id], state))
+    statuses = [attempt.report.http_status for attempt in await ledger.attempts(delivery_id)]
+    assert statuses == [410, 200, 200, 500]
+    assert receiver.ids() == {delivery_id}
+    assert len({request.body for request in receiver.received}) == 1
+
+
+async def test_many_are_sent_again_by_state_destination_and_time(ledger: Ledger) -> None:
+    async with receiving(answer(410)) as first, receiving(answer(410)) as second, dispatching(ledger):
+        ids = await owe(ledger, *[first.url] * 700, *[second.url] * 10)
+        await until(all_in(ledger, ids, DeliveryState.EXHAUSTED))
+        here = f"http://127.0.0.1:{first.port}"
+        first.behaviour = answer(200)
+        wanted = DeliveryFilter(state=DeliveryState.EXHAUSTED, destination=here)
+        assert await ledger.redeliver(wanted=replace(wanted, until=datetime(2022, 6, 30, tzinfo=UTC))) == 0
+        assert await ledger.redeliver(wanted=wanted) == 700
+        await until(all_in(ledger, ids[:700], DeliveryState.DELIVERED))
+        assert await ledger.redeliver(wanted=wanted) == 0
+        found = await ledger.deliveries(state=DeliveryState.EXHAUSTED, destination=f"http://127.0.0.1:{second.port}")
+        assert {delivery.delivery_id for delivery in found} == set(ids[700:])
+        with pytest.raises(BadParameter, match="at least one"):
+            await ledger.redeliver()
+
+
+async def test_a_waiting_callback_is_brought_forward_and_keeps_its_schedule(ledger: Ledger) -> None:
+    behaviour, schedule = in_turn(answer(500), answer(500), answer(200)), Schedule((3600.0, 0.1))
+    async with receiving(behaviour) as receiver, dispatching(ledger, schedule=schedule):
+        (delivery_id,) = await owe(ledger, receiver.url)
+        await until(lambda: len(receiver.received) == 1)
+        await asyncio.sleep(0.1)
+        assert await ledger.redeliver(delivery_ids=[delivery_id]) == 1
+        await until(all_in(ledger, [delivery_id], DeliveryState.DELIVERED))
+    assert len(receiver.received) == 3
+
+
+async def test_only_old_callbacks_that_wait_are_given_up(ledger: Ledger) -> None:
+    old, claimed = await owe(ledger, "http://old.example/", "http://claimed.example/")
+    await ledger.claim_deliveries(limit=10, lease_seconds=60, per_destination=1, avoid=["http://old.example:80"])
+    assert await ledger.expire_deliveries(older_than_seconds=3600, reason="too old") == []
+    expired = await ledger.expire_deliveries(older_than_seconds=0, reason="too old", limit=10_000)
+    assert old in {delivery.delivery_id for delivery in expired}
+    assert claimed not in {delivery.delivery_id for delivery in expired}
+    ended = await ledger.delivery(old)
+    assert (ended.state, ended.reason, ended.next_at) == (DeliveryState.EXHAUSTED, "too old", None)
 
 
 def receiver_counts(received: Sequence[Received]) -> dict[str, int]:

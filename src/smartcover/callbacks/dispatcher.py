@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from random import Random
-from typing import Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import structlog
 
@@ -36,6 +36,7 @@ _PAUSE_AFTER_FAILURE_SECONDS: Final = 1.0
 _RECORD_AGAIN_SECONDS: Final = 0.3
 #: Retries due within this are remembered, to be made on time whatever else is due and blocked.
 _SOON_SECONDS: Final = 60.0
+_EXPIRE_EVERY_SECONDS: Final = 600.0
 
 
 class DeliveryWakeups(Protocol):
@@ -66,6 +67,9 @@ class DeliveryLedger(Protocol):
         reason: str,
     ) -> None:
         """Write down a try and what it leads to, together."""
+
+    async def expire_deliveries(self, *, older_than_seconds: float, reason: str) -> list[Delivery]:
+        """Give up deliveries that have waited for too long."""
 
     async def next_due_seconds(self) -> float | None:
         """Tell when the next pending delivery is due."""
@@ -111,6 +115,8 @@ class DispatchConfig:
         most_sockets: Tries in flight in all.
         lease_seconds: How long a claim holds; longer than a sender's whole try, with time to record it.
         grace_seconds: How long a stop waits for tries in flight.
+        expire_after_seconds: How long a dispatcher has run before it first gives up deliveries that are too old:
+            after an outage of the whole service each gets its chance first.
     """
 
     schedule: Schedule
@@ -120,6 +126,7 @@ class DispatchConfig:
     slow_after_seconds: float = 1.0
     lease_seconds: float = 25.0
     grace_seconds: float = 16.0
+    expire_after_seconds: float = 3600.0
     gate: GateConfig = field(default_factory=GateConfig)
 
 
@@ -161,12 +168,14 @@ class Dispatcher:
             for sender in self._senders.values():
                 await stack.enter_async_context(sender)
             wakeups = await stack.enter_async_context(self._ledger.listen())
+            expiring = asyncio.create_task(self._expire_for_ever(), name="expiry of callbacks")
             try:
                 while not stop.is_set():
                     rest = await self._claim_once()
                     if rest > 0:
                         await self._rest(wakeups, stop, rest)
             finally:
+                expiring.cancel()
                 await self._finish()
 
     async def _claim_once(self) -> float:
@@ -241,14 +250,16 @@ class Dispatcher:
 
     async def _try(self, delivery: Delivery) -> None:
         record_until = self._clock() + self._config.lease_seconds
-        if delivery.tries > self._config.schedule.most_claims:
+        if delivery.tries > self._config.schedule.most_claims and not delivery.redelivery:
             report = AttemptReport("refused", 0.0, error=f"claimed {delivery.tries} times, and its process died often")
             verdict = Verdict(DeliveryState.EXHAUSTED, report.error or "")
             self._gates.withdraw(delivery.destination, delivery.delivery_id)
         else:
             report = await self._send(delivery)
             jitter = self._random.uniform(-1, 1)
-            verdict = next_attempt(delivery.tries, report, self._config.schedule, jitter=jitter)
+            verdict = next_attempt(
+                delivery.tries, report, self._config.schedule, jitter=jitter, redelivery=delivery.redelivery
+            )
             self._heed(delivery, report)
         if await self._record(delivery, report, verdict, record_until):
             self._tell(delivery, report, verdict)
@@ -308,13 +319,7 @@ class Dispatcher:
 
     def _tell(self, delivery: Delivery, report: AttemptReport, verdict: Verdict) -> None:
         self._observer.tried(report)
-        facts = {
-            "delivery_id": delivery.delivery_id,
-            "job_id": delivery.job_id,
-            "destination": delivery.destination,
-            "tries": delivery.tries,
-            "reason": verdict.reason,
-        }
+        facts = _facts(delivery) | {"reason": verdict.reason}
         if verdict.state is DeliveryState.PENDING:
             if verdict.retry_in_seconds is not None and verdict.retry_in_seconds < _SOON_SECONDS:
                 heapq.heappush(self._retries, self._clock() + verdict.retry_in_seconds)
@@ -337,6 +342,21 @@ class Dispatcher:
                 error=error.public,
             )
 
+    async def _expire_for_ever(self) -> None:
+        patience = self._config.schedule.patience_seconds
+        reason = f"not delivered within {patience / 86400:.1f} days; its receiver was failing all the time"
+        await asyncio.sleep(self._config.expire_after_seconds)
+        while True:
+            expired: list[Delivery] = []
+            try:
+                expired = await self._ledger.expire_deliveries(older_than_seconds=patience, reason=reason)
+            except LedgerError as error:
+                _log.warning("old callbacks cannot be given up now", error=error.public, detail=error.detail)
+            for delivery in expired:
+                self._observer.ended(delivery.state)
+                _log.error("callback exhausted", **_facts(delivery), reason=reason)
+            await asyncio.sleep(0 if expired else min(self._config.expire_after_seconds, _EXPIRE_EVERY_SECONDS))
+
     async def _finish(self) -> None:
         """Wait for the tries in flight, cut off what outlasts the grace time, and give that back untried."""
         if self._tries:
@@ -348,3 +368,12 @@ class Dispatcher:
         for task, delivery in cut.items():
             if task.cancelled():
                 await self._release(delivery, 0.0)
+
+
+def _facts(delivery: Delivery) -> dict[str, Any]:
+    return {
+        "delivery_id": delivery.delivery_id,
+        "job_id": delivery.job_id,
+        "destination": delivery.destination,
+        "tries": delivery.tries,
+    }

@@ -47,6 +47,16 @@ class Schedule:
         """How often one delivery is claimed at most, crashes included."""
         return len(self.waits_seconds) + 1 + CRASH_ALLOWANCE
 
+    @property
+    def patience_seconds(self) -> float:
+        """
+        Age at which a delivery is given up, whatever tries it has left.
+
+        Twice what its tries take at most, and a day: only a delivery behind a broken gate, which spends no tries,
+        gets this old. Without it a receiver that is gone for ever would gather deliveries for ever.
+        """
+        return 2 * sum(self.waits_seconds) * (1 + self.jitter) + 86400.0
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -57,7 +67,9 @@ class Verdict:
     retry_in_seconds: float | None = None
 
 
-def next_attempt(tries: int, report: AttemptReport, schedule: Schedule, *, jitter: float) -> Verdict:
+def next_attempt(
+    tries: int, report: AttemptReport, schedule: Schedule, *, jitter: float, redelivery: bool = False
+) -> Verdict:
     """
     Tell what a try leads to.
 
@@ -68,6 +80,7 @@ def next_attempt(tries: int, report: AttemptReport, schedule: Schedule, *, jitte
     Args:
         tries: How many tries have begun, this one included.
         jitter: A random number from -1 to 1.
+        redelivery: Whether the operator asked for this one try of a delivery that had ended.
     """
     reason = describe(report)
     if report.outcome == "ok":
@@ -76,6 +89,8 @@ def next_attempt(tries: int, report: AttemptReport, schedule: Schedule, *, jitte
         return Verdict(DeliveryState.REFUSED, reason)
     if report.http_status == _GONE:
         return Verdict(DeliveryState.EXHAUSTED, f"{reason}: the receiver wants no more tries")
+    if redelivery:
+        return Verdict(DeliveryState.EXHAUSTED, f"the try that was asked for failed: {reason}")
     if tries > len(schedule.waits_seconds):
         return Verdict(DeliveryState.EXHAUSTED, f"gave up after {tries} tries; the last: {reason}")
     step = schedule.waits_seconds[max(tries, 1) - 1]

@@ -96,8 +96,22 @@ class EmbeddedPostgres:
     @property
     def dsn(self) -> str:
         """Where the running server is reached."""
-        password = (self._folder / "password").read_text()
-        return f"postgresql://{_USER}:{password}@/{_DATABASE}?host={quote(str(self._sockets), safe='')}"
+        return _dsn(self._folder, str(self._sockets))
+
+    @classmethod
+    def dsn_in_use(cls, folder: Path) -> str | None:
+        """Give the DSN of the server that another process runs on this folder, or None when nobody does."""
+        try:
+            with (folder / "lock").open("r+") as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return _dsn(folder, (folder / "sockets").read_text())
+        except FileNotFoundError:  # never started, or about to start for the first time
+            pass
+        except PermissionError as error:
+            raise SettingsError(f"{folder} belongs to another user; run the command as that user") from error
+        return None
 
     @property
     def pid(self) -> int | None:
@@ -270,6 +284,11 @@ class EmbeddedPostgres:
             file.seek(max(0, log.stat().st_size - 4000))
             return file.read().decode(errors="replace")
         return ""
+
+
+def _dsn(folder: Path, sockets: str) -> str:
+    password = (folder / "password").read_text()
+    return f"postgresql://{_USER}:{password}@/{_DATABASE}?host={quote(sockets, safe='')}"
 
 
 def _programs_of_the_wheel() -> Path:

@@ -25,6 +25,7 @@ from smartcover.ledger.model import (
     AttemptReport,
     Claim,
     Delivery,
+    DeliveryFilter,
     DeliveryState,
     Job,
     JobResult,
@@ -39,6 +40,7 @@ QUERIES: Any = aiosql.from_path(Path(__file__).with_name("queries.sql"), "asyncp
 #: Queues that one claim looks at; the rest comes with the next claim.
 _QUEUES_PER_CLAIM = 16
 _SWEEP_BATCH = 100
+_REDELIVER_BATCH = 500
 
 
 class Ledger:
@@ -313,14 +315,67 @@ class Ledger:
         return seconds
 
     async def deliveries(
-        self, *, job_id: str | None = None, state: DeliveryState | None = None, limit: int = 100
+        self,
+        *,
+        job_id: str | None = None,
+        state: DeliveryState | None = None,
+        destination: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = 100,
     ) -> list[Delivery]:
-        """List deliveries, newest first."""
+        """List deliveries that fit everything given, newest first; `since` and `until` are times of creation."""
+        wanted = DeliveryFilter(job_id, state, destination, since, until)
         async with self._database.connection("deliveries") as connection:
-            found = QUERIES.deliveries(
-                connection, job_id=job_id, state=None if state is None else state.value, most=limit
-            )
+            found = QUERIES.deliveries(connection, **_parameters(wanted), most=limit)
             return [rows.delivery(row) async for row in found]
+
+    async def redeliver(
+        self, *, delivery_ids: Sequence[str] | None = None, wanted: DeliveryFilter | None = None
+    ) -> int:
+        """
+        Send deliveries again, with the same id and bytes, and tell how many.
+
+        One that had ended gets one more try and no new schedule; its tries so far stay. One that waits is brought
+        forward, and one in flight is let be.
+
+        Raises:
+            BadParameter: If neither ids nor any condition is given: that would be everything there ever was.
+        """
+        wanted = wanted or DeliveryFilter()
+        if delivery_ids is None and wanted == DeliveryFilter():
+            raise BadParameter("give delivery ids, or at least one of job, state, destination and time")
+        count, after = 0, 0
+        while True:
+            async with self._database.transaction("redeliver") as connection:
+                batch = [
+                    row["seq"]
+                    async for row in QUERIES.redeliver(
+                        connection,
+                        after=after,
+                        delivery_ids=None if delivery_ids is None else list(delivery_ids),
+                        **_parameters(wanted),
+                        most=_REDELIVER_BATCH,
+                    )
+                ]
+                if batch:
+                    await notify(connection, "deliveries")
+            count += len(batch)
+            if len(batch) < _REDELIVER_BATCH:
+                return count
+            after = max(batch)
+
+    async def expire_deliveries(self, *, older_than_seconds: float, reason: str, limit: int = 500) -> list[Delivery]:
+        """
+        Give up deliveries that have waited for too long, whatever tries they have left; gives those that ended so.
+
+        Redeliveries are let be: they are old by nature, and have one try.
+        """
+        async with self._database.transaction("expire deliveries") as connection:
+            expired = QUERIES.expire_deliveries(
+                connection, older_than_seconds=older_than_seconds, reason=_text(reason), most=limit
+            )
+            return [rows.delivery(row) async for row in expired]
 
     async def delivery(self, delivery_id: str) -> Delivery:
         """Give a delivery, or raise `BadParameter`."""
@@ -379,6 +434,16 @@ class Finishing:
             await notify(self._connection, "deliveries")
         await notify(self._connection, "jobs")  # a place in the queue became free
         self.called = True
+
+
+def _parameters(wanted: DeliveryFilter) -> dict[str, Any]:
+    return {
+        "job_id": wanted.job_id,
+        "state": None if wanted.state is None else wanted.state.value,
+        "destination": wanted.destination,
+        "since": wanted.since,
+        "until": wanted.until,
+    }
 
 
 def _text(text: str) -> str:

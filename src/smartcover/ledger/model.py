@@ -214,8 +214,23 @@ class NewDelivery:
 
 
 @dataclass(frozen=True, slots=True)
+class DeliveryFilter:
+    """Which deliveries are meant: those that fit everything given; `since` and `until` are times of creation."""
+
+    job_id: str | None = None
+    state: DeliveryState | None = None
+    destination: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
-    """A callback owed, as the ledger holds it; `tries` counts attempts begun, a crashed one too."""
+    """
+    A callback owed, as the ledger holds it; `tries` counts attempts begun, a crashed one too.
+
+    `redelivery` says that the operator asked for one more try of a delivery that had ended.
+    """
 
     delivery_id: str
     job_id: str | None
@@ -229,6 +244,7 @@ class Delivery:
     created_at: datetime
     next_at: datetime | None
     reason: str = ""
+    redelivery: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -202,7 +202,39 @@ ORDER BY next_at LIMIT 1;
 -- name: deliveries
 SELECT * FROM deliveries
 WHERE (:job_id::text IS NULL OR job_id = :job_id) AND (:state::text IS NULL OR state = :state)
+  AND (:destination::text IS NULL OR destination = :destination)
+  AND (:since::timestamptz IS NULL OR created_at >= :since) AND (:until::timestamptz IS NULL OR created_at < :until)
 ORDER BY seq DESC LIMIT :most;
+
+-- name: redeliver
+-- One batch in order of seq. What waits for its next try is only brought forward, and what is in flight is let be.
+UPDATE deliveries SET
+    redelivery = redelivery OR state <> 'pending',
+    state = 'pending', reason = 'sent again by the operator',
+    next_at = smartcover_now(), claimed_until = NULL, ended_at = NULL
+WHERE delivery_id IN (
+    SELECT delivery_id FROM deliveries
+    WHERE seq > :after AND (claimed_until IS NULL OR claimed_until < smartcover_now() OR state <> 'pending')
+      AND (:delivery_ids::text[] IS NULL OR delivery_id = ANY(:delivery_ids))
+      AND (:job_id::text IS NULL OR job_id = :job_id) AND (:state::text IS NULL OR state = :state)
+      AND (:destination::text IS NULL OR destination = :destination)
+      AND (:since::timestamptz IS NULL OR created_at >= :since)
+      AND (:until::timestamptz IS NULL OR created_at < :until)
+    ORDER BY seq LIMIT :most FOR UPDATE SKIP LOCKED
+)
+RETURNING seq;
+
+-- name: expire_deliveries
+UPDATE deliveries SET
+    state = 'exhausted', reason = :reason, next_at = NULL, claimed_until = NULL, ended_at = smartcover_now()
+WHERE delivery_id IN (
+    SELECT delivery_id FROM deliveries
+    WHERE state = 'pending' AND NOT redelivery
+      AND created_at < smartcover_now() - make_interval(secs => :older_than_seconds)
+      AND (claimed_until IS NULL OR claimed_until < smartcover_now())
+    ORDER BY created_at LIMIT :most FOR UPDATE SKIP LOCKED
+)
+RETURNING *;
 
 -- name: delivery^
 SELECT * FROM deliveries WHERE delivery_id = :delivery_id;

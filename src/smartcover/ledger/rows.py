@@ -98,6 +98,7 @@ def delivery(row: Mapping[str, Any]) -> Delivery:
         created_at=row["created_at"],
         next_at=row["next_at"],
         reason=row["reason"],
+        redelivery=row["redelivery"],
     )
 
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from random import Random
 from types import TracebackType
 from typing import Any
@@ -363,3 +363,36 @@ async def test_an_idle_loop_asks_the_database_seldom() -> None:
     async with dispatching(ledger, Scripted("timed_out"), schedule=Schedule((3600.0,))):
         await asyncio.sleep(0.6)
     assert ledger.claims <= 4
+
+
+async def test_what_waits_for_too_long_behind_a_broken_gate_is_given_up() -> None:
+    ledger, witness = MemoryLedger(), Witness()
+    gate = GateConfig(open_after=1, pause_seconds=60, longest_pause_seconds=60)
+    old = datetime.now(UTC) - timedelta(seconds=QUICK.patience_seconds + 60)
+    deliveries = [a_delivery("http://dead.example/", created_at=old) for _ in range(20)]
+    young = a_delivery("http://dead.example/")
+    again = a_delivery("http://dead.example/", created_at=old, redelivery=True)
+    ledger.owe(*deliveries, young, again)
+    async with dispatching(
+        ledger, Scripted("connection"), witness, gate=gate, schedule=QUICK, per_destination=1, expire_after_seconds=0.2
+    ):
+        await ledger.until(lambda: ledger.count(DeliveryState.EXHAUSTED) == 20)
+    assert ledger.state(young.delivery_id) is DeliveryState.PENDING
+    assert ledger.state(again.delivery_id) is DeliveryState.PENDING
+    assert "not delivered within" in ledger.rows[deliveries[-1].delivery_id].delivery.reason
+    assert witness.ends == [DeliveryState.EXHAUSTED] * 20
+
+
+async def test_a_redelivery_is_one_try_however_many_came_before() -> None:
+    ledger = MemoryLedger()
+    async with receiving(in_turn(answer(500), answer(200))) as receiver, dispatching(ledger):
+        fails = a_delivery(receiver.url, tries=100, redelivery=True)
+        ledger.owe(fails)
+        await ledger.until_ended()
+        arrives = a_delivery(receiver.url, tries=100, redelivery=True)
+        ledger.owe(arrives)
+        await ledger.until_ended()
+    assert len(receiver.received) == 2
+    assert ledger.state(fails.delivery_id) is DeliveryState.EXHAUSTED
+    assert ledger.rows[fails.delivery_id].delivery.reason == "the try that was asked for failed: HTTP 500"
+    assert ledger.state(arrives.delivery_id) is DeliveryState.DELIVERED

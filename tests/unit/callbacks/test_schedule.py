@@ -111,3 +111,9 @@ def test_a_fault_is_described_by_kind_and_text() -> None:
 def test_a_schedule_that_makes_no_sense_is_not_made(waits: tuple[float, ...], jitter: float) -> None:
     with pytest.raises(ValueError, match="jitter"):
         Schedule(waits, jitter=jitter)
+
+
+def test_patience_outlasts_every_schedule() -> None:
+    usual = Schedule((5, 30, 120, 600, 1800, 3600, 7200, 14400, 28800, 28800))
+    assert 3 * 86400 < usual.patience_seconds < 4 * 86400
+    assert Schedule(()).patience_seconds == 86400
