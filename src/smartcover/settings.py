@@ -93,6 +93,9 @@ class Settings(BaseSettings):
     callback_allow: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Hosts and CIDRs that callbacks may reach although private, comma separated."
     )
+    callback_ports: Annotated[tuple[int, ...], NoDecode] = Field(
+        (), description="The only ports that callbacks may go to, comma separated; none = any port."
+    )
     callback_connect_timeout_seconds: float = Field(5.0, gt=0, description="Longest wait for a connection.")
     callback_timeout_seconds: float = Field(15.0, gt=0, description="Longest time of one whole try.")
     callback_secret: SecretStr | None = Field(
@@ -101,6 +104,9 @@ class Settings(BaseSettings):
     callback_concurrency: int = Field(64, ge=1, le=2000, description="Tries in flight at once in one process.")
     callback_concurrency_per_destination: int = Field(
         4, ge=1, le=1000, description="Tries in flight at once to one receiver."
+    )
+    callback_rate_per_destination: float = Field(
+        0.0, ge=0, description="Most tries begun per second to one receiver by one process; 0 = any number."
     )
     callback_ca_file: Path | None = Field(None, description="CA bundle for https receivers; none = the system's.")
     callback_json_array: bool = Field(
@@ -115,7 +121,7 @@ class Settings(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
 
-    @field_validator("buckets", "callback_allow", mode="before")
+    @field_validator("buckets", "callback_allow", "callback_ports", mode="before")
     @classmethod
     def _split_words(cls, value: object) -> object:
         return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
@@ -132,6 +138,13 @@ class Settings(BaseSettings):
         if any(not 0 <= wait <= 7 * 86400 for wait in waits) or len(waits) > 100:
             raise ValueError("each wait lies between 0 and 604800 seconds, and there are at most 100")
         return waits
+
+    @field_validator("callback_ports")
+    @classmethod
+    def _check_ports(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if any(not 1 <= port <= 65535 for port in value):
+            raise ValueError("a port lies between 1 and 65535")
+        return value
 
     @field_validator("callback_allow")
     @classmethod

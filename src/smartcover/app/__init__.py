@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from smartcover.app.administer import open_ledger
 from smartcover.app.credentials import KeyPair
 from smartcover.app.logs import configure_logs
 from smartcover.app.serve import Address, serve
 
-__all__ = ["Address", "KeyPair", "configure_logs", "serve"]
+__all__ = ["Address", "KeyPair", "configure_logs", "open_ledger", "serve"]

@@ -79,7 +79,7 @@ async def serve(
         store = LocalStore(data / "objects", pool, max_object_bytes=settings.max_object_bytes)
         for name in settings.buckets:
             await create_bucket(store, ledger, name, settings.region)
-        policy = callbacks.EgressPolicy(allow=settings.callback_allow)
+        policy = callbacks.EgressPolicy(allow=settings.callback_allow, ports=settings.callback_ports)
         edge = _edge(settings)
         application = api.create_app(
             ledger=ledger,
@@ -270,6 +270,7 @@ def _dispatcher(settings: Settings, ledger: Ledger, policy: callbacks.EgressPoli
         per_destination=settings.callback_concurrency_per_destination,
         lease_seconds=settings.callback_timeout_seconds + 10.0,
         grace_seconds=settings.callback_timeout_seconds + 1.0,
+        gate=callbacks.GateConfig(rate_per_second=settings.callback_rate_per_destination),
     )
     return callbacks.Dispatcher(ledger, {"Url": sender}, config=config, random=SystemRandom())
 

@@ -24,6 +24,7 @@ COMMANDS = (
     ("pick", "pick", "Pick the best covers of videos."),
     ("serve", "serve", "Run the whole service: API, worker and callbacks, with its database."),
     ("listen", "listen", "Receive callbacks while you develop: print, check, or fail on purpose."),
+    ("callbacks", "callbacks", "See, repeat and try callbacks: list, show, redeliver, test."),
     ("settings", "settings", "Show every setting of the service with its value and meaning."),
 )
 
@@ -43,11 +44,13 @@ class _Late(typer.core.TyperGroup):
 
 def _command(module: str, name: str, summary: str) -> Any:
     try:
-        function: Callable[..., None] = getattr(importlib.import_module(f"smartcover.cli.{module}"), name)
+        function: Callable[..., None] | typer.Typer = getattr(importlib.import_module(f"smartcover.cli.{module}"), name)
     except ModuleNotFoundError as missing:
         if missing.name is None or missing.name.partition(".")[0] == "smartcover":
             raise
         function = _needs_server(name, missing.name)
+    if isinstance(function, typer.Typer):  # a group of commands
+        return typer.main.get_command(function)
     single = typer.Typer(add_completion=False)
     single.command(name, short_help=summary)(function)
     return typer.main.get_command(single)

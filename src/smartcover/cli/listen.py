@@ -121,15 +121,15 @@ class _Desk:
         try:
             self.plan.verifier.verify(body, dict(request.headers), json_parse=False)
         except (WebhookVerificationError, ValueError) as error:
-            return f"[bold red]WRONG[/]: {escape(_printable(str(error)))}", False
+            return f"[bold red]WRONG[/]: {escape(printable(str(error)))}", False
         return "[green]right[/]", True
 
     def _show(self, request: web.Request, body: bytes, delivery_id: str, tries: int, signature: str) -> None:
         now = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
         again = "" if tries == 1 else f" [yellow]try {tries}{', taken before' if self._taken(delivery_id) else ''}[/]"
-        self.console.print(f"[bold]#{self.requests}[/] {now}  POST {escape(_printable(request.path_qs))}{again}")
-        kind = _printable(request.headers.get("Content-Type", "no content type"))
-        self.console.print(f"  delivery   {escape(_printable(delivery_id) or 'no webhook-id')}", soft_wrap=True)
+        self.console.print(f"[bold]#{self.requests}[/] {now}  POST {escape(printable(request.path_qs))}{again}")
+        kind = printable(request.headers.get("Content-Type", "no content type"))
+        self.console.print(f"  delivery   {escape(printable(delivery_id) or 'no webhook-id')}", soft_wrap=True)
         self.console.print(f"  body       {len(body)} bytes, {escape(kind)}", soft_wrap=True)
         self.console.print(f"  signature  {signature}", soft_wrap=True)
         text, language = pretty(body)
@@ -159,14 +159,15 @@ def pretty(body: bytes) -> tuple[str, str]:
         with contextlib.suppress(etree.XMLSyntaxError, ValueError):
             root = etree.fromstring(body, parser)
             etree.indent(root)
-            return _printable(etree.tostring(root, encoding="unicode")), "xml"
+            return printable(etree.tostring(root, encoding="unicode")), "xml"
     elif start in (b"{", b"["):
         with contextlib.suppress(ValueError, RecursionError):
-            return _printable(json.dumps(json.loads(body), indent=2, ensure_ascii=False)), "json"
-    return _printable(body[:_MAX_SHOWN_CHARACTERS].decode("utf-8", "replace")), "text"
+            return printable(json.dumps(json.loads(body), indent=2, ensure_ascii=False)), "json"
+    return printable(body[:_MAX_SHOWN_CHARACTERS].decode("utf-8", "replace")), "text"
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """Make a text from outside harmless to a terminal: no control characters, and not without end."""
     shown = "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
     if len(shown) <= _MAX_SHOWN_CHARACTERS:
         return shown
