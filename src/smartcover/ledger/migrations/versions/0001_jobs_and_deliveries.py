@@ -84,10 +84,12 @@ STATEMENTS = (
         claimed_until timestamptz,
         created_at timestamptz NOT NULL DEFAULT smartcover_now(),
         ended_at timestamptz,
+        redelivery boolean NOT NULL DEFAULT false,
         CHECK ((state = 'pending') = (next_at IS NOT NULL))
     )
     """,
     "CREATE INDEX deliveries_due ON deliveries (destination, next_at, seq) WHERE state = 'pending'",
+    "CREATE INDEX deliveries_waiting_since ON deliveries (created_at) WHERE state = 'pending'",
     "CREATE INDEX deliveries_next ON deliveries (next_at) WHERE state = 'pending'",
     "CREATE INDEX deliveries_by_job ON deliveries (job_id)",
     "CREATE INDEX deliveries_by_state ON deliveries (state, seq)",
