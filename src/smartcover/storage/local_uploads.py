@@ -117,6 +117,10 @@ class LocalUploads:
         if row["done_at"] is not None:
             return _first_answer(row, parts)
         uploaded = {part["number"]: part for part in await self._part_rows(upload_id, 0, MAX_PART_NUMBER)}
+        if not uploaded:  # another completion may have taken them since we looked
+            row = await self._find(bucket, key, upload_id, done=True)
+            if row["done_at"] is not None:
+                return _first_answer(row, parts)
         check_parts(parts, {number: part["etag"] for number, part in uploaded.items()})
         chosen = [uploaded[number] for number, _ in parts]
         size_bytes = sum(part["size_bytes"] for part in chosen)
