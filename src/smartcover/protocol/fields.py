@@ -30,6 +30,11 @@ class Fields:
         self._tree = tree
         self.path = path
 
+    @property
+    def tree(self) -> dict[str, Tree]:
+        """The child nodes as they were read."""
+        return self._tree
+
     def path_of(self, name: str) -> str:
         return f"{self.path}.{name}" if self.path else name
 

@@ -67,7 +67,7 @@ def parse_job_request(body: bytes, *, max_bytes: int = MAX_BODY_BYTES) -> JobReq
     return JobRequest(
         object_key=object_key,
         operations=tuple(_operation(fields, tag, object_key) for fields in operations),
-        queue_id=_word(request, "QueueId"),
+        queue_id=read_word(request, "QueueId"),
         callback=read_callback(request),
         multi=tag is None or len(operations) > 1,
     )
@@ -133,7 +133,7 @@ def _operation(fields: Fields, request_tag: str | None, object_key: str) -> Oper
     tag = _tag(fields) or request_tag
     if tag is None:
         raise BadParameter(f"{fields.path_of('Tag')} is missing; give {TAG}")
-    template_id = _word(fields, "TemplateId")
+    template_id = read_word(fields, "TemplateId")
     cover_fields = fields.child("SmartCover")
     params = None if cover_fields is None else SmartCoverParams.read(cover_fields)
     output = read_output(fields, input_key=object_key)
@@ -160,8 +160,8 @@ def read_output(fields: Fields, *, input_key: str | None = None) -> Output:
         BadParameter: If a field is missing, or the pattern cannot become a key: it is tried with the widest ids.
     """
     output = fields.required_child("Output")
-    region = _word(output, "Region")
-    bucket = _word(output, "Bucket")
+    region = read_word(output, "Region")
+    bucket = read_word(output, "Bucket")
     for name, value in (("Region", region), ("Bucket", bucket)):
         if value is None:
             raise BadParameter(f"{output.path_of(name)} is missing or empty; it is required")
@@ -196,7 +196,7 @@ def _key(fields: Fields, name: str) -> str:
     return key
 
 
-def _word(fields: Fields, name: str) -> str | None:
+def read_word(fields: Fields, name: str) -> str | None:
     """Read a short text without control characters; white space around it does not count."""
     value = fields.text(name)
     value = value.strip() if value else None
@@ -215,7 +215,7 @@ def _message_queue(fields: Fields) -> MessageQueueTarget:
         raise BadParameter(
             f"{fields.path_of('CallBackMqConfig')} is missing; CallBackType TDMQ needs MqRegion, MqMode and MqName"
         )
-    region, name = _word(config, "MqRegion"), _word(config, "MqName")
+    region, name = read_word(config, "MqRegion"), read_word(config, "MqName")
     if region is None or name is None:
         missing = "MqRegion" if region is None else "MqName"
         raise BadParameter(f"{config.path_of(missing)} is missing or empty; it is required")
