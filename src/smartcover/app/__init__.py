@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from smartcover.app.administer import open_ledger
 from smartcover.app.credentials import KeyPair
+from smartcover.app.http import Address
 from smartcover.app.logs import configure_logs
-from smartcover.app.serve import Address, serve
+from smartcover.app.serve import Role, serve
 
-__all__ = ["Address", "KeyPair", "configure_logs", "open_ledger", "serve"]
+__all__ = ["Address", "KeyPair", "Role", "configure_logs", "open_ledger", "serve"]

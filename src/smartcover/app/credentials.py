@@ -38,12 +38,12 @@ class OneKeyPair:
         return (self.pair.secret_key,) if secret_id == self.pair.secret_id else None
 
 
-def first_key_pair(settings: Settings, data: Path) -> tuple[KeyPair, Path | None]:
+def first_key_pair(settings: Settings, data: Path | None) -> tuple[KeyPair, Path | None]:
     """
     Give the key pair and the file that holds it, None when it came from the settings.
 
     Raises:
-        SettingsError: If only one half is set, or the stored file cannot be read.
+        SettingsError: If only one half is set, or none and there is no folder, or the stored file cannot be read.
     """
     if settings.secret_id is not None and settings.secret_key is not None:
         if not _SECRET_ID.match(settings.secret_id):
@@ -53,6 +53,8 @@ def first_key_pair(settings: Settings, data: Path) -> tuple[KeyPair, Path | None
         return KeyPair(settings.secret_id, settings.secret_key.get_secret_value()), None
     if settings.secret_id is not None or settings.secret_key is not None:
         raise SettingsError("SMARTCOVER_SECRET_ID and SMARTCOVER_SECRET_KEY go together; set both or neither")
+    if data is None:
+        raise SettingsError("set SMARTCOVER_SECRET_ID and SMARTCOVER_SECRET_KEY, the same for every API process")
     path = data / _FILE
     if not path.exists():
         _write(path, KeyPair("AKID" + secrets.token_hex(16), secrets.token_urlsafe(30)))

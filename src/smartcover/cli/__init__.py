@@ -23,6 +23,10 @@ __all__ = ["application", "run"]
 COMMANDS = (
     ("pick", "pick", "Pick the best covers of videos."),
     ("serve", "serve", "Run the whole service: API, worker and callbacks, with its database."),
+    ("api", "roles", "Answer requests only, on a shared database and store."),
+    ("worker", "roles", "Make covers only, on a shared database and store."),
+    ("dispatcher", "roles", "Deliver callbacks only, on a shared database and store."),
+    ("db", "db", "Upgrade or check the schema of your own database."),
     ("listen", "listen", "Receive callbacks while you develop: print, check, or fail on purpose."),
     ("callbacks", "callbacks", "See, repeat and try callbacks: list, show, redeliver, test."),
     ("settings", "settings", "Show every setting of the service with its value and meaning."),

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from smartcover.app import Address, KeyPair, configure_logs
+from smartcover.app import Address, KeyPair, Role, configure_logs
 from smartcover.app import serve as serve_all
 from smartcover.settings import read_settings
 
@@ -31,7 +31,8 @@ def serve(
     settings = read_settings(buckets=tuple(bucket) if bucket else None)
     configure_logs(settings)
 
-    def announce(url: str, keys: KeyPair, key_file: Path | None) -> None:
+    def announce(url: str | None, keys: KeyPair | None, key_file: Path | None) -> None:
+        assert keys is not None
         console = Console(highlight=False)
         console.print(f"smartcover answers at {url}", soft_wrap=True)
         console.print(f"  SecretId   {keys.secret_id}", soft_wrap=True)
@@ -40,4 +41,4 @@ def serve(
         )
         console.print(f"  data       {data.resolve()}", soft_wrap=True)
 
-    asyncio.run(serve_all(settings, data, Address(host, port), on_ready=announce))
+    asyncio.run(serve_all(settings, data, tuple(Role), Address(host, port), on_ready=announce))

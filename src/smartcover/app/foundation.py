@@ -1,0 +1,76 @@
+"""What every role stands on: the database at the schema this version knows, the ledger on it, and the object store."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+
+from smartcover.errors import SettingsError
+from smartcover.ledger import EmbeddedPostgres, Ledger, check_schema, upgrade
+from smartcover.settings import Settings
+from smartcover.storage import LocalStore
+
+
+@dataclass(frozen=True, slots=True)
+class Foundation:
+    """The durable state as one process sees it."""
+
+    ledger: Ledger
+    store: LocalStore
+
+
+@contextlib.asynccontextmanager
+async def foundation(settings: Settings, data: Path | None) -> AsyncIterator[Foundation]:
+    """
+    Open the database and the store for as long as the block lasts.
+
+    The embedded database is started here and brought to this version's schema; one at `SMARTCOVER_DATABASE_URL` is
+    only checked, because other processes may still run the version before.
+
+    Args:
+        data: The folder of the embedded database and of local objects; None when this process has none.
+
+    Raises:
+        SettingsError: If there is no database or no store to use, or the schema is another version's.
+        LedgerUnavailable: If the database does not answer.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        if settings.database_url is not None:
+            dsn = settings.database_url.get_secret_value()
+            await check_schema(dsn)
+        elif data is not None:
+            embedded = EmbeddedPostgres(data / "postgres")
+            stack.push_async_callback(embedded.stop)
+            dsn = await embedded.start()
+            await upgrade(dsn)
+        else:
+            raise SettingsError(
+                "a role of its own needs a database that all roles share; set SMARTCOVER_DATABASE_URL "
+                "(smartcover serve brings its own)"
+            )
+        ledger = await Ledger.connect(dsn, pool_size=settings.database_pool_size)
+        stack.push_async_callback(ledger.close)
+        # A pool of its own: publishing covers happens inside a ledger transaction, and two users of one exhausted
+        # pool would wait for each other for ever.
+        pool = await asyncpg.create_pool(dsn, min_size=0, max_size=settings.database_pool_size)
+        stack.callback(pool.terminate)
+        store = LocalStore(_objects(settings, data), pool, max_object_bytes=settings.max_object_bytes)
+        yield Foundation(ledger, store)
+
+
+def _objects(settings: Settings, data: Path | None) -> Path:
+    """Find the folder of local objects that `SMARTCOVER_STORAGE` names."""
+    scheme, _, place = settings.storage.partition(":")
+    if scheme != "file":
+        raise SettingsError(f"SMARTCOVER_STORAGE is {settings.storage!r}; give file: or file:/a/folder")
+    if place:
+        return Path(place)
+    if data is None:
+        raise SettingsError(
+            "a role of its own needs a store that all roles share; set SMARTCOVER_STORAGE to file:/a/shared/folder"
+        )
+    return data / "objects"

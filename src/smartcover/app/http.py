@@ -1,0 +1,104 @@
+"""The HTTP edge as a part of a process: its listener, its server and its limits."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from dataclasses import dataclass
+from typing import Any
+
+import uvicorn
+
+from smartcover import api
+from smartcover.errors import SettingsError
+from smartcover.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a server listens; port 0 takes any free one."""
+
+    host: str
+    port: int
+
+
+def listen(address: Address) -> socket.socket:
+    """
+    Take the address before anything else is started.
+
+    Raises:
+        SettingsError: If it cannot be had.
+    """
+    try:
+        family = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0][0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((address.host, address.port))
+        listener.listen(1024)
+    except OSError as error:
+        raise SettingsError(
+            f"cannot listen on {address.host}:{address.port}: {error.strerror or error}; "
+            "choose another --host or --port"
+        ) from error
+    listener.setblocking(False)
+    return listener
+
+
+def edge_config(settings: Settings) -> api.EdgeConfig:
+    """Give the edge its part of the settings."""
+    return api.EdgeConfig(
+        region=settings.region,
+        default_bucket=settings.default_bucket,
+        clock_skew_seconds=settings.auth_clock_skew_seconds,
+        require_signed_host=settings.auth_require_signed_host,
+        max_object_bytes=settings.max_object_bytes,
+        max_xml_bytes=settings.max_xml_bytes,
+        max_header_bytes=settings.max_header_bytes,
+        body_idle_timeout_seconds=settings.body_idle_timeout_seconds,
+        max_jobs_per_query=settings.max_jobs_per_query,
+        time_zone_offset_minutes=settings.time_zone_offset_minutes,
+    )
+
+
+class HttpServer(uvicorn.Server):
+    """uvicorn without its own signal handlers: the process stops in the order that it says itself."""
+
+    def __init__(self, application: Any, edge: api.EdgeConfig) -> None:
+        super().__init__(
+            uvicorn.Config(
+                application,
+                http=api.edge_protocol(edge),
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                date_header=True,
+                proxy_headers=False,
+                h11_max_incomplete_event_size=edge.max_header_bytes,
+                timeout_keep_alive=75,
+                timeout_graceful_shutdown=5,
+            )
+        )
+        #: Set once requests are answered.
+        self.ready = asyncio.Event()
+
+    async def run_until(self, listener: socket.socket, stop: asyncio.Event) -> None:
+        """Answer requests until `stop` is set, then let those under way end."""
+        serving = asyncio.create_task(self.serve(sockets=[listener]), name="http server")
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            self.should_exit = True
+            await serving
+        finally:
+            stopping.cancel()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Any:
+        yield

@@ -1,0 +1,101 @@
+"""The working parts of a process, made from settings: the worker, the dispatcher of callbacks and the sweeper."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from datetime import UTC, datetime
+from importlib.metadata import version as package_version
+from random import SystemRandom
+from uuid import uuid4
+
+import structlog
+
+from smartcover import callbacks
+from smartcover.errors import StorageError
+from smartcover.ledger import Job, Ledger, NewDelivery
+from smartcover.settings import Settings
+from smartcover.storage import BucketStore
+from smartcover.worker import EngineLimits, EngineRunner, Worker, WorkerConfig
+
+_log = structlog.get_logger(__name__)
+
+#: Seconds between two sweeps of blobs that nothing refers to.
+_STORE_SWEEP_SECONDS = 60.0
+
+
+def egress_policy(settings: Settings) -> callbacks.EgressPolicy:
+    """Say what callbacks may reach."""
+    return callbacks.EgressPolicy(allow=settings.callback_allow, ports=settings.callback_ports)
+
+
+def make_engine(settings: Settings) -> EngineRunner:
+    """Make the runner of engine children."""
+    return EngineRunner(
+        limits=EngineLimits(
+            seconds=settings.job_timeout_seconds,
+            memory_bytes=settings.job_memory_bytes,
+            max_pixels=settings.max_video_pixels,
+        ),
+        concurrency=settings.worker_concurrency,
+    )
+
+
+def make_worker(settings: Settings, ledger: Ledger, store: BucketStore, engine: EngineRunner) -> Worker:
+    """Make the work loop."""
+
+    def deliveries_of(job: Job) -> list[NewDelivery]:
+        owed = callbacks.task_finish_delivery(
+            job,
+            delivery_id=str(uuid4()),
+            zone_offset_minutes=settings.time_zone_offset_minutes,
+            json_array=settings.callback_json_array,
+            md5_info=settings.callback_md5_info,
+        )
+        return [owed] if owed else []
+
+    config = WorkerConfig(
+        worker_id=f"{socket.gethostname()}-{uuid4().hex[:8]}",
+        concurrency=settings.worker_concurrency,
+        lease_seconds=settings.lease_seconds,
+        max_attempts=settings.job_max_attempts,
+        grace_seconds=settings.shutdown_grace_seconds,
+    )
+    return Worker(ledger, store, engine, config=config, deliveries_of=deliveries_of)
+
+
+def make_dispatcher(settings: Settings, ledger: Ledger) -> callbacks.Dispatcher:
+    """Make the loop that delivers callbacks."""
+    secret = settings.callback_secret.get_secret_value() if settings.callback_secret else None
+    sender = callbacks.HttpSender(
+        callbacks.HttpConfig(
+            policy=egress_policy(settings),
+            user_agent=f"smartcover/{package_version('smartcover')}",
+            connect_timeout_seconds=settings.callback_connect_timeout_seconds,
+            timeout_seconds=settings.callback_timeout_seconds,
+            ca_file=settings.callback_ca_file,
+            signing_keys=callbacks.read_secrets(secret),
+        ),
+        now=lambda: datetime.now(UTC),
+    )
+    config = callbacks.DispatchConfig(
+        schedule=callbacks.Schedule(settings.callback_schedule, jitter=settings.callback_jitter),
+        concurrency=settings.callback_concurrency,
+        per_destination=settings.callback_concurrency_per_destination,
+        lease_seconds=settings.callback_timeout_seconds + 10.0,
+        grace_seconds=settings.callback_timeout_seconds + 1.0,
+        gate=callbacks.GateConfig(rate_per_second=settings.callback_rate_per_destination),
+    )
+    return callbacks.Dispatcher(ledger, {"Url": sender}, config=config, random=SystemRandom())
+
+
+async def sweep_store(store: BucketStore, stop: asyncio.Event) -> None:
+    """Remove what nothing refers to, from time to time, until `stop` is set."""
+    while not stop.is_set():
+        try:
+            await store.sweep()
+        except StorageError as error:
+            _log.warning("cannot sweep the store", error=error.public, detail=error.detail)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), _STORE_SWEEP_SECONDS)
