@@ -64,7 +64,7 @@ async def check_schema(dsn: str) -> None:
         if found != expected_revision():
             raise SettingsError(
                 f"the database's schema is at {found or 'nothing'} and this version needs {expected_revision()}; "
-                "upgrade it first"
+                "run smartcover db upgrade"
             )
 
     await _with_connection(dsn, work)
