@@ -16,7 +16,7 @@ import uvicorn
 
 from smartcover.api import EdgeConfig, create_app, edge_protocol
 from smartcover.errors import AlreadyFinished, BadParameter, UnknownJob, UnknownQueue
-from smartcover.ledger import Job, JobState, NewJob, Queue
+from smartcover.ledger import Job, JobState, NewJob, NotifyConfig, Queue
 from smartcover.protocol import RequestFacts, sign
 from smartcover.storage import MemoryStore
 
@@ -79,7 +79,9 @@ class MemoryLedger:
 
     async def default_queue(self, bucket: str) -> Queue:
         now = datetime.now(UTC)
-        return self.queues.setdefault(bucket, Queue(QUEUE_ID, bucket, "queue-1", "Active", 10, 10000, None, now, now))
+        return self.queues.setdefault(
+            bucket, Queue(QUEUE_ID, bucket, "queue-1", "Active", 10, 10000, NotifyConfig(), now, now)
+        )
 
     async def queue(self, bucket: str, queue_id: str) -> Queue:
         queue = self.queues.get(bucket)

@@ -9,8 +9,9 @@ Every error that smartcover raises on purpose.
       RequestError      BadParameter, MalformedBody, MissingBody, BodyTooLarge, BadKey, BadBucketName,
                         MissingLength, BadUri, MissingHost, InvalidDigest, RequestTimedOut,
                         SignatureMismatch, SignatureMissing, UnknownKey, RequestExpired, ClockSkewed,
-                        UnknownJob, UnknownTemplate, UnknownQueue, UnknownWorkflow, MethodNotAllowed, Unsupported
-      LedgerError       Conflict, AlreadyFinished, LeaseLost, LedgerUnavailable
+                        UnknownJob, UnknownTemplate, UnknownQueue, UnknownWorkflow, UnknownRun, MethodNotAllowed,
+                        Unsupported
+      LedgerError       Conflict, AlreadyFinished, QueueFull, WorkflowActive, LeaseLost, LedgerUnavailable
       ReceiverError     MalformedCallback, BadSignature, StaleCallback
       SettingsError
 
@@ -274,6 +275,10 @@ class UnknownWorkflow(RequestError):
     """The workflow does not exist in this bucket."""
 
 
+class UnknownRun(RequestError):
+    """The workflow run does not exist in this bucket."""
+
+
 class MethodNotAllowed(RequestError):
     """The method is not allowed on this resource."""
 
@@ -299,6 +304,19 @@ class Conflict(LedgerError):
 
 class AlreadyFinished(LedgerError):
     """The job is already in its final state."""
+
+    code = "InvalidArgument"
+
+
+class QueueFull(LedgerError):
+    """The queue holds as many waiting jobs as it may; submit again when some have started."""
+
+    code = "QueueFull"
+    retryable = True
+
+
+class WorkflowActive(LedgerError):
+    """The workflow is active; pause it first."""
 
     code = "InvalidArgument"
 

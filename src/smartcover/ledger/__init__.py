@@ -5,6 +5,7 @@ from __future__ import annotations
 from smartcover.ledger.database import Database
 from smartcover.ledger.embedded import EmbeddedPostgres
 from smartcover.ledger.ledger import Finishing, Ledger
+from smartcover.ledger.listing import JobFilter, JobPage, JobPosition
 from smartcover.ledger.model import (
     TRANSITIONS,
     Attempt,
@@ -22,11 +23,17 @@ from smartcover.ledger.model import (
     JobState,
     NewDelivery,
     NewJob,
+    NotifyConfig,
     OutputSpec,
     Queue,
+    QueueState,
+    Template,
     WorkflowOrigin,
 )
+from smartcover.ledger.queues import QueueLimits, QueuePage
 from smartcover.ledger.schema import check_schema, expected_revision, upgrade
+from smartcover.ledger.submissions import Submission, add_jobs
+from smartcover.ledger.templates import TemplatePage
 from smartcover.ledger.view import jobs_detail
 from smartcover.ledger.wakeups import Wakeups
 
@@ -45,16 +52,27 @@ __all__ = [
     "EmbeddedPostgres",
     "Finishing",
     "Job",
+    "JobFilter",
+    "JobPage",
+    "JobPosition",
     "JobResult",
     "JobSpec",
     "JobState",
     "Ledger",
     "NewDelivery",
     "NewJob",
+    "NotifyConfig",
     "OutputSpec",
     "Queue",
+    "QueueLimits",
+    "QueuePage",
+    "QueueState",
+    "Submission",
+    "Template",
+    "TemplatePage",
     "Wakeups",
     "WorkflowOrigin",
+    "add_jobs",
     "check_schema",
     "expected_revision",
     "jobs_detail",

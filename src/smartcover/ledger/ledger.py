@@ -17,9 +17,11 @@ from uuid import UUID, uuid4
 
 import aiosql
 
-from smartcover.errors import AlreadyFinished, BadParameter, LeaseLost, LedgerError, UnknownJob, UnknownQueue
+from smartcover.errors import AlreadyFinished, BadParameter, LeaseLost, LedgerError, UnknownJob
 from smartcover.ledger import rows
+from smartcover.ledger.bindings import Bindings
 from smartcover.ledger.database import Database, notify
+from smartcover.ledger.listing import JobFilter, JobPage, JobPosition, list_jobs
 from smartcover.ledger.model import (
     Attempt,
     AttemptReport,
@@ -33,6 +35,9 @@ from smartcover.ledger.model import (
     NewJob,
     Queue,
 )
+from smartcover.ledger.queues import DEFAULT_LIMITS, QueueLimits, Queues
+from smartcover.ledger.submissions import Submission, add_jobs, earlier_jobs, lock_submission, remember
+from smartcover.ledger.templates import Templates
 from smartcover.ledger.wakeups import CANCEL, Wakeups
 
 QUERIES: Any = aiosql.from_path(Path(__file__).with_name("queries.sql"), "asyncpg", mandatory_parameters=False)
@@ -45,7 +50,7 @@ _REDELIVER_BATCH = 500
 
 class Ledger:
     """
-    Jobs, queues and deliveries in PostgreSQL. Make it with `connect`.
+    Jobs and deliveries in PostgreSQL, with their queues, templates and bindings. Make it with `connect`.
 
     Every method raises `LedgerUnavailable` when the database does not answer; nothing was changed then, except that a
     commit whose answer got lost may have happened.
@@ -57,10 +62,13 @@ class Ledger:
         *,
         make_token: Callable[[], UUID] = uuid4,
         make_hex: Callable[[], str] = lambda: uuid4().hex,
+        queue_limits: QueueLimits = DEFAULT_LIMITS,
     ) -> None:
         self._database = database
         self._make_token = make_token
-        self._make_hex = make_hex
+        self.queues = Queues(database, make_hex=make_hex, limits=queue_limits)
+        self.templates = Templates(database)
+        self.bindings = Bindings(database)
 
     @classmethod
     async def connect(
@@ -70,9 +78,11 @@ class Ledger:
         pool_size: int = 16,
         make_token: Callable[[], UUID] = uuid4,
         make_hex: Callable[[], str] = lambda: uuid4().hex,
+        queue_limits: QueueLimits = DEFAULT_LIMITS,
     ) -> Ledger:
-        """Open a ledger on a database whose schema is up to date."""
-        return cls(await Database.connect(dsn, pool_size=pool_size), make_token=make_token, make_hex=make_hex)
+        """Open a ledger on a database whose schema is up to date; `queue_limits` are what new queues get."""
+        database = await Database.connect(dsn, pool_size=pool_size)
+        return cls(database, make_token=make_token, make_hex=make_hex, queue_limits=queue_limits)
 
     @property
     def database(self) -> Database:
@@ -92,50 +102,70 @@ class Ledger:
         """Hear of new work and of cancelled jobs, inside `async with`."""
         return self._database.listen()
 
-    # Queues
-
     async def default_queue(self, bucket: str) -> Queue:
         """Give the bucket's default queue, made if it is missing."""
-        async with self._database.connection("default queue") as connection:
-            row = await QUERIES.default_queue(connection, bucket=bucket)
-            if row is None:
-                await QUERIES.add_default_queue(
-                    connection, queue_id=f"p{self._make_hex()}", bucket=bucket, name="queue-1"
-                )
-                row = await QUERIES.default_queue(connection, bucket=bucket)
-        return rows.queue(row)
+        return await self.queues.default(bucket)
 
     async def queue(self, bucket: str, queue_id: str) -> Queue:
         """Give a queue of the bucket, or raise `UnknownQueue`."""
-        async with self._database.connection("queue") as connection:
-            row = await QUERIES.queue(connection, bucket=bucket, queue_id=queue_id)
-        if row is None:
-            raise UnknownQueue(f"queue {queue_id!r} does not exist in bucket {bucket}")
-        return rows.queue(row)
+        return await self.queues.get(bucket, queue_id)
 
     # Jobs
 
-    async def submit(self, jobs: Sequence[NewJob]) -> tuple[Job, ...]:
-        """Store all jobs or none, and give them as stored: they are committed when this returns."""
+    async def submit(self, jobs: Sequence[NewJob], submission: Submission | None = None) -> tuple[Job, ...]:
+        """
+        Store all jobs or none, and give them as stored: they are committed when this returns.
+
+        A `submission` that repeats an earlier one adds nothing and gives the jobs of that one, as they stand now.
+
+        Raises:
+            QueueFull: If a queue would hold more waiting jobs than it may.
+            BadParameter: If the submission's token was used for another body.
+        """
         if not jobs:
             raise BadParameter("there is no job to submit; give at least one Operation")
+        bucket = jobs[0].bucket
         async with self._database.transaction("submit") as connection:
-            stored = [
-                await QUERIES.add_job(
-                    connection,
-                    job_id=job.job_id,
-                    bucket=job.bucket,
-                    region=job.region,
-                    queue_id=job.queue_id,
-                    tag=job.tag,
-                    level=job.spec.level,
-                    spec=rows.spec_json(job.spec),
-                    callback=rows.target_json(job.callback),
-                )
-                for job in jobs
-            ]
+            if submission is not None:
+                await lock_submission(connection, bucket, submission)
+                earlier = await self._repeated(connection, bucket, submission)
+                if earlier is not None:
+                    return earlier
+            stored = await add_jobs(connection, jobs)
+            if submission is not None:
+                await remember(connection, bucket, submission, [job.job_id for job in stored])
             await notify(connection, "jobs")
-        return tuple(rows.job(row) for row in stored)
+        return stored
+
+    async def submitted_before(self, bucket: str, submission: Submission) -> tuple[Job, ...] | None:
+        """
+        Give the jobs of the submit that this one repeats, as they stand now; None when it is a new one.
+
+        Raises:
+            BadParameter: If the submission's token was used for another body.
+        """
+        async with self._database.connection("look for an earlier submit") as connection:
+            return await self._repeated(connection, bucket, submission)
+
+    async def _repeated(self, connection: Any, bucket: str, submission: Submission) -> tuple[Job, ...] | None:
+        job_ids = await earlier_jobs(connection, bucket, submission)
+        if job_ids is None:
+            return None
+        found = {row["job_id"]: rows.job(row) async for row in QUERIES.jobs(connection, bucket=bucket, job_ids=job_ids)}
+        # Jobs that retention has taken since cannot be shown again; the submit counts as new then.
+        return tuple(found[job_id] for job_id in job_ids) if len(found) == len(job_ids) else None
+
+    async def list_jobs(
+        self,
+        bucket: str,
+        wanted: JobFilter,
+        *,
+        newest_first: bool = True,
+        after: JobPosition | None = None,
+        limit: int = 10,
+    ) -> JobPage:
+        """Give one page of a bucket's jobs in the order of creation."""
+        return await list_jobs(self._database, bucket, wanted, newest_first=newest_first, after=after, limit=limit)
 
     async def jobs(self, bucket: str, job_ids: Sequence[str]) -> dict[str, Job]:
         """Give those of the jobs that exist in the bucket, by id."""

@@ -92,8 +92,9 @@ class JobSpec:
     """
     What was asked for, complete at submit, so that no later change of a template or queue alters it.
 
-    `smart_cover` is the node as sent (wire names and texts, for the echo), None when the job used a template.
-    `level_sent` says whether JobLevel is echoed. `cos_headers` are the upload's headers of a workflow's job.
+    `smart_cover` is the node as sent (wire names and texts, for the echo), None when there was none.
+    `level_sent` says whether JobLevel is echoed. `cos_headers` are the upload's headers of a workflow's job, `batch_id`
+    is the batch that made the job. With a template, `smart_cover` and `covers` are the template's as of the submit.
     """
 
     object_key: str
@@ -108,6 +109,7 @@ class JobSpec:
     multi: bool = False
     cos_headers: tuple[tuple[str, str], ...] = ()
     workflow: WorkflowOrigin | None = None
+    batch_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,9 +180,49 @@ class Claim:
     lease_token: UUID
 
 
+class QueueState(StrEnum):
+    """Whether a queue starts jobs; the values are the words of the wire."""
+
+    ACTIVE = "Active"
+    PAUSED = "Paused"
+
+
+@dataclass(frozen=True, slots=True)
+class NotifyConfig:
+    """
+    Where a queue reports, as set by the client; empty texts are what was not given.
+
+    `events` are the words of `Event` in the order given. The Kafka fields are kept for the echo alone.
+    """
+
+    on: bool = False
+    url: str = ""
+    kind: str = ""
+    events: tuple[str, ...] = ()
+    format: str = "XML"
+    mq_mode: str = ""
+    mq_region: str = ""
+    mq_name: str = ""
+    kafka: tuple[tuple[str, str], ...] = ()
+
+    def target(self, event: str) -> CallbackTarget | None:
+        """Give the place that hears of the event, or None when there is none."""
+        if not self.on or event not in self.events:
+            return None
+        if self.kind == "TDMQ":
+            return CallbackTarget(
+                kind=self.kind,
+                format=self.format,
+                mq_mode=self.mq_mode or "Queue",
+                mq_name=self.mq_name,
+                mq_region=self.mq_region,
+            )
+        return CallbackTarget(url=self.url, format=self.format)
+
+
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """Where the jobs of one bucket wait. `notify` is the queue's callback when a job names none."""
+    """Where the jobs of one bucket wait. `notify` says who hears of a job that names no callback itself."""
 
     queue_id: str
     bucket: str
@@ -188,7 +230,20 @@ class Queue:
     state: str
     max_concurrent: int
     max_size: int
-    notify: CallbackTarget | None
+    notify: NotifyConfig
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """Saved cover options; `smart_cover` is the node as sent (wire names and texts)."""
+
+    template_id: str
+    bucket: str
+    tag: str
+    name: str
+    smart_cover: Mapping[str, str]
     created_at: datetime
     updated_at: datetime
 

@@ -1,26 +1,12 @@
--- Every statement of the ledger. Times come from smartcover_now(), the database's clock.
+-- Jobs, deliveries and their attempts. Times come from smartcover_now(), the database's clock.
 -- A transition names the state it leaves in its WHERE clause: what came too late changes no row.
 
 -- name: ping$
 SELECT 1;
 
--- name: add_default_queue!
-INSERT INTO queues (queue_id, bucket, name, is_default) VALUES (:queue_id, :bucket, :name, true)
-ON CONFLICT (bucket) WHERE is_default DO NOTHING;
-
--- name: default_queue^
-SELECT * FROM queues WHERE bucket = :bucket AND is_default;
-
--- name: queue^
-SELECT * FROM queues WHERE bucket = :bucket AND queue_id = :queue_id;
-
--- name: add_job^
-INSERT INTO jobs (job_id, bucket, region, queue_id, tag, level, spec, callback)
-VALUES (:job_id, :bucket, :region, :queue_id, :tag, :level, :spec::text::json, :callback::text::json)
-RETURNING *;
-
 -- name: jobs
-SELECT * FROM jobs WHERE bucket = :bucket AND job_id = ANY(:job_ids::text[]);
+SELECT jobs.*, queues.state AS queue_state FROM jobs JOIN queues USING (queue_id)
+WHERE jobs.bucket = :bucket AND job_id = ANY(:job_ids::text[]);
 
 -- name: job^
 SELECT * FROM jobs WHERE job_id = :job_id;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,12 +19,16 @@ from smartcover.ledger.model import (
     JobResult,
     JobSpec,
     JobState,
+    NotifyConfig,
     Queue,
+    QueueState,
+    Template,
 )
 
 _SPEC = TypeAdapter(JobSpec)
 _TARGET = TypeAdapter(CallbackTarget)
 _RESULT = TypeAdapter(JobResult)
+_NOTIFY = TypeAdapter(NotifyConfig)
 
 
 def spec_json(spec: JobSpec) -> str:
@@ -41,8 +46,13 @@ def result_json(result: JobResult) -> str:
     return _RESULT.dump_json(result).decode()
 
 
+def notify_json(notify: NotifyConfig) -> str:
+    """Write who hears of a queue's jobs."""
+    return _NOTIFY.dump_json(notify).decode()
+
+
 def job(row: Mapping[str, Any]) -> Job:
-    """Read a job."""
+    """Read a job; it shows `PAUSE` where the row tells that its queue is paused (`queue_state`)."""
     return Job(
         job_id=row["job_id"],
         seq=row["seq"],
@@ -50,7 +60,7 @@ def job(row: Mapping[str, Any]) -> Job:
         region=row["region"],
         queue_id=row["queue_id"],
         tag=row["tag"],
-        state=JobState(row["state"]),
+        state=_shown_state(row),
         spec=_SPEC.validate_json(row["spec"]),
         callback=_target(row["callback"]),
         attempt=row["attempt"],
@@ -77,7 +87,20 @@ def queue(row: Mapping[str, Any]) -> Queue:
         state=row["state"],
         max_concurrent=row["max_concurrent"],
         max_size=row["max_size"],
-        notify=_target(row["notify"]),
+        notify=NotifyConfig() if row["notify"] is None else _NOTIFY.validate_json(row["notify"]),
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+    )
+
+
+def template(row: Mapping[str, Any]) -> Template:
+    """Read a template."""
+    return Template(
+        template_id=row["template_id"],
+        bucket=row["bucket"],
+        tag=row["tag"],
+        name=row["name"],
+        smart_cover=json.loads(row["smart_cover"]),
         created_at=row["created_at"],
         updated_at=row["updated_at"],
     )
@@ -117,6 +140,12 @@ def attempt(row: Mapping[str, Any]) -> Attempt:
             retry_after_seconds=row["retry_after_seconds"],
         ),
     )
+
+
+def _shown_state(row: Mapping[str, Any]) -> JobState:
+    state = JobState(row["state"])
+    waits_for_queue = state is JobState.SUBMITTED and row.get("queue_state") == QueueState.PAUSED.value
+    return JobState.PAUSE if waits_for_queue else state
 
 
 def _target(text: str | None) -> CallbackTarget | None:

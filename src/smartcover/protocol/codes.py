@@ -61,6 +61,8 @@ _TABLE: Final = (
     ErrorCode("BucketNotEmpty", 409, "The bucket still holds objects; delete them first."),
     ErrorCode("InvalidBucketState", 409, "The bucket's state does not allow this."),
     ErrorCode("OperationAborted", 409, "Another change came first; read again and decide again."),
+    # Not 503: the SDKs would send the submit again at once, four times over, to a queue that is full already.
+    ErrorCode("QueueFull", 409, "The queue holds as many waiting jobs as it may."),
     ErrorCode("MissingContentLength", 411, "The request needs a Content-Length."),
     ErrorCode("PreconditionFailed", 412, "A condition of the request does not hold."),
     ErrorCode("InvalidRange", 416, "The range lies outside the object."),

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from smartcover.errors import BadParameter, BucketMissing, UnknownJob, UnknownQueue
 from smartcover.ledger import CallbackTarget, CoverSpec, Job, JobSpec, NewJob, OutputSpec, Queue
-from smartcover.protocol import CallbackRequest, JobRequest, OperationRequest, is_id
+from smartcover.protocol import TASK_FINISH, CallbackRequest, JobRequest, OperationRequest, is_id
 from smartcover.storage import BucketInfo, BucketStore
 
 
@@ -74,7 +74,7 @@ async def submit(
         check_callback(request.callback.url)
     await _require_output_buckets(store, bucket, request.operations)
     queue = await _queue(ledger, bucket, request.queue_id)
-    callback = resolve_callback(request.callback, queue.notify)
+    callback = resolve_callback(request.callback, queue.notify.target(TASK_FINISH))
     return await ledger.submit(
         [
             NewJob(
