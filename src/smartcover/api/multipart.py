@@ -10,7 +10,7 @@ from typing import Final
 from smartcover.api.call import Answer, Call, xml_answer
 from smartcover.api.edge import Edge
 from smartcover.api.limits import read_md5
-from smartcover.api.object_headers import identity_headers, key_of, stored_headers
+from smartcover.api.object_headers import identity_headers, key_of, stored_headers, upload_event
 from smartcover.api.objects import check_copy_conditions, read_copy_source, require_length
 from smartcover.errors import BadParameter, BodyTooLarge, PartsOutOfOrder, UploadMissing
 from smartcover.protocol import (
@@ -107,7 +107,8 @@ async def complete_upload(edge: Edge, call: Call) -> Answer:
     if any(later <= earlier for earlier, later in pairwise(numbers)):
         raise PartsOutOfOrder("The parts are not in ascending order; list each part once, lowest number first")
     parts = [(part.number, part.etag) for part in named]
-    info = await edge.store.complete_upload(call.bucket, key, upload_id, parts)
+    event = upload_event(call, "CompleteMultipartUpload")
+    info = await edge.store.complete_upload(call.bucket, key, upload_id, parts, event=event)
     location = f"{call.request_target.host}{call.request_target.raw_path.decode('ascii')}"
     return xml_answer(
         complete_multipart_upload_result(location, call.bucket, key, info.etag), headers=identity_headers(info)

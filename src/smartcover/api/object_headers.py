@@ -10,7 +10,7 @@ from typing import Final
 from smartcover.api.call import Call, HeaderPair, Query
 from smartcover.errors import BadKey, BadParameter, Unsupported
 from smartcover.protocol import key_fault
-from smartcover.storage import ObjectInfo
+from smartcover.storage import ObjectInfo, UploadEvent
 
 DEFAULT_CONTENT_TYPE: Final = "application/octet-stream"
 
@@ -79,6 +79,11 @@ def stored_headers(call: Call) -> dict[str, str]:
     if "aws-chunked" in kept.get("content-encoding", "").lower():
         raise Unsupported("Content-Encoding aws-chunked is not part of smartcover; send the body as it is")
     return kept
+
+
+def upload_event(call: Call, how: str) -> UploadEvent:
+    """Say how an object came in: `Put`, `Post`, `Copy` or `CompleteMultipartUpload`."""
+    return UploadEvent(name=f"cos:ObjectCreated:{how}", request_id=call.request_id)
 
 
 def describing_headers(info: ObjectInfo, query: Query | None = None) -> list[HeaderPair]:

@@ -14,7 +14,7 @@ from smartcover.api.conditions import Facts, failed_condition, wanted_range
 from smartcover.api.edge import Edge
 from smartcover.api.errors import RefusedWithHeaders
 from smartcover.api.limits import read_md5
-from smartcover.api.object_headers import describing_headers, identity_headers, key_of, stored_headers
+from smartcover.api.object_headers import describing_headers, identity_headers, key_of, stored_headers, upload_event
 from smartcover.api.target import could_be_bucket, split_host
 from smartcover.errors import (
     BadKey,
@@ -47,6 +47,7 @@ async def put_object(edge: Edge, call: Call) -> Answer:
         headers=headers,
         content_md5=digest,
         size_bytes=call.body.size_bytes,
+        event=upload_event(call, "Put"),
     )
     return Answer(headers=tuple(identity_headers(info)))
 
@@ -129,7 +130,12 @@ async def copy_object(edge: Edge, call: Call) -> Answer:
         raise BadParameter(f"x-cos-metadata-directive is {directive[:40]!r}; give Copy or Replaced")
     headers = stored_headers(call)
     info = await edge.store.copy(
-        source.bucket, source.key, call.bucket, key, headers=headers if directive == "replaced" else None
+        source.bucket,
+        source.key,
+        call.bucket,
+        key,
+        headers=headers if directive == "replaced" else None,
+        event=upload_event(call, "Copy"),
     )
     return xml_answer(
         copy_object_result(info.etag, info.last_modified, info.crc64 or 0), headers=identity_headers(info)

@@ -106,6 +106,18 @@ class StagedObject:
 
 
 @dataclass(frozen=True, slots=True)
+class UploadEvent:
+    """
+    How an object came in, for those who wait for uploads; covers that we publish come without one.
+
+    `name` is the cloud's word for it (`cos:ObjectCreated:Put`), `request_id` that of the request.
+    """
+
+    name: str
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Swept:
     """What a sweep removed: blobs that nobody owned, and multipart uploads too old to keep."""
 
@@ -159,9 +171,12 @@ class BucketStore(Protocol):
         headers: Mapping[str, str],
         content_md5: bytes | None = None,
         size_bytes: int | None = None,
+        event: UploadEvent | None = None,
     ) -> ObjectInfo:
         """
         Store an object from a stream; it is durable and visible when this returns.
+
+        An `event`, here and below, is durable no later than the object is visible: a crash loses both or neither.
 
         Raises:
             DigestMismatch: If `content_md5` (16 bytes) is given and differs; nothing is stored.
@@ -182,7 +197,14 @@ class BucketStore(Protocol):
         """
 
     async def copy(
-        self, source_bucket: str, source_key: str, bucket: str, key: str, *, headers: Mapping[str, str] | None
+        self,
+        source_bucket: str,
+        source_key: str,
+        bucket: str,
+        key: str,
+        *,
+        headers: Mapping[str, str] | None,
+        event: UploadEvent | None = None,
     ) -> ObjectInfo:
         """Copy an object inside the store; `headers` None keeps the source's."""
 
@@ -225,12 +247,18 @@ class BucketStore(Protocol):
         """List open multipart uploads."""
 
     async def complete_upload(
-        self, bucket: str, key: str, upload_id: str, parts: Sequence[tuple[int, str]]
+        self,
+        bucket: str,
+        key: str,
+        upload_id: str,
+        parts: Sequence[tuple[int, str]],
+        *,
+        event: UploadEvent | None = None,
     ) -> ObjectInfo:
         """
         Join parts, given as (number, etag) in ascending order, into the object.
 
-        Completing an upload a second time with the same parts answers as the first time.
+        Completing an upload a second time with the same parts answers as the first time, and is no second event.
         """
 
     async def abort_upload(self, bucket: str, key: str, upload_id: str) -> None:

@@ -29,6 +29,7 @@ from smartcover.storage.bucket import (
     PartPage,
     StagedObject,
     Swept,
+    UploadEvent,
     UploadInfo,
     UploadPage,
     VideoSource,
@@ -134,6 +135,7 @@ class LocalStore:
         headers: Mapping[str, str],
         content_md5: bytes | None = None,
         size_bytes: int | None = None,
+        event: UploadEvent | None = None,
     ) -> ObjectInfo:
         check_key(key)
         kept = check_headers(headers)
@@ -149,6 +151,7 @@ class LocalStore:
                 etag=contents.md5.hex(),
                 crc64=contents.crc64,
                 headers=kept,
+                event=event,
             )
         if info is None:
             raise swept_meanwhile("put")
@@ -168,7 +171,14 @@ class LocalStore:
             await self._shelf.in_thread("close a blob", reader.close)
 
     async def copy(
-        self, source_bucket: str, source_key: str, bucket: str, key: str, *, headers: Mapping[str, str] | None
+        self,
+        source_bucket: str,
+        source_key: str,
+        bucket: str,
+        key: str,
+        *,
+        headers: Mapping[str, str] | None,
+        event: UploadEvent | None = None,
     ) -> ObjectInfo:
         check_key(key)
         kept = None if headers is None else check_headers(headers)
@@ -187,6 +197,7 @@ class LocalStore:
                 etag=source.etag,
                 crc64=int(row["crc64"]),
                 headers=source.headers if kept is None else kept,
+                event=event,
             )
         if info is None:
             raise swept_meanwhile("copy")
@@ -263,9 +274,15 @@ class LocalStore:
         )
 
     async def complete_upload(
-        self, bucket: str, key: str, upload_id: str, parts: Sequence[tuple[int, str]]
+        self,
+        bucket: str,
+        key: str,
+        upload_id: str,
+        parts: Sequence[tuple[int, str]],
+        *,
+        event: UploadEvent | None = None,
     ) -> ObjectInfo:
-        return await self._uploads.complete(bucket, key, upload_id, parts)
+        return await self._uploads.complete(bucket, key, upload_id, parts, event=event)
 
     async def abort_upload(self, bucket: str, key: str, upload_id: str) -> None:
         await self._uploads.abort(bucket, key, upload_id)

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from smartcover.errors import BucketMissing, StorageUnavailable, UploadMissing
-from smartcover.storage.bucket import ObjectInfo, PartInfo, PartPage, UploadInfo, UploadPage
+from smartcover.storage.bucket import ObjectInfo, PartInfo, PartPage, UploadEvent, UploadInfo, UploadPage
 from smartcover.storage.crc64 import combine
 from smartcover.storage.rules import (
     MAX_PART_NUMBER,
@@ -111,7 +111,9 @@ class LocalUploads:
             return UploadPage(shown, None, None)
         return UploadPage(shown, shown[-1].key, shown[-1].upload_id)
 
-    async def complete(self, bucket: str, key: str, upload_id: str, parts: Sequence[tuple[int, str]]) -> ObjectInfo:
+    async def complete(
+        self, bucket: str, key: str, upload_id: str, parts: Sequence[tuple[int, str]], *, event: UploadEvent | None
+    ) -> ObjectInfo:
         """Join the parts; of two completions at once one joins and the other gets its answer."""
         row = await self._find(bucket, key, upload_id, done=True)
         if row["done_at"] is not None:
@@ -147,6 +149,7 @@ class LocalUploads:
                 etag=etag,
                 crc64=crc64,
                 headers=json.loads(row["headers"]),
+                event=event,
             )
             if info is None:
                 raise swept_meanwhile("complete_upload")

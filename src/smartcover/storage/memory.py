@@ -31,6 +31,7 @@ from smartcover.storage.bucket import (
     PartPage,
     StagedObject,
     Swept,
+    UploadEvent,
     UploadInfo,
     UploadPage,
     VideoSource,
@@ -100,6 +101,8 @@ class MemoryStore:
         self._uploads: dict[str, _Upload] = {}
         self._staged: dict[str, tuple[datetime, bytes]] = {}
         self._published: dict[str, ObjectInfo] = {}
+        #: Uploads in the order of their becoming visible, each with what became visible.
+        self.events: list[tuple[UploadEvent, ObjectInfo]] = []
 
     async def create_bucket(self, name: str, region: str) -> BucketInfo:
         check_bucket_name(name)
@@ -131,12 +134,13 @@ class MemoryStore:
         headers: Mapping[str, str],
         content_md5: bytes | None = None,
         size_bytes: int | None = None,
+        event: UploadEvent | None = None,
     ) -> ObjectInfo:
         check_key(key)
         kept = check_headers(headers)
         await self.bucket(bucket)
         data = await self._receive(body, content_md5, size_bytes)
-        return await self._show(bucket, key, data, _md5(data), kept)
+        return await self._show(bucket, key, data, _md5(data), kept, event)
 
     async def head(self, bucket: str, key: str) -> ObjectInfo:
         return (await self._find(bucket, key))[0]
@@ -149,12 +153,20 @@ class MemoryStore:
         yield info, _blocks(data, resolve_range(len(data), first, last))
 
     async def copy(
-        self, source_bucket: str, source_key: str, bucket: str, key: str, *, headers: Mapping[str, str] | None
+        self,
+        source_bucket: str,
+        source_key: str,
+        bucket: str,
+        key: str,
+        *,
+        headers: Mapping[str, str] | None,
+        event: UploadEvent | None = None,
     ) -> ObjectInfo:
         check_key(key)
         kept = None if headers is None else check_headers(headers)
         source, data = await self._find(source_bucket, source_key)
-        return await self._show(bucket, key, data, source.etag, dict(source.headers) if kept is None else kept)
+        shown = dict(source.headers) if kept is None else kept
+        return await self._show(bucket, key, data, source.etag, shown, event)
 
     async def delete(self, bucket: str, key: str) -> None:
         check_key(key)
@@ -255,7 +267,13 @@ class MemoryStore:
         return UploadPage(shown, shown[-1].key, shown[-1].upload_id)
 
     async def complete_upload(
-        self, bucket: str, key: str, upload_id: str, parts: Sequence[tuple[int, str]]
+        self,
+        bucket: str,
+        key: str,
+        upload_id: str,
+        parts: Sequence[tuple[int, str]],
+        *,
+        event: UploadEvent | None = None,
     ) -> ObjectInfo:
         upload = await self._find_upload(bucket, key, upload_id, done=True)
         if upload.done is not None:
@@ -265,7 +283,8 @@ class MemoryStore:
         check_parts(parts, {number: part.etag for number, (part, _) in upload.parts.items()})
         chosen = [upload.parts[number] for number, _ in parts]
         etag = joined_etag([part.etag for part, _ in chosen])
-        info = await self._show(bucket, key, b"".join(data for _, data in chosen), etag, dict(upload.info.headers))
+        joined = b"".join(data for _, data in chosen)
+        info = await self._show(bucket, key, joined, etag, dict(upload.info.headers), event)
         upload.done = (parts_fingerprint(parts), info)
         upload.parts.clear()
         return info
@@ -332,10 +351,20 @@ class MemoryStore:
             raise DigestMismatch
         return bytes(data)
 
-    async def _show(self, bucket: str, key: str, data: bytes, etag: str, headers: dict[str, str]) -> ObjectInfo:
+    async def _show(
+        self,
+        bucket: str,
+        key: str,
+        data: bytes,
+        etag: str,
+        headers: dict[str, str],
+        event: UploadEvent | None = None,
+    ) -> ObjectInfo:
         await self.bucket(bucket)
         info = ObjectInfo(bucket, key, len(data), etag, crc64.xz(data), self._clock(), headers)
         self._objects[bucket][key] = (info, data)
+        if event is not None:
+            self.events.append((event, info))
         return info
 
     async def _find(self, bucket: str, key: str) -> tuple[ObjectInfo, bytes]:

@@ -42,6 +42,12 @@ ON CONFLICT (bucket, key) DO UPDATE SET
     headers = excluded.headers, last_modified = excluded.last_modified
 RETURNING last_modified;
 
+-- name: note_upload$
+-- Owes a run to each workflow that waits for this object, in the transaction that shows it.
+SELECT smartcover_note_upload(
+    :event_id, :bucket, :key, :name, :size_bytes, :etag, :headers::text::json, :request_id, false
+);
+
 -- name: object^
 SELECT bucket, key, blob, size_bytes, etag, crc64, headers::text AS headers, last_modified
 FROM objects WHERE bucket = :bucket AND key = :key;

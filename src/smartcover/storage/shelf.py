@@ -18,7 +18,7 @@ import structlog
 
 from smartcover.errors import BodyTooLarge, BucketMissing, DigestMismatch, IncompleteBody, StorageUnavailable
 from smartcover.storage.blobs import BLOCK_BYTES, BlobFolder, BlobReader, BlobWriter, Contents
-from smartcover.storage.bucket import ObjectInfo
+from smartcover.storage.bucket import ObjectInfo, UploadEvent
 from smartcover.storage.failures import DISK_FULL, storage_failures
 from smartcover.storage.rules import check_bucket_name
 
@@ -161,12 +161,13 @@ class Shelf:
         etag: str,
         crc64: int,
         headers: Mapping[str, str],
+        event: UploadEvent | None = None,
     ) -> ObjectInfo | None:
         """
         Make a durable blob visible under a key; None when the sweep took the blob first.
 
-        Every object, however it arrived, becomes visible here and nowhere else, inside the caller's transaction.
-        Whatever must be stored whenever an object appears, such as an upload event, is written at this place.
+        Every object, however it arrived, becomes visible here and nowhere else, inside the caller's transaction;
+        so an upload and the event of it are stored together or not at all.
 
         Raises:
             BucketMissing: If the bucket was deleted meanwhile.
@@ -186,6 +187,18 @@ class Shelf:
             raise BucketMissing from error
         if last_modified is None:
             return None
+        if event is not None:
+            await QUERIES.note_upload(
+                connection,
+                event_id=f"cos:{event.request_id}",
+                bucket=bucket,
+                key=key,
+                name=event.name,
+                size_bytes=size_bytes,
+                etag=etag,
+                headers=json.dumps(dict(headers)),
+                request_id=event.request_id,
+            )
         return ObjectInfo(bucket, key, size_bytes, etag, crc64, last_modified, dict(headers))
 
     async def open(self, blob: UUID) -> BlobReader | None:

@@ -108,8 +108,11 @@ STATEMENTS = (
             new_id, in_bucket, at_key, event_name, bytes, with_etag, with_headers, by_request, waiting, from_outside
         )
         ON CONFLICT (event_id) DO NOTHING;
+        IF NOT FOUND THEN
+            RETURN false;
+        END IF;
         PERFORM pg_notify('smartcover', 'uploads');
-        RETURN FOUND;
+        RETURN true;
     END
     $$
     """,

@@ -1,0 +1,100 @@
+"""An upload and the event of it are stored together; what we publish ourselves is no upload."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from smartcover.errors import DigestMismatch
+from smartcover.storage import LocalStore, UploadEvent
+from tests.objects_database import Pool, object_dsn, object_pool
+
+__all__ = ["object_dsn", "object_pool"]
+
+BUCKET = "test-1"
+
+
+@pytest.fixture
+async def store(object_pool: Pool, tmp_path: Path) -> LocalStore:
+    await object_pool.execute("TRUNCATE workflows, upload_events")
+    made = LocalStore(tmp_path, object_pool, reserve_bytes=0)
+    await made.create_bucket(BUCKET, "r")
+    return made
+
+
+async def add_workflow(pool: Pool, workflow_id: str, prefix: str, state: str = "Active", bucket: str = BUCKET) -> None:
+    await pool.execute(
+        "INSERT INTO workflows (workflow_id, bucket, name, state, object_prefix, topology) "
+        "VALUES ($1, $2, 'n', $3, $4, '{}')",
+        workflow_id,
+        bucket,
+        state,
+        prefix,
+    )
+
+
+async def events(pool: Pool) -> list[dict[str, Any]]:
+    return [dict(row) for row in await pool.fetch("SELECT * FROM upload_events ORDER BY seq")]
+
+
+async def once(data: bytes = b"hello") -> AsyncIterator[bytes]:
+    yield data
+
+
+def event(name: str, request_id: str) -> UploadEvent:
+    return UploadEvent(f"cos:ObjectCreated:{name}", request_id)
+
+
+async def test_every_way_of_uploading_leaves_its_event(store: LocalStore, object_pool: Pool) -> None:
+    await add_workflow(object_pool, "w1", "in/")
+    headers = {"content-type": "video/mp4", "x-cos-meta-id": "7"}
+    await store.put(BUCKET, "in/a", once(), headers=headers, event=event("Put", "r1"))
+    await store.copy(BUCKET, "in/a", BUCKET, "in/b", headers=None, event=event("Copy", "r2"))
+    upload = await store.start_upload(BUCKET, "in/c", headers={})
+    part = await store.put_part(BUCKET, "in/c", upload.upload_id, 1, once())
+    for request_id in ("r3", "r4"):  # the second completion answers as the first and is no event
+        await store.complete_upload(
+            BUCKET,
+            "in/c",
+            upload.upload_id,
+            [(1, part.etag)],
+            event=event("CompleteMultipartUpload", request_id),
+        )
+    found = await events(object_pool)
+    assert [(row["event_id"], row["key"], row["name"]) for row in found] == [
+        ("cos:r1", "in/a", "cos:ObjectCreated:Put"),
+        ("cos:r2", "in/b", "cos:ObjectCreated:Copy"),
+        ("cos:r3", "in/c", "cos:ObjectCreated:CompleteMultipartUpload"),
+    ]
+    assert json.loads(found[0]["headers"]) == headers
+    assert (found[0]["size_bytes"], found[0]["etag"]) == (5, "5d41402abc4b2a76b9719d911017c592")
+
+
+async def test_an_upload_owes_a_run_to_workflows_that_wait_for_it_now(store: LocalStore, object_pool: Pool) -> None:
+    await add_workflow(object_pool, "w1", "in/")
+    await add_workflow(object_pool, "w2", "")
+    await add_workflow(object_pool, "w3", "in/", state="Paused")
+    await add_workflow(object_pool, "w4", "other/")
+    await add_workflow(object_pool, "w5", "in/", bucket="other-1")
+    await store.put(BUCKET, "in/a", once(), headers={}, event=event("Put", "r1"))
+    await object_pool.execute("UPDATE workflows SET state = 'Paused'")
+    await store.put(BUCKET, "in/b", once(), headers={}, event=event("Put", "r2"))
+    assert [(row["key"], row["workflow_ids"]) for row in await events(object_pool)] == [("in/a", ["w1", "w2"])]
+
+
+async def test_what_we_publish_is_no_upload(store: LocalStore, object_pool: Pool) -> None:
+    await add_workflow(object_pool, "w1", "")
+    staged = await store.stage(BUCKET, "in/cover.jpg", b"jpeg", headers={})
+    await store.publish([staged])
+    assert await events(object_pool) == []
+
+
+async def test_an_upload_that_fails_leaves_no_event(store: LocalStore, object_pool: Pool) -> None:
+    await add_workflow(object_pool, "w1", "")
+    with pytest.raises(DigestMismatch):
+        await store.put(BUCKET, "a", once(), headers={}, content_md5=b"0" * 16, event=event("Put", "r1"))
+    assert await events(object_pool) == []
