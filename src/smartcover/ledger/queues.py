@@ -157,9 +157,13 @@ async def require_room(connection: Any, queue_id: str, jobs: int) -> None:
         QueueFull: If the queue would hold more than its max_size.
     """
     found = await QUERIES.queue_room(connection, queue_id=queue_id)
+    if found is None:
+        raise UnknownQueue(f"queue {queue_id!r} does not exist")
     if found["room"] - jobs < _SCARCE_ROOM:
         await QUERIES.lock_queue_room(connection, queue_id=queue_id)
         found = await QUERIES.queue_room(connection, queue_id=queue_id)
+    if found is None:
+        raise UnknownQueue(f"queue {queue_id!r} does not exist")
     if found["room"] < jobs:
         raise QueueFull(
             f"queue {queue_id} has room for {max(0, found['room'])} of its {found['max_size']} waiting jobs and "
