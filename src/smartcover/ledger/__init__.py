@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from smartcover.ledger.database import Database
 from smartcover.ledger.embedded import EmbeddedPostgres
-from smartcover.ledger.ledger import Finishing, Ledger
+from smartcover.ledger.finishing import Finishing
+from smartcover.ledger.ledger import Ledger
 from smartcover.ledger.listing import JobFilter, JobPage, JobPosition
 from smartcover.ledger.model import (
     TRANSITIONS,
@@ -31,11 +32,26 @@ from smartcover.ledger.model import (
     WorkflowOrigin,
 )
 from smartcover.ledger.queues import QueueLimits, QueuePage
+from smartcover.ledger.runs import WhenRunEnds, run_state
 from smartcover.ledger.schema import check_schema, expected_revision, upgrade
 from smartcover.ledger.submissions import Submission, add_jobs
 from smartcover.ledger.templates import TemplatePage
 from smartcover.ledger.view import jobs_detail
 from smartcover.ledger.wakeups import Wakeups
+from smartcover.ledger.workflow_model import (
+    NewRun,
+    NewUpload,
+    Run,
+    RunFilter,
+    RunPage,
+    RunState,
+    Upload,
+    Workflow,
+    WorkflowContent,
+    WorkflowState,
+)
+from smartcover.ledger.workflow_view import run_detail, workflow_detail
+from smartcover.ledger.workflows import Surroundings, TakenUpload, Workflows
 
 __all__ = [
     "TRANSITIONS",
@@ -61,20 +77,37 @@ __all__ = [
     "Ledger",
     "NewDelivery",
     "NewJob",
+    "NewRun",
+    "NewUpload",
     "NotifyConfig",
     "OutputSpec",
     "Queue",
     "QueueLimits",
     "QueuePage",
     "QueueState",
+    "Run",
+    "RunFilter",
+    "RunPage",
+    "RunState",
     "Submission",
+    "Surroundings",
+    "TakenUpload",
     "Template",
     "TemplatePage",
+    "Upload",
     "Wakeups",
+    "WhenRunEnds",
+    "Workflow",
+    "WorkflowContent",
     "WorkflowOrigin",
+    "WorkflowState",
+    "Workflows",
     "add_jobs",
     "check_schema",
     "expected_revision",
     "jobs_detail",
+    "run_detail",
+    "run_state",
     "upgrade",
+    "workflow_detail",
 ]

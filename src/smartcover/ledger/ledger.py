@@ -9,18 +9,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
-
-import aiosql
 
 from smartcover.errors import AlreadyFinished, BadParameter, LeaseLost, LedgerError, UnknownJob
 from smartcover.ledger import rows
 from smartcover.ledger.bindings import Bindings
 from smartcover.ledger.database import Database, notify
+from smartcover.ledger.finishing import QUERIES, Finishing, owe, stored_text
 from smartcover.ledger.listing import JobFilter, JobPage, JobPosition, list_jobs
 from smartcover.ledger.model import (
     Attempt,
@@ -30,17 +27,15 @@ from smartcover.ledger.model import (
     DeliveryFilter,
     DeliveryState,
     Job,
-    JobResult,
-    NewDelivery,
     NewJob,
     Queue,
 )
 from smartcover.ledger.queues import DEFAULT_LIMITS, QueueLimits, Queues
+from smartcover.ledger.runs import WhenRunEnds, owes_nothing, settle_run
 from smartcover.ledger.submissions import Submission, add_jobs, earlier_jobs, lock_submission, remember
 from smartcover.ledger.templates import Templates
 from smartcover.ledger.wakeups import CANCEL, Wakeups
-
-QUERIES: Any = aiosql.from_path(Path(__file__).with_name("queries.sql"), "asyncpg", mandatory_parameters=False)
+from smartcover.ledger.workflows import Workflows
 
 #: Queues that one claim looks at; the rest comes with the next claim.
 _QUEUES_PER_CLAIM = 16
@@ -63,12 +58,15 @@ class Ledger:
         make_token: Callable[[], UUID] = uuid4,
         make_hex: Callable[[], str] = lambda: uuid4().hex,
         queue_limits: QueueLimits = DEFAULT_LIMITS,
+        when_run_ends: WhenRunEnds = owes_nothing,
     ) -> None:
         self._database = database
         self._make_token = make_token
+        self._when_run_ends = when_run_ends
         self.queues = Queues(database, make_hex=make_hex, limits=queue_limits)
         self.templates = Templates(database)
         self.bindings = Bindings(database)
+        self.workflows = Workflows(database)
 
     @classmethod
     async def connect(
@@ -79,10 +77,23 @@ class Ledger:
         make_token: Callable[[], UUID] = uuid4,
         make_hex: Callable[[], str] = lambda: uuid4().hex,
         queue_limits: QueueLimits = DEFAULT_LIMITS,
+        when_run_ends: WhenRunEnds = owes_nothing,
     ) -> Ledger:
-        """Open a ledger on a database whose schema is up to date; `queue_limits` are what new queues get."""
+        """
+        Open a ledger on a database whose schema is up to date.
+
+        Args:
+            queue_limits: What new queues get.
+            when_run_ends: Makes the callbacks that a workflow run owes when its last job ends, whoever ends that.
+        """
         database = await Database.connect(dsn, pool_size=pool_size)
-        return cls(database, make_token=make_token, make_hex=make_hex, queue_limits=queue_limits)
+        return cls(
+            database,
+            make_token=make_token,
+            make_hex=make_hex,
+            queue_limits=queue_limits,
+            when_run_ends=when_run_ends,
+        )
 
     @property
     def database(self) -> Database:
@@ -192,10 +203,12 @@ class Ledger:
         async with self._database.transaction("cancel") as connection:
             row = await QUERIES.cancel_job(connection, bucket=bucket, job_id=job_id)
             if row is not None:
+                job = rows.job(row)
                 await notify(connection, f"{CANCEL}{job_id}")
                 await notify(connection, "jobs")
+                await owe(connection, await settle_run(connection, job, row["ended_at"], self._when_run_ends), job)
         if row is not None:
-            return rows.job(row)
+            return job
         found = (await self.jobs(bucket, [job_id])).get(job_id)
         if found is None:
             raise UnknownJob(f"job {job_id!r} does not exist in bucket {bucket}")
@@ -269,7 +282,7 @@ class Ledger:
             row = await QUERIES.lock_running_job(connection, job_id=claim.job.job_id, token=claim.lease_token)
             if row is None:
                 raise LeaseLost(detail=claim.job.job_id)
-            finishing = Finishing(job=rows.job(row), ended_at=row["now"], _connection=connection)
+            finishing = Finishing(rows.job(row), row["now"], connection, self._when_run_ends)
             yield finishing
             if not finishing.called:
                 raise LedgerError(
@@ -321,7 +334,7 @@ class Ledger:
                 delivery_id=delivery_id,
                 state=state.value,
                 retry_in_seconds=retry_in_seconds or 0.0,
-                reason=_text(reason),
+                reason=stored_text(reason),
             )
             if tries is None:
                 return
@@ -333,7 +346,7 @@ class Ledger:
                 duration_seconds=report.duration_seconds,
                 address=report.address,
                 http_status=report.http_status,
-                error=None if report.error is None else _text(report.error),
+                error=None if report.error is None else stored_text(report.error),
                 answer_head=report.answer_head,
                 retry_after_seconds=report.retry_after_seconds,
             )
@@ -403,7 +416,7 @@ class Ledger:
         """
         async with self._database.transaction("expire deliveries") as connection:
             expired = QUERIES.expire_deliveries(
-                connection, older_than_seconds=older_than_seconds, reason=_text(reason), most=limit
+                connection, older_than_seconds=older_than_seconds, reason=stored_text(reason), most=limit
             )
             return [rows.delivery(row) async for row in expired]
 
@@ -421,51 +434,6 @@ class Ledger:
             return [rows.attempt(row) async for row in QUERIES.attempts(connection, delivery_id=delivery_id)]
 
 
-@dataclass(slots=True)
-class Finishing:
-    """
-    A job about to end: its row as locked, and the time that becomes its end.
-
-    `succeed` or `fail` is called once.
-    """
-
-    job: Job
-    ended_at: datetime
-    _connection: Any
-    called: bool = False
-
-    async def succeed(self, result: JobResult, deliveries: Sequence[NewDelivery]) -> None:
-        """End the job well, together with the callbacks it owes."""
-        await QUERIES.succeed_job(
-            self._connection, job_id=self.job.job_id, ended_at=self.ended_at, result=rows.result_json(result)
-        )
-        await self._owe(deliveries)
-
-    async def fail(self, code: str, message: str, deliveries: Sequence[NewDelivery]) -> None:
-        """End the job badly, together with the callbacks it owes."""
-        await QUERIES.fail_job(
-            self._connection, job_id=self.job.job_id, ended_at=self.ended_at, code=code, message=_text(message)
-        )
-        await self._owe(deliveries)
-
-    async def _owe(self, deliveries: Sequence[NewDelivery]) -> None:
-        for delivery in deliveries:
-            await QUERIES.add_delivery(
-                self._connection,
-                delivery_id=delivery.delivery_id,
-                job_id=self.job.job_id,
-                bucket=self.job.bucket,
-                target=rows.target_json(delivery.target),
-                destination=delivery.destination,
-                content_type=delivery.content_type,
-                body=delivery.body,
-            )
-        if deliveries:
-            await notify(self._connection, "deliveries")
-        await notify(self._connection, "jobs")  # a place in the queue became free
-        self.called = True
-
-
 def _parameters(wanted: DeliveryFilter) -> dict[str, Any]:
     return {
         "job_id": wanted.job_id,
@@ -474,8 +442,3 @@ def _parameters(wanted: DeliveryFilter) -> dict[str, Any]:
         "since": wanted.since,
         "until": wanted.until,
     }
-
-
-def _text(text: str) -> str:
-    """PostgreSQL's text holds no NUL."""
-    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")

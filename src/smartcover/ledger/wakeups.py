@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from types import TracebackType
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal, Self, get_args
 
 import asyncpg
 import structlog
@@ -21,7 +21,7 @@ _CONNECT_SECONDS: Final = 5.0
 #: A connection that died without a word is found out within this time.
 _PROBE_SECONDS: Final = 10.0
 
-Kind = Literal["jobs", "deliveries"]
+Kind = Literal["jobs", "deliveries", "uploads", "batches"]
 
 
 class Wakeups:
@@ -33,7 +33,7 @@ class Wakeups:
 
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
-        self._events: dict[str, asyncio.Event] = {"jobs": asyncio.Event(), "deliveries": asyncio.Event()}
+        self._events: dict[str, asyncio.Event] = {kind: asyncio.Event() for kind in get_args(Kind)}
         self._task: asyncio.Task[None] | None = None
         #: Ids of jobs that were cancelled.
         self.cancelled: asyncio.Queue[str] = asyncio.Queue()

@@ -1,0 +1,154 @@
+-- Every statement about workflows, their runs and the uploads that start them.
+
+-- name: add_workflow^
+INSERT INTO workflows (workflow_id, bucket, name, state, object_prefix, topology)
+VALUES (:workflow_id, :bucket, :name, :state, :object_prefix, :topology::text::json)
+RETURNING *;
+
+-- name: update_workflow^
+UPDATE workflows SET
+    name = :name, state = :state, object_prefix = :object_prefix, topology = :topology::text::json,
+    updated_at = smartcover_now()
+WHERE bucket = :bucket AND workflow_id = :workflow_id AND state = 'Paused'
+RETURNING *;
+
+-- name: set_workflow_state^
+UPDATE workflows SET
+    state = :state, updated_at = CASE WHEN state = :state THEN updated_at ELSE smartcover_now() END
+WHERE bucket = :bucket AND workflow_id = :workflow_id
+RETURNING *;
+
+-- name: remove_workflow^
+DELETE FROM workflows WHERE bucket = :bucket AND workflow_id = :workflow_id AND state = 'Paused' RETURNING *;
+
+-- name: workflow^
+SELECT * FROM workflows WHERE bucket = :bucket AND workflow_id = :workflow_id;
+
+-- name: workflows_by_id
+SELECT * FROM workflows WHERE bucket = :bucket AND workflow_id = ANY(:workflow_ids::text[]) ORDER BY seq;
+
+-- name: list_workflows
+SELECT workflows.*, count(*) OVER () AS total FROM workflows
+WHERE bucket = :bucket AND starts_with(name, :name_prefix)
+ORDER BY seq OFFSET :skip LIMIT :most;
+
+-- name: count_workflows$
+SELECT count(*) FROM workflows WHERE bucket = :bucket AND starts_with(name, :name_prefix);
+
+-- name: note_upload$
+SELECT smartcover_note_upload(
+    :event_id, :bucket, :key, :name, :size_bytes, :etag, :headers::text::json, :request_id, :outside
+);
+
+-- name: lock_upload^
+-- One upload per transaction; others are taken by others meanwhile.
+SELECT * FROM upload_events
+WHERE consumed_at IS NULL AND next_at <= smartcover_now()
+ORDER BY next_at, seq LIMIT 1
+FOR UPDATE SKIP LOCKED;
+
+-- name: next_upload_seconds$
+SELECT extract(epoch FROM next_at - smartcover_now())::double precision
+FROM upload_events WHERE consumed_at IS NULL ORDER BY next_at LIMIT 1;
+
+-- name: consume_upload!
+UPDATE upload_events SET consumed_at = smartcover_now() WHERE event_id = :event_id;
+
+-- name: postpone_upload$
+UPDATE upload_events SET
+    tries = tries + 1,
+    next_at = smartcover_now() + make_interval(secs => :delay_seconds),
+    consumed_at = CASE WHEN tries + 1 >= :most_tries THEN smartcover_now() END
+WHERE event_id = :event_id AND consumed_at IS NULL
+RETURNING consumed_at IS NOT NULL;
+
+-- name: forget_old_uploads$
+WITH gone AS (
+    DELETE FROM upload_events WHERE event_id IN (
+        SELECT event_id FROM upload_events
+        WHERE consumed_at < smartcover_now() - make_interval(secs => :older_than_seconds)
+        LIMIT :most FOR UPDATE SKIP LOCKED
+    ) RETURNING 1
+), also_gone AS (
+    DELETE FROM own_outputs WHERE (bucket, key) IN (
+        SELECT bucket, key FROM own_outputs
+        WHERE written_at < smartcover_now() - make_interval(secs => :older_than_seconds)
+        LIMIT :most FOR UPDATE SKIP LOCKED
+    ) RETURNING 1
+)
+SELECT (SELECT count(*) FROM gone) + (SELECT count(*) FROM also_gone);
+
+-- name: note_output!
+INSERT INTO own_outputs (bucket, key, etag) VALUES (:bucket, :key, :etag)
+ON CONFLICT (bucket, key) DO UPDATE SET etag = excluded.etag, written_at = excluded.written_at;
+
+-- name: is_own_output$
+-- A store may give an object another ETag than the MD5 that we know; what arrived at the time of our writing is ours.
+SELECT EXISTS (
+    SELECT 1 FROM own_outputs
+    WHERE bucket = :bucket AND key = :key
+      AND (etag = :etag OR abs(extract(epoch FROM written_at - :arrived_at)) < :near_seconds)
+);
+
+-- name: add_run^
+INSERT INTO workflow_runs (
+    run_id, bucket, workflow_id, workflow_name, object_key, topology, cos_headers, finish_target, start_key, batch_id
+)
+VALUES (
+    :run_id, :bucket, :workflow_id, :workflow_name, :object_key, :topology::text::json, :cos_headers::text::json,
+    :finish_target::text::json, :start_key, :batch_id
+)
+ON CONFLICT (workflow_id, start_key) DO NOTHING
+RETURNING *;
+
+-- name: run_started_by^
+SELECT * FROM workflow_runs WHERE workflow_id = :workflow_id AND start_key = :start_key;
+
+-- name: lock_run^
+SELECT * FROM workflow_runs WHERE run_id = :run_id FOR UPDATE;
+
+-- name: end_run^
+UPDATE workflow_runs SET
+    state = :state, ended_at = CASE WHEN :ended::boolean THEN :at::timestamptz END
+WHERE run_id = :run_id
+RETURNING *;
+
+-- name: run^
+SELECT * FROM workflow_runs WHERE bucket = :bucket AND run_id = :run_id;
+
+-- name: tasks
+SELECT * FROM jobs WHERE run_id = :run_id ORDER BY seq;
+
+-- name: runs_newest_first
+SELECT * FROM workflow_runs
+WHERE bucket = :bucket
+  AND (:workflow_id::text IS NULL OR workflow_id = :workflow_id)
+  AND (:batch_id::text IS NULL OR batch_id = :batch_id)
+  AND (:object_part::text IS NULL OR strpos(object_key, :object_part) > 0)
+  AND state = ANY(:states::text[])
+  AND (:since::timestamptz IS NULL OR created_at >= :since)
+  AND (:until::timestamptz IS NULL OR created_at <= :until)
+  AND (:at::timestamptz IS NULL OR (created_at, seq) < (:at::timestamptz, :seq::bigint))
+ORDER BY created_at DESC, seq DESC LIMIT :most;
+
+-- name: runs_oldest_first
+SELECT * FROM workflow_runs
+WHERE bucket = :bucket
+  AND (:workflow_id::text IS NULL OR workflow_id = :workflow_id)
+  AND (:batch_id::text IS NULL OR batch_id = :batch_id)
+  AND (:object_part::text IS NULL OR strpos(object_key, :object_part) > 0)
+  AND state = ANY(:states::text[])
+  AND (:since::timestamptz IS NULL OR created_at >= :since)
+  AND (:until::timestamptz IS NULL OR created_at <= :until)
+  AND (:at::timestamptz IS NULL OR (created_at, seq) > (:at::timestamptz, :seq::bigint))
+ORDER BY created_at, seq LIMIT :most;
+
+-- name: templates_by_id
+SELECT * FROM templates WHERE bucket = :bucket AND template_id = ANY(:template_ids::text[]);
+
+-- name: queue_or_default^
+SELECT * FROM queues WHERE bucket = :bucket AND (queue_id = :queue_id OR is_default)
+ORDER BY queue_id = :queue_id DESC LIMIT 1;
+
+-- name: bound$
+SELECT NOT EXISTS (SELECT 1 FROM unbound_buckets WHERE bucket = :bucket);
