@@ -36,7 +36,7 @@ from smartcover.ledger.runs import WhenRunEnds, run_state
 from smartcover.ledger.schema import check_schema, expected_revision, upgrade
 from smartcover.ledger.submissions import Submission, add_jobs
 from smartcover.ledger.templates import TemplatePage
-from smartcover.ledger.view import jobs_detail
+from smartcover.ledger.view import jobs_detail, queue_detail, template_detail
 from smartcover.ledger.wakeups import Wakeups
 from smartcover.ledger.workflow_model import (
     NewRun,
@@ -106,6 +106,8 @@ __all__ = [
     "check_schema",
     "expected_revision",
     "jobs_detail",
+    "queue_detail",
+    "template_detail",
     "run_detail",
     "run_state",
     "upgrade",

@@ -1,8 +1,8 @@
-"""A job of the ledger as the outside sees it: the one mapping that both answers and callbacks are written from."""
+"""What the ledger holds as the outside sees it: the one mapping that answers and callbacks are written from."""
 
 from __future__ import annotations
 
-from smartcover.ledger.model import Job, JobState
+from smartcover.ledger.model import Job, JobState, NotifyConfig, Queue, Template
 from smartcover.protocol import (
     CosHeader,
     JobInput,
@@ -10,7 +10,10 @@ from smartcover.protocol import (
     Md5Info,
     OperationDetail,
     Output,
+    QueueDetail,
+    QueueNotify,
     SmartCoverParams,
+    TemplateDetail,
     WorkflowRef,
 )
 
@@ -69,4 +72,46 @@ def jobs_detail(job: Job) -> JobsDetail:
             )
         ),
         multi=spec.multi,
+    )
+
+
+def template_detail(template: Template) -> TemplateDetail:
+    """Describe a template in the words of the wire."""
+    return TemplateDetail(
+        template_id=template.template_id,
+        bucket_id=template.bucket,
+        tag=template.tag,
+        name=template.name,
+        smart_cover=SmartCoverParams(sent=tuple(template.smart_cover.items())),
+        create_time=template.created_at,
+        update_time=template.updated_at,
+    )
+
+
+def queue_detail(queue: Queue) -> QueueDetail:
+    """Describe a queue in the words of the wire."""
+    return QueueDetail(
+        queue_id=queue.queue_id,
+        bucket_id=queue.bucket,
+        name=queue.name,
+        state=queue.state,
+        max_size=queue.max_size,
+        max_concurrent=queue.max_concurrent,
+        notify=_queue_notify(queue.notify),
+        create_time=queue.created_at,
+        update_time=queue.updated_at,
+    )
+
+
+def _queue_notify(notify: NotifyConfig) -> QueueNotify:
+    return QueueNotify(
+        on=notify.on,
+        url=notify.url,
+        type=notify.kind or None,  # type: ignore[arg-type] # checked when it was set
+        events=notify.events,
+        format=notify.format,  # type: ignore[arg-type] # checked when it was set
+        mq_mode=notify.mq_mode,
+        mq_region=notify.mq_region,
+        mq_name=notify.mq_name,
+        kafka=notify.kafka,
     )

@@ -12,7 +12,7 @@ import re
 from typing import Final
 from urllib.parse import urlsplit
 
-from smartcover.errors import BadParameter, MalformedBody, MissingBody
+from smartcover.errors import BadParameter
 from smartcover.protocol.fields import Fields, shown
 from smartcover.protocol.messages import (
     CALLBACK_FORMATS,
@@ -29,7 +29,7 @@ from smartcover.protocol.messages import (
     SmartCoverParams,
 )
 from smartcover.protocol.names import expand_name, has_number, key_fault
-from smartcover.protocol.xml_codec import MAX_BODY_BYTES, parse_xml
+from smartcover.protocol.xml_codec import MAX_BODY_BYTES, parse_request
 
 MAX_URL_CHARACTERS: Final = 2048
 MAX_WORD_CHARACTERS: Final = 128
@@ -50,13 +50,7 @@ def parse_job_request(body: bytes, *, max_bytes: int = MAX_BODY_BYTES) -> JobReq
         MalformedBody: If it is not XML with the root `Request`, or too large.
         BadParameter: If a field is missing or outside its documented range.
     """
-    if not body.strip():
-        raise MissingBody
-    document = parse_xml(body, max_bytes=max_bytes)
-    [(root, tree)] = document.items()
-    if root != "Request":
-        raise MalformedBody(f"The root node is {shown(root)}; it must be Request")
-    request = Fields(tree if isinstance(tree, dict) else {}, "Request")
+    request = Fields(parse_request(body, max_bytes=max_bytes), "Request")
     object_key = _key(request.required_child("Input"), "Object")
     operations = request.children("Operation")
     if not operations:

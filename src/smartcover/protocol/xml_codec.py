@@ -17,7 +17,7 @@ from typing import Final, TypeAlias, Union
 
 from lxml import etree
 
-from smartcover.errors import MalformedBody
+from smartcover.errors import MalformedBody, MissingBody
 
 Tree: TypeAlias = Union[str, "list[Tree]", "dict[str, Tree]"]
 
@@ -86,6 +86,22 @@ def parse_xml(
     if root.getroottree().docinfo.internalDTD is not None:
         raise MalformedBody("The body holds a DOCTYPE, which is not accepted; leave it out")
     return {_name(root): _Reader(max_nodes, max_depth).read(root)}
+
+
+def parse_request(body: bytes, *, max_bytes: int = MAX_BODY_BYTES) -> dict[str, Tree]:
+    """
+    Read a document whose root is `Request` and give its child nodes.
+
+    Raises:
+        MissingBody: If the body is empty.
+        MalformedBody: If it is no such document, or exceeds a budget.
+    """
+    if not body.strip():
+        raise MissingBody
+    [(root, tree)] = parse_xml(body, max_bytes=max_bytes).items()
+    if root != "Request":
+        raise MalformedBody(f"The root node is {root[:80]!r}; it must be Request")
+    return tree if isinstance(tree, dict) else {}
 
 
 def to_xml(document: Mapping[str, Tree]) -> bytes:
