@@ -234,15 +234,14 @@ class Gatherer:
     def _prefetch(self, starts: set[Fraction]) -> None:
         """Tell a reader of a far store what will be read, where the index knows the places."""
         base = self._stream.time_base
-        if self._source.prefetching is None or base is None:
+        if not self._source.is_far or base is None:
             return
         wanted = [
             (entry.pos, entry.size)
             for entry in self._stream.index_entries
             if entry.is_keyframe and entry.size > 0 and entry.timestamp * base in starts
         ]
-        if wanted:
-            self._source.prefetching.prefetch(wanted)
+        self._source.announce(wanted)
 
     def gather_reading_on(self) -> list[Look]:
         """

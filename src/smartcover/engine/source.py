@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,6 +15,7 @@ import av.stream
 import av.video.stream
 
 from smartcover.engine.budget import Budget, BytesSpent
+from smartcover.engine.ranges import FarReader
 from smartcover.engine.types import PrefetchingReader, SeekableReader
 from smartcover.errors import NotAVideo, NoVideoStream, VideoTooLarge
 
@@ -81,13 +83,16 @@ class Source:
         else:
             raw, name = video, "the video"
             raw.seek(0)
-        self.prefetching = raw if isinstance(raw, PrefetchingReader) else None
+        self._far: FarReader | None = None
         try:
             self.size_bytes = raw.seek(0, io.SEEK_END)
             raw.seek(0)
             if self.size_bytes == 0:
                 raise NotAVideo(f"{name} is empty (0 bytes)")
-            self.container = _open_container(BoundedReader(raw, budget), name, budget)
+            reader = BoundedReader(raw, budget)
+            if self._file is None:
+                self._far = FarReader(reader, raw if isinstance(raw, PrefetchingReader) else None, self.size_bytes)
+            self.container = _open_container(self._far or reader, name, budget)
         except BaseException:
             self._close_file()
             raise
@@ -113,6 +118,16 @@ class Source:
             options["err_detect"] = "explode"
         context.options = options
         context.thread_count = 1
+
+    @property
+    def is_far(self) -> bool:
+        """Whether reading costs round trips, so that it pays to announce what will be read."""
+        return self._far is not None
+
+    def announce(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """Say which (offset, size) ranges of the bytes will be read next; nothing to do for a file at hand."""
+        if self._far is not None:
+            self._far.announce(ranges)
 
     def close(self) -> None:
         self.container.close()
@@ -142,7 +157,7 @@ def _open_file(path: Path) -> BinaryIO:
         raise NotAVideo(f"{path} cannot be read: {reason}") from error
 
 
-def _open_container(reader: BoundedReader, name: str, budget: Budget) -> av.container.InputContainer:
+def _open_container(reader: BoundedReader | FarReader, name: str, budget: Budget) -> av.container.InputContainer:
     options = {
         "format_whitelist": ",".join(_ALLOWED_FORMATS),
         "protocol_whitelist": "none",

@@ -1,0 +1,135 @@
+"""Reading a far store: the ranges that were announced as wholes, everything else in blocks that grow while it runs on."""
+
+from __future__ import annotations
+
+import io
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Iterable
+
+from smartcover.engine.types import PrefetchingReader, SeekableReader
+
+_FIRST_BLOCK_BYTES = 32 * 1024
+"""What is read after a jump: enough for a header or a fragment's table, cheap when the decoder jumps on."""
+
+_LARGEST_BLOCK_BYTES = 1024 * 1024
+_HELD_BYTES = 8 * 1024 * 1024
+_MERGED_GAP_BYTES = 64 * 1024
+"""Ranges nearer than this are one request: a round trip costs more than the bytes between them."""
+
+_LARGEST_RANGE_BYTES = 16 * 1024 * 1024
+
+
+def merge_ranges(ranges: Iterable[tuple[int, int]], size_bytes: int | None = None) -> list[tuple[int, int]]:
+    """
+    Sort (offset, size) ranges, join what overlaps or nearly touches, and cut them at the end of the file.
+
+    Ranges from a damaged index (negative, empty, or too large to be a picture) are left out.
+    """
+    end_of_file = size_bytes if size_bytes is not None else 2**63
+    merged: list[tuple[int, int]] = []
+    for offset, size in sorted(ranges):
+        if offset < 0 or not 0 < size <= _LARGEST_RANGE_BYTES or offset >= end_of_file:
+            continue
+        end = min(offset + size, end_of_file)
+        if merged:
+            last, length = merged[-1]
+            joined = max(end, last + length) - last
+            if offset <= last + length + _MERGED_GAP_BYTES and joined <= _LARGEST_RANGE_BYTES:
+                merged[-1] = last, joined
+                continue
+        merged.append((offset, end - offset))
+    return merged
+
+
+class FarReader:
+    """
+    A reader for the decoder over one whose every read is a request.
+
+    Reads that fall into an announced range fetch the whole of it at once and never run on beyond its end, so that the
+    decoder's own buffering does not ask for what nobody wants. What was read lately is held, as opening a container
+    jumps to and fro.
+    """
+
+    def __init__(self, raw: SeekableReader, prefetching: PrefetchingReader | None, size_bytes: int) -> None:
+        self._raw = raw
+        self._prefetching = prefetching
+        self._size_bytes = size_bytes
+        self._position = 0
+        self._announced: dict[int, int] = {}
+        self._starts: list[int] = []
+        self._blocks: OrderedDict[int, bytes] = OrderedDict()
+        self._held_bytes = 0
+        self._last_end, self._last_size = -1, 0
+
+    def announce(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """Say which (offset, size) ranges will be read; a reader that can fetches them all at once."""
+        merged = merge_ranges(ranges, self._size_bytes)
+        if not merged:
+            return
+        if self._prefetching is not None:
+            self._prefetching.prefetch(merged)
+        self._announced.update(merged)
+        self._starts = sorted(self._announced)
+
+    def read(self, size: int) -> bytes:
+        if size <= 0 or self._position >= self._size_bytes:
+            return b""
+        start, block = self._block_at(self._position)
+        data = block[self._position - start :][:size]
+        self._position += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        anchor = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size_bytes}[whence]
+        self._position = max(0, anchor + offset)
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def _block_at(self, position: int) -> tuple[int, bytes]:
+        for start, block in reversed(self._blocks.items()):
+            if start <= position < start + len(block):
+                self._blocks.move_to_end(start)
+                return start, block
+        start, size = self._next_request(position)
+        block = self._fetch(start, size)
+        if start + len(block) <= position:
+            # The store gave less than the range holds; what lies further on is asked for by itself.
+            start, block = position, self._fetch(position, start + size - position)
+        self._hold(start, block)
+        return start, block
+
+    def _next_request(self, position: int) -> tuple[int, int]:
+        place = bisect_right(self._starts, position)
+        if place:
+            start = self._starts[place - 1]
+            if position < start + self._announced[start]:
+                return start, self._announced[start]
+        grown = self._last_size * 2 if position == self._last_end else _FIRST_BLOCK_BYTES
+        size = min(max(grown, _FIRST_BLOCK_BYTES), _LARGEST_BLOCK_BYTES, self._size_bytes - position)
+        if place < len(self._starts):
+            size = min(size, self._starts[place] - position)
+        self._last_end, self._last_size = position + size, size
+        return position, size
+
+    def _fetch(self, start: int, size: int) -> bytes:
+        self._raw.seek(start)
+        parts: list[bytes] = []
+        left = size
+        while left > 0:
+            part = self._raw.read(left)
+            if not part:
+                break
+            parts.append(part)
+            left -= len(part)
+        return b"".join(parts)
+
+    def _hold(self, start: int, block: bytes) -> None:
+        replaced = self._blocks.pop(start, b"")
+        self._blocks[start] = block
+        self._held_bytes += len(block) - len(replaced)
+        while self._held_bytes > _HELD_BYTES and len(self._blocks) > 1:
+            _start, dropped = self._blocks.popitem(last=False)
+            self._held_bytes -= len(dropped)
