@@ -87,9 +87,13 @@ class EmbeddedPostgres:
                 identity can run the server.
             LedgerUnavailable: If the server does not come up; its last words are in the detail.
         """
-        await asyncio.to_thread(self._prepare)
-        await self._initialise()
-        await self._launch()
+        try:
+            await asyncio.to_thread(self._prepare)
+            await self._initialise()
+            await self._launch()
+        except BaseException:
+            await self.stop()
+            raise
         self._supervisor = asyncio.create_task(self._supervise(), name="embedded PostgreSQL")
         return self.dsn
 

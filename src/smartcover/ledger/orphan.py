@@ -1,11 +1,14 @@
-"""Stopping a PostgreSQL whose parent was killed, before another starts on the same cluster."""
+"""
+Stopping a PostgreSQL whose parent was killed, before another starts on the same cluster.
+
+Processes are told apart by /proc; where there is none, an orphan is left to PostgreSQL's own checks.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import signal
-import subprocess
 import time
 from pathlib import Path
 
@@ -17,10 +20,14 @@ def stop_orphan(cluster: Path) -> None:
     """
     End the server that still runs on `cluster`, if one does; a stale note of a dead one is left to PostgreSQL.
 
-    A process is only touched when its command line names this cluster: process ids are used again.
+    A process is only touched when its command line names this cluster: process ids are used again. A note whose
+    number now belongs to a stranger is removed, since PostgreSQL would take the stranger for a server and not start.
     """
     pid = _noted_pid(cluster)
-    if pid is None or not _serves(pid, cluster):
+    if pid is None or not Path(f"/proc/{pid}").exists():
+        return
+    if not _serves(pid, cluster):
+        _forget_note(cluster)
         return
     for number, seconds in ((signal.SIGQUIT, _QUIT_SECONDS), (signal.SIGKILL, _KILL_SECONDS)):
         with contextlib.suppress(ProcessLookupError):
@@ -32,6 +39,29 @@ def stop_orphan(cluster: Path) -> None:
             time.sleep(0.02)
 
 
+def _forget_note(cluster: Path) -> None:
+    """
+    Remove the note of a server that is gone for certain.
+
+    The note also keeps two servers apart while processes of a killed one still write to the cluster, so it goes only
+    when no process works in the cluster's folder any more.
+    """
+    deadline = time.monotonic() + _QUIT_SECONDS
+    while time.monotonic() < deadline:
+        if not _works_in(cluster):
+            (cluster / "postmaster.pid").unlink(missing_ok=True)
+            return
+        time.sleep(0.05)
+
+
+def _works_in(cluster: Path) -> bool:
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (process / "cwd").readlink() == cluster:
+                return True
+    return False
+
+
 def _noted_pid(cluster: Path) -> int | None:
     try:
         return int((cluster / "postmaster.pid").read_text().splitlines()[0])
@@ -41,13 +71,8 @@ def _noted_pid(cluster: Path) -> int | None:
 
 def _serves(pid: int, cluster: Path) -> bool:
     """Whether `pid` is a running server of this cluster."""
-    command = Path(f"/proc/{pid}/cmdline")
-    if command.parent.parent.is_dir():
-        try:
-            words = command.read_bytes().split(b"\0")
-        except OSError:
-            return False
-        return f"-D{cluster}".encode() in words
-    question = ["ps", "-p", str(pid), "-o", "command="]
-    listing = subprocess.run(question, capture_output=True, check=False)  # noqa: S603 - a number is all we put in
-    return f"-D{cluster}".encode() in listing.stdout
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return f"-D{cluster}".encode() in words

@@ -1,0 +1,257 @@
+"""The embedded PostgreSQL comes up again whatever killed it, and belongs to one process at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from smartcover.errors import SettingsError
+from smartcover.ledger import EmbeddedPostgres, identity
+
+pytestmark = pytest.mark.timeout(180)
+
+KEEPER = """
+import asyncio, sys
+from pathlib import Path
+from smartcover.ledger import EmbeddedPostgres
+
+async def main():
+    postgres = EmbeddedPostgres(Path(sys.argv[1]))
+    print(await postgres.start(), postgres.pid, flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+async def eventually(condition: Callable[[], bool], seconds: float = 15) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        await asyncio.sleep(0.02)
+    return condition()
+
+
+async def remember(dsn: str, value: int) -> None:
+    connection = await asyncpg.connect(dsn)
+    await connection.execute("CREATE TABLE IF NOT EXISTS memory (value int)")
+    await connection.execute("INSERT INTO memory VALUES ($1)", value)
+    await connection.close()
+
+
+async def remembered(dsn: str) -> list[int]:
+    connection = await asyncpg.connect(dsn)
+    values = [row["value"] for row in await connection.fetch("SELECT value FROM memory ORDER BY value")]
+    await connection.close()
+    return values
+
+
+@contextlib.asynccontextmanager
+async def started(folder: Path) -> AsyncIterator[EmbeddedPostgres]:
+    postgres = EmbeddedPostgres(folder)
+    try:
+        await postgres.start()
+        yield postgres
+    finally:
+        await postgres.stop()
+
+
+@contextlib.contextmanager
+def keeper(folder: Path):  # type: ignore[no-untyped-def] # a generator of (process, dsn, pid)
+    """Another process that owns the folder's database."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", KEEPER, str(folder)], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        assert process.stdout is not None
+        dsn, pid = process.stdout.readline().split()
+        yield process, dsn, int(pid)
+    finally:
+        process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+async def test_what_was_committed_is_there_after_a_stop_and_a_start(tmp_path: Path) -> None:
+    folder = tmp_path / "a b 名字" / ("long" * 30)
+    async with started(folder) as postgres:
+        await remember(postgres.dsn, 1)
+        sockets = Path(postgres.dsn.partition("host=")[2].replace("%2F", "/"))
+        assert sockets.is_dir()
+        assert sockets.stat().st_mode & 0o077 == 0
+    assert not sockets.exists()
+    async with started(folder) as postgres:
+        assert await remembered(postgres.dsn) == [1]
+
+
+async def test_a_killed_server_is_started_again_under_the_same_address(tmp_path: Path) -> None:
+    async with started(tmp_path) as postgres:
+        dsn, pid = postgres.dsn, postgres.pid
+        assert pid is not None
+        await remember(dsn, 1)
+        os.kill(pid, signal.SIGKILL)
+        assert await eventually(lambda: postgres.pid != pid)
+        for _ in range(200):
+            with contextlib.suppress(OSError, asyncpg.PostgresError):
+                assert await remembered(dsn) == [1]
+                break
+            await asyncio.sleep(0.05)
+        else:
+            pytest.fail("the server did not come back within 10 seconds")
+        assert postgres.dsn == dsn
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a parent's death is told to children on Linux only")
+async def test_a_server_does_not_outlive_its_parent(tmp_path: Path) -> None:
+    with keeper(tmp_path) as (process, dsn, pid):
+        await remember(dsn, 1)
+        process.kill()
+        assert await eventually(lambda: not alive(pid)), "the server runs on after its parent was killed"
+    async with started(tmp_path) as postgres:
+        assert await remembered(postgres.dsn) == [1]
+
+
+async def test_an_orphan_is_stopped_before_a_new_server_starts(tmp_path: Path) -> None:
+    async with started(tmp_path) as postgres:
+        await remember(postgres.dsn, 1)
+        programs = postgres._programs
+    mode = identity.choose_identity().mode
+    orphan_maker = (
+        "import subprocess, sys, time\n"
+        "p = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,"
+        " stderr=subprocess.DEVNULL, start_new_session=True)\n"
+        "print(p.pid, flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    sockets = tmp_path / "sockets-of-the-orphan"
+    server = [str(programs / "postgres"), f"-D{tmp_path / 'cluster'}", "-clisten_addresses=", f"-k{sockets}"]
+    untied = [sys.executable, "-I", "-c", _UNTIED, str(identity.LAUNCHER), mode, *server]
+    maker = subprocess.Popen(
+        [sys.executable, "-c", orphan_maker, *untied],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    sockets.mkdir()
+    assert maker.stdout is not None
+    pid = int(maker.stdout.readline())
+    maker.kill()
+    maker.wait()
+    maker.stdout.close()
+    note = tmp_path / "cluster" / "postmaster.pid"
+    assert await eventually(note.exists), "the orphan did not start"
+    assert alive(pid)
+    async with started(tmp_path) as postgres:
+        assert not alive(pid)
+        assert await remembered(postgres.dsn) == [1]
+
+
+#: Runs the launcher without its tie to the parent's life.
+_UNTIED = """
+import ctypes, os, runpy, sys
+launcher, mode, *command = sys.argv[1:]
+space = runpy.run_path(launcher)
+if mode == "namespace":
+    space["enter_user_namespace"]()
+os.execv(command[0], command)
+"""
+
+
+async def test_a_folder_in_use_is_refused_and_goes_on(tmp_path: Path) -> None:
+    with keeper(tmp_path) as (_, dsn, pid):
+        with pytest.raises(SettingsError, match="in use by another smartcover"):
+            await EmbeddedPostgres(tmp_path).start()
+        await remember(dsn, 1)
+        assert alive(pid)
+
+
+async def test_a_half_made_cluster_is_made_anew(tmp_path: Path) -> None:
+    draft = tmp_path / "cluster.new"
+    draft.mkdir()
+    (draft / "PG_VERSION").write_text("18\n")
+    async with started(tmp_path) as postgres:
+        await remember(postgres.dsn, 1)
+    assert not draft.exists()
+
+
+async def test_a_note_with_the_number_of_another_process_is_no_reason_not_to_start(tmp_path: Path) -> None:
+    async with started(tmp_path) as postgres:
+        await remember(postgres.dsn, 1)
+    stranger = subprocess.Popen(["sleep", "60"])
+    try:
+        (tmp_path / "cluster" / "postmaster.pid").write_text(f"{stranger.pid}\n{tmp_path / 'cluster'}\n1\n0\n\n\n")
+        async with started(tmp_path) as postgres:
+            assert await remembered(postgres.dsn) == [1]
+        assert stranger.poll() is None, "a stranger was killed"
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+async def test_a_cluster_of_another_major_version_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    (tmp_path / "cluster").mkdir()
+    (tmp_path / "cluster" / "PG_VERSION").write_text("15\n")
+    with pytest.raises(SettingsError, match=r"PostgreSQL 15.*pg_dump"):
+        await EmbeddedPostgres(tmp_path).start()
+
+
+async def test_sockets_of_a_killed_run_are_removed(tmp_path: Path) -> None:
+    with keeper(tmp_path) as (process, dsn, _):
+        left = Path(dsn.partition("host=")[2].replace("%2F", "/"))
+        process.kill()
+        process.wait()
+    assert left.is_dir()
+    async with started(tmp_path):
+        assert not left.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root is refused by PostgreSQL")
+class TestRootWithoutUserNamespaces:
+    """Where the kernel allows no user namespaces, the database runs as the user nobody."""
+
+    @pytest.fixture(autouse=True)
+    def no_namespaces(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(identity, "_namespaces_work", lambda: False)
+
+    async def test_the_database_runs_as_nobody_with_a_copy_of_what_it_may_not_reach(self, tmp_path: Path) -> None:
+        for parent in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+            parent.chmod(0o755)
+        async with started(tmp_path / "data") as postgres:
+            await remember(postgres.dsn, 1)
+            assert postgres.pid is not None
+            assert Path(f"/proc/{postgres.pid}").stat().st_uid != 0
+
+    async def test_a_folder_that_nobody_may_not_enter_is_named(self, tmp_path: Path) -> None:
+        closed = tmp_path / "closed"
+        closed.mkdir(mode=0o700)
+        with pytest.raises(SettingsError, match="cannot be entered by user nobody"):
+            await EmbeddedPostgres(closed / "data").start()
+
+    async def test_a_cluster_changes_hands_between_the_two_ways(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for parent in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+            parent.chmod(0o755)
+        async with started(tmp_path / "data") as postgres:
+            await remember(postgres.dsn, 1)
+        monkeypatch.undo()
+        async with started(tmp_path / "data") as postgres:
+            assert await remembered(postgres.dsn) == [1]
