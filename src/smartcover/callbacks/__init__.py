@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from smartcover.callbacks.body import destination_of, task_finish_delivery
+from smartcover.callbacks.body import destination_of, task_finish_delivery, workflow_finish_delivery
 from smartcover.callbacks.dispatcher import DispatchConfig, Dispatcher, DispatchObserver, Unobserved
 from smartcover.callbacks.egress import EgressPolicy, check_literal
 from smartcover.callbacks.gate import GateConfig
@@ -31,4 +31,5 @@ __all__ = [
     "read_secrets",
     "signature_headers",
     "task_finish_delivery",
+    "workflow_finish_delivery",
 ]

@@ -7,8 +7,8 @@ from typing import Final, cast
 
 from smartcover.callbacks.target import parse_target
 from smartcover.errors import BadParameter
-from smartcover.ledger import CallbackTarget, Job, JobState, NewDelivery, jobs_detail
-from smartcover.protocol import CallbackFormat, callback_body
+from smartcover.ledger import CallbackTarget, Job, JobState, NewDelivery, Run, RunState, jobs_detail, run_detail
+from smartcover.protocol import CallbackFormat, callback_body, workflow_finish_body
 
 _MAX_DESTINATION_CHARACTERS: Final = 300
 
@@ -47,6 +47,31 @@ def task_finish_delivery(
         delivery_id=delivery_id,
         target=job.callback,
         destination=destination_of(job.callback),
+        content_type=content_type,
+        body=body,
+    )
+
+
+def workflow_finish_delivery(run: Run, *, delivery_id: str, zone_offset_minutes: int) -> NewDelivery | None:
+    """
+    Give the WorkflowFinish callback that a run owes at its end, or None when it owes none.
+
+    A cancelled run owes none, as a cancelled job does. Like `task_finish_delivery` this accepts any target.
+
+    Args:
+        run: With its tasks, in the state that is about to be committed.
+    """
+    if run.finish_target is None or run.state not in (RunState.SUCCESS, RunState.FAILED):
+        return None
+    body, content_type = workflow_finish_body(
+        run_detail(run),
+        cast(CallbackFormat, run.finish_target.format),
+        zone=timezone(timedelta(minutes=zone_offset_minutes)),
+    )
+    return NewDelivery(
+        delivery_id=delivery_id,
+        target=run.finish_target,
+        destination=destination_of(run.finish_target),
         content_type=content_type,
         body=body,
     )

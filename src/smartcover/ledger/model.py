@@ -95,6 +95,7 @@ class JobSpec:
     `smart_cover` is the node as sent (wire names and texts, for the echo), None when there was none.
     `level_sent` says whether JobLevel is echoed. `cos_headers` are the upload's headers of a workflow's job, `batch_id`
     is the batch that made the job. With a template, `smart_cover` and `covers` are the template's as of the submit.
+    `fault` says why the job cannot succeed, when that was known at its start: it fails at once with this text.
     """
 
     object_key: str
@@ -110,6 +111,7 @@ class JobSpec:
     cos_headers: tuple[tuple[str, str], ...] = ()
     workflow: WorkflowOrigin | None = None
     batch_id: str | None = None
+    fault: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -204,12 +204,20 @@ class Workflows:
             if taken.started:
                 await announce_jobs(connection)
 
-    async def postpone_upload(self, event_id: str, *, delay_seconds: float, most_tries: int) -> bool:
-        """Try an upload again later, and tell whether it was given up instead."""
+    async def postpone_upload(self, event_id: str, *, delay_seconds: float, counted: bool, most_tries: int) -> bool:
+        """
+        Try an upload again later, and tell whether it was given up instead.
+
+        Only a `counted` try brings it nearer to that: one that waits for room or for the store waits for ever.
+        """
         async with self._database.connection("postpone an upload") as connection:
             return bool(
                 await QUERIES.postpone_upload(
-                    connection, event_id=event_id, delay_seconds=delay_seconds, most_tries=most_tries
+                    connection,
+                    event_id=event_id,
+                    delay_seconds=delay_seconds,
+                    counted=counted,
+                    most_tries=most_tries,
                 )
             )
 

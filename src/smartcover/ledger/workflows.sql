@@ -56,9 +56,9 @@ UPDATE upload_events SET consumed_at = smartcover_now() WHERE event_id = :event_
 
 -- name: postpone_upload$
 UPDATE upload_events SET
-    tries = tries + 1,
+    tries = tries + CASE WHEN :counted::boolean THEN 1 ELSE 0 END,
     next_at = smartcover_now() + make_interval(secs => :delay_seconds),
-    consumed_at = CASE WHEN tries + 1 >= :most_tries THEN smartcover_now() END
+    consumed_at = CASE WHEN :counted::boolean AND tries + 1 >= :most_tries THEN smartcover_now() END
 WHERE event_id = :event_id AND consumed_at IS NULL
 RETURNING consumed_at IS NOT NULL;
 

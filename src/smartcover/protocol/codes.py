@@ -28,7 +28,7 @@ class ErrorCode:
 
 
 _TABLE: Final = (
-    ErrorCode("InvalidArgument", 400, "A parameter of the request is missing or wrong."),
+    ErrorCode("InvalidArgument", 400, "A parameter of the request is missing or wrong.", for_job=True),
     ErrorCode("MalformedXML", 400, "The body is not well-formed XML of the documented form."),
     ErrorCode("InvalidURI", 400, "The request target cannot be read."),
     ErrorCode("BadDigest", 400, "The Content-MD5 sent does not match the body received."),

@@ -19,6 +19,7 @@ import structlog
 
 from smartcover.engine import CoverOptions
 from smartcover.errors import (
+    BadParameter,
     BucketMissing,
     EngineCrashed,
     LeaseLost,
@@ -149,6 +150,9 @@ class Worker:
             )
             await self._fail(claim, failure, log)
             return
+        if job.spec.fault is not None:
+            await self._fail(claim, BadParameter(job.spec.fault), log)
+            return
         staged: list[StagedObject] = []
         try:
             await self._store.bucket(job.spec.output.bucket)
@@ -176,11 +180,14 @@ class Worker:
             job_id=job.job_id,
             run_id=job.spec.workflow.run_id if job.spec.workflow else None,
             input_key=job.spec.object_key,
+            batch_id=job.spec.batch_id,
         )
         headers = {"content-type": _CONTENT_TYPES[cover.format]}
         return await self._store.stage(job.spec.output.bucket, key, cover.image, headers=headers)
 
     async def _succeed(self, claim: Claim, picked: PickedCovers, staged: Sequence[StagedObject], log: Any) -> None:
+        # Before anybody can tell us of them: an object of ours starts no workflow.
+        await self._ledger.workflows.note_outputs([(one.bucket, one.key, one.etag) for one in staged])
         async with self._ledger.finishing(claim) as finishing:
             await self._store.publish(staged)
             result = JobResult(
