@@ -7,6 +7,7 @@ To add a signal: write the function, and list it in `PICTURE_SIGNALS` (of a pict
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -118,12 +119,11 @@ def blur_extent(picture: Prepared) -> float:
     """
     extents = []
     for luma in (picture.luma, picture.luma.T):
-        cumulative = np.cumsum(np.pad(luma, ((0, 0), (5, 4)), mode="edge"), axis=1)
-        blurred = (cumulative[:, 9:] - cumulative[:, :-9])[:, : luma.shape[1]] / 9
+        padded = np.pad(luma, ((0, 0), (4, 4)), mode="edge")
         before = np.abs(np.diff(luma, axis=1))
-        after = np.abs(np.diff(blurred, axis=1))
-        width = min(before.shape[1], after.shape[1])
-        lost = np.maximum(0.0, before[:, :width] - after[:, :width]).sum()
+        # Neighbours in a mean of nine differ by what enters and what leaves it.
+        after = np.abs(padded[:, 9:] - padded[:, :-9]) / 9
+        lost = np.maximum(0.0, before - after).sum()
         extents.append(1.0 - float(lost) / max(float(before.sum()), 1e-6))
     return max(extents)
 
@@ -264,17 +264,19 @@ def saliency(luma: Floats, side: int = 64) -> Floats:
 
 
 def _smooth(values: Floats, width: int) -> Floats:
-    """Blur with two passes of a box of odd `width` along each axis."""
-    for _direction in range(2):
-        values = _box_down(_box_down(values, width), width).T
-    return values
-
-
-def _box_down(values: Floats, width: int) -> Floats:
-    padded = np.pad(values, ((width // 2 + 1, width // 2), (0, 0)), mode="edge")
-    cumulative = np.cumsum(padded, axis=0, dtype=np.float64)
-    result: Floats = ((cumulative[width:] - cumulative[:-width]) / width).astype(np.float32)
+    """Blur a square map with two passes of a box of odd `width` along each axis, its edges repeated."""
+    boxes = _box_matrix(len(values), width)
+    result: Floats = boxes @ values @ boxes.T
     return result
+
+
+@functools.cache
+def _box_matrix(side: int, width: int) -> Floats:
+    places = np.arange(side)[:, None] + np.arange(-(width // 2), width // 2 + 1)
+    once = np.zeros((side, side))
+    np.add.at(once, (np.arange(side)[:, None], places.clip(0, side - 1)), 1 / width)
+    twice: Floats = (once @ once).astype(np.float32)
+    return twice
 
 
 def shrink(luma: Floats, side: int) -> Floats:
@@ -284,6 +286,12 @@ def shrink(luma: Floats, side: int) -> Floats:
     top, bottom = rows[:-1].astype(np.intp), np.maximum(rows[:-1].astype(np.intp) + 1, rows[1:].astype(np.intp))
     left = columns[:-1].astype(np.intp)
     right = np.maximum(left + 1, columns[1:].astype(np.intp))
+    area = (bottom - top)[:, None] * (right - left)[None, :]
+    if min(luma.shape) >= side:
+        # The cells tile the picture, so plain sums do.
+        folded = np.add.reduceat(np.add.reduceat(luma, top, axis=0), left, axis=1)
+        shrunk: Floats = (folded / area).astype(np.float32)
+        return shrunk
     integral = np.zeros((luma.shape[0] + 1, luma.shape[1] + 1))
     integral[1:, 1:] = luma.cumsum(axis=0, dtype=np.float64).cumsum(axis=1)
     sums = (
@@ -292,19 +300,24 @@ def shrink(luma: Floats, side: int) -> Floats:
         - integral[np.ix_(bottom, left)]
         + integral[np.ix_(top, left)]
     )
-    area = (bottom - top)[:, None] * (right - left)[None, :]
     result: Floats = (sums / area).astype(np.float32)
     return result
 
 
 def _tile_means(values: Floats) -> Floats:
-    rows, columns = min(_TILES, values.shape[0]), min(_TILES, values.shape[1])
-    tiles = [
-        float(tile.mean())
-        for band in np.array_split(values, rows, axis=0)
-        for tile in np.array_split(band, columns, axis=1)
-    ]
-    return np.array(tiles, dtype=np.float32)
+    """Average the tiles of a grid, row by row; the first ones are a line larger where the sides do not divide."""
+    rows, columns = (_tile_sizes(side) for side in values.shape)
+    down, across = (np.cumsum(sizes) - sizes for sizes in (rows, columns))
+    sums = np.add.reduceat(np.add.reduceat(values, down, axis=0), across, axis=1)
+    result: Floats = (sums / np.outer(rows, columns)).astype(np.float32).ravel()
+    return result
+
+
+def _tile_sizes(side: int) -> npt.NDArray[np.intp]:
+    tiles = min(_TILES, side)
+    sizes = np.full(tiles, side // tiles, dtype=np.intp)
+    sizes[: side % tiles] += 1
+    return sizes
 
 
 def signature(glance: Bytes) -> Floats:
