@@ -1,0 +1,104 @@
+"""
+Networks in onnxruntime, opened when first used.
+
+A session belongs to the process that opened it, so a child made by fork opens its own. With one thread, the default,
+a session runs in the caller's thread and starts none: the process may be limited to little.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Picture = npt.NDArray[np.uint8]
+"""RGB, rows x columns x 3."""
+
+Floats = npt.NDArray[np.float32]
+
+_ACCELERATORS = (
+    "CUDAExecutionProvider",
+    "ROCMExecutionProvider",
+    "MIGraphXExecutionProvider",
+    "CoreMLExecutionProvider",
+    "DmlExecutionProvider",
+)
+_FATAL_ONLY = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """
+    How networks are run.
+
+    `threads` are those of one network. With `gpu`, whichever accelerator the installed onnxruntime brings is tried
+    first; the CPU takes what it cannot do, or all when there is none.
+    """
+
+    threads: int = 1
+    gpu: bool = False
+
+
+DEFAULT_RUNTIME = Runtime()
+
+
+def providers(available: Sequence[str], *, gpu: bool) -> list[str]:
+    """Order the execution providers to ask for."""
+    wanted = [name for name in _ACCELERATORS if name in available] if gpu else []
+    return [*wanted, "CPUExecutionProvider"]
+
+
+def vendored(name: str, runtime: Runtime = DEFAULT_RUNTIME) -> Any:
+    """Return the session of a model file of this package, one for each process."""
+    return _vendored(name, runtime, os.getpid())
+
+
+def from_file(path: Path, runtime: Runtime = DEFAULT_RUNTIME) -> Any:
+    """
+    Open a model file from elsewhere; nothing is kept.
+
+    Raises:
+        Exception: Whatever onnxruntime raises of a bad file; its classes have no common ancestor.
+    """
+    return _open(str(path), runtime)
+
+
+@functools.lru_cache(maxsize=16)
+def _vendored(name: str, runtime: Runtime, _process_id: int) -> Any:
+    return _open(resources.files("smartcover.engine").joinpath("models", name).read_bytes(), runtime)
+
+
+def _open(model: bytes | str, runtime: Runtime) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = runtime.threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _FATAL_ONLY
+    # Waiting threads would otherwise spin and take the processor from the decoder.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    wanted = providers(onnxruntime.get_available_providers(), gpu=runtime.gpu)
+    return onnxruntime.InferenceSession(model, options, providers=wanted)
+
+
+def resized(picture: Picture, width_px: int, height_px: int) -> Picture:
+    """Resize with an antialiasing triangle filter, without regard to shape."""
+    from PIL import Image
+
+    if picture.shape[:2] == (height_px, width_px):
+        return picture
+    image = Image.fromarray(np.ascontiguousarray(picture))
+    return np.asarray(image.resize((width_px, height_px), Image.Resampling.BILINEAR))
+
+
+def planes(pictures: Sequence[Picture], mean: Floats | np.float32, scale: Floats | np.float32) -> Floats:
+    """Stack pictures of one size, channels first, each channel as (value - mean) / scale."""
+    stacked = np.stack(pictures).astype(np.float32)
+    return np.ascontiguousarray(((stacked - mean) / scale).transpose(0, 3, 1, 2))
