@@ -9,8 +9,10 @@ run code in its parent.
 from __future__ import annotations
 
 import contextlib
-import ctypes
+import fcntl
 import json
+import multiprocessing
+import multiprocessing.connection
 import os
 import resource
 import signal
@@ -23,8 +25,6 @@ from smartcover import engine
 from smartcover.engine import CoverOptions, Limits, Picks
 from smartcover.errors import SmartCoverError
 from smartcover.storage import VideoSource
-
-_PR_SET_PDEATHSIG = 1  # prctl(2): the signal to get when the parent dies
 
 
 def run(answers: Connection, source: VideoSource, options: CoverOptions, limits: Limits, memory_bytes: int) -> None:
@@ -76,12 +76,30 @@ def _describe(picks: Picks) -> Mapping[str, Any]:
     }
 
 
+def _die_with_the_worker() -> None:
+    """
+    Let the kernel end this process when the worker dies, however it dies and whatever runs here then.
+
+    The worker holds the other end of the sentinel's pipe. Its closing raises SIGIO here, whose default is to end the
+    process. (The parent by fork is the fork server, which lives as long as its children: its death says nothing.)
+    """
+    worker = multiprocessing.parent_process()
+    if worker is None:  # called without a worker, in a test
+        return
+    signal.signal(signal.SIGIO, signal.SIG_DFL)
+    fcntl.fcntl(worker.sentinel, fcntl.F_SETOWN, os.getpid())
+    flags = fcntl.fcntl(worker.sentinel, fcntl.F_GETFL)
+    fcntl.fcntl(worker.sentinel, fcntl.F_SETFL, flags | os.O_ASYNC)
+    if multiprocessing.connection.wait([worker.sentinel], 0):
+        os._exit(1)  # it died before we listened
+
+
 def _confine(memory_bytes: int) -> None:
     """Bind this process to its limits and to its parent's life."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle: it stops us by SIGKILL
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        _die_with_the_worker()
         resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # a decoder writes no files

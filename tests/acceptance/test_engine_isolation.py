@@ -1,0 +1,151 @@
+"""No video takes the worker down: the engine's child is bounded in time and memory and dies with its parent."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from smartcover.engine import CoverOptions
+from smartcover.errors import DecodeTimedOut, EngineCrashed, NotAVideo, VideoError
+from smartcover.storage import LocalVideo, VideoSource
+from smartcover.worker import EngineLimits, EngineRunner
+from tests.clips import small_clip
+from tests.hostile_sources import Devours, Dies, Hangs, Segfaults, Writes
+
+pytestmark = [
+    pytest.mark.timeout(120),
+    pytest.mark.skipif(sys.platform != "linux", reason="limits and parents' deaths are Linux's here"),
+]
+
+
+@pytest.fixture
+def runner() -> Iterator[EngineRunner]:
+    made = EngineRunner(limits=EngineLimits(seconds=20, memory_bytes=512 << 20), concurrency=2)
+    yield made
+    made.close()
+
+
+def child_of(note: Path) -> int | None:
+    """Find the process id that a `Hangs` left in the name of its note."""
+    for path in note.parent.glob(f"{note.stem}.*"):
+        number = path.suffix[1:]
+        if number.isdigit():
+            return int(number)
+    return None
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+async def eventually(condition: Callable[[], bool], seconds: float = 20) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and not condition():
+        await asyncio.sleep(0.02)
+    return condition()
+
+
+async def test_a_good_video_gives_covers_and_progress(runner: EngineRunner, tmp_path: Path) -> None:
+    clip = small_clip(tmp_path / "clip.mp4")
+    steps: list[tuple[str, float]] = []
+    picked = await runner.pick(
+        LocalVideo(clip), CoverOptions(count=2), on_progress=lambda step, share: steps.append((step, share))
+    )
+    assert len(picked.covers) == 2
+    assert all(cover.image.startswith(b"\xff\xd8") and cover.format == "jpg" for cover in picked.covers)
+    assert steps
+    assert all(0 <= share <= 1 for _, share in steps)
+
+
+async def test_an_unreadable_video_fails_in_words_that_name_no_path(runner: EngineRunner, tmp_path: Path) -> None:
+    path = tmp_path / "secret-place"
+    path.write_bytes(os.urandom(4096))
+    with pytest.raises(NotAVideo) as failure:
+        await runner.pick(LocalVideo(path), CoverOptions())
+    assert "secret-place" not in failure.value.public
+
+
+@pytest.mark.parametrize("source", [Dies(), Segfaults()], ids=["exit", "segfault"])
+async def test_a_child_that_dies_is_a_failed_video_and_the_next_one_works(
+    runner: EngineRunner, source: VideoSource, tmp_path: Path
+) -> None:
+    with pytest.raises(EngineCrashed):
+        await runner.pick(source, CoverOptions())
+    picked = await runner.pick(LocalVideo(small_clip(tmp_path / "clip.mp4")), CoverOptions(count=1))
+    assert len(picked.covers) == 1
+
+
+async def test_memory_is_bounded(runner: EngineRunner) -> None:
+    with pytest.raises(EngineCrashed, match="512 MiB"):
+        await runner.pick(Devours(), CoverOptions())
+
+
+async def test_a_child_leaves_no_files(runner: EngineRunner, tmp_path: Path) -> None:
+    with pytest.raises(VideoError):
+        await runner.pick(Writes(tmp_path / "left"), CoverOptions())
+    assert not (tmp_path / "left").exists() or (tmp_path / "left").stat().st_size == 0
+
+
+async def test_time_is_bounded_even_when_the_engine_cannot_look_at_the_clock(tmp_path: Path) -> None:
+    note = tmp_path / "note.hang"
+    note.touch()
+    short = EngineRunner(limits=EngineLimits(seconds=0.5), concurrency=1)
+    with pytest.raises(DecodeTimedOut, match=r"0\.5 seconds"):
+        await short.pick(Hangs(note), CoverOptions())
+    short.close()
+    pid = child_of(note)
+    assert pid is not None
+    assert not alive(pid)
+
+
+async def test_cancelling_kills_the_child_at_once(runner: EngineRunner, tmp_path: Path) -> None:
+    note = tmp_path / "note.hang"
+    note.touch()
+    task = asyncio.create_task(runner.pick(Hangs(note), CoverOptions()))
+    assert await eventually(lambda: child_of(note) is not None)
+    pid = child_of(note)
+    assert pid is not None
+    started = time.monotonic()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert time.monotonic() - started < 5
+    assert not alive(pid)
+
+
+PARENT = """
+import asyncio, sys
+from pathlib import Path
+from smartcover.engine import CoverOptions
+from smartcover.worker import EngineLimits, EngineRunner
+from tests.hostile_sources import Hangs
+
+asyncio.run(EngineRunner(limits=EngineLimits(), concurrency=1).pick(Hangs(Path(sys.argv[1])), CoverOptions()))
+"""
+
+
+async def test_a_child_dies_with_its_parent(tmp_path: Path) -> None:
+    note = tmp_path / "note.hang"
+    note.touch()
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, str(note)], cwd=Path(__file__).resolve().parents[2])
+    try:
+        assert await eventually(lambda: child_of(note) is not None, 60)
+        pid = child_of(note)
+        assert pid is not None
+        os.kill(parent.pid, signal.SIGKILL)
+        parent.wait()
+        assert await eventually(lambda: not alive(pid)), "the decoder outlives its worker"
+    finally:
+        parent.kill()
+        parent.wait()

@@ -1,0 +1,63 @@
+"""Videos that misbehave when the engine's child opens them."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import time
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO
+
+
+@dataclass(frozen=True, slots=True)
+class Hangs:
+    """Never opens; says so first."""
+
+    note: Path
+
+    def open(self) -> BinaryIO:
+        # The child may write no files, so the note is a file that exists already and whose name changes.
+        self.note.rename(self.note.with_suffix(f".{os.getpid()}"))
+        time.sleep(600)
+        raise AssertionError("nobody waits this long")
+
+
+@dataclass(frozen=True, slots=True)
+class Dies:
+    """Ends the process without a word."""
+
+    def open(self) -> BinaryIO:
+        os._exit(3)
+
+
+@dataclass(frozen=True, slots=True)
+class Segfaults:
+    """Reads from address 0."""
+
+    def open(self) -> BinaryIO:
+        ctypes.string_at(0)
+        raise AssertionError("unreachable")
+
+
+@dataclass(frozen=True, slots=True)
+class Devours:
+    """Asks for memory without end."""
+
+    def open(self) -> BinaryIO:
+        hoard = []
+        while True:
+            hoard.append(bytearray(16 << 20))
+
+
+@dataclass(frozen=True, slots=True)
+class Writes:
+    """Tries to leave a file behind."""
+
+    path: Path
+
+    def open(self) -> BinaryIO:
+        with self.path.open("wb") as file:
+            file.write(b"x" * 4096)
+        return BytesIO(b"")
