@@ -91,6 +91,7 @@ from smartcover.protocol.queue_messages import (
     queue_list,
     queue_response,
 )
+from smartcover.protocol.s3_events import ObjectCreated, parse_s3_events
 from smartcover.protocol.signature import (
     Credentials,
     RequestFacts,
@@ -117,10 +118,13 @@ from smartcover.protocol.workflow_answers import (
     WorkflowDetail,
     run_list,
     run_response,
+    workflow_deleted,
     workflow_finish,
     workflow_finish_body,
     workflow_list,
     workflow_response,
+    workflow_switched,
+    workflow_triggered,
 )
 from smartcover.protocol.workflow_messages import (
     TASK_FINISH,
@@ -182,6 +186,7 @@ __all__ = [
     "MessageQueueTarget",
     "Moment",
     "NotifyRequest",
+    "ObjectCreated",
     "ObjectListing",
     "ObjectSummary",
     "OperationDetail",
@@ -241,6 +246,7 @@ __all__ = [
     "parse_json",
     "parse_queue",
     "parse_request",
+    "parse_s3_events",
     "parse_template",
     "parse_time",
     "parse_workflow",
@@ -263,9 +269,12 @@ __all__ = [
     "to_json",
     "to_xml",
     "verify",
+    "workflow_deleted",
     "workflow_finish",
     "workflow_finish_body",
     "workflow_list",
     "workflow_response",
+    "workflow_switched",
+    "workflow_triggered",
     "write_token",
 ]

@@ -90,6 +90,21 @@ def workflow_list(
     return {"Response": response}
 
 
+def workflow_switched(request_id: str, workflow_id: str) -> dict[str, Tree]:
+    """Build the answer to an activation or a pause."""
+    return {"Response": {"RequestId": request_id, "WorkflowId": workflow_id}}
+
+
+def workflow_deleted(request_id: str, workflow_id: str) -> dict[str, Tree]:
+    """Build the answer to a deletion."""
+    return {"Response": {"RequestId": request_id, "WorkflowId": workflow_id}}
+
+
+def workflow_triggered(request_id: str, run_id: str) -> dict[str, Tree]:
+    """Build the answer to a triggering call: the instance is the run."""
+    return {"Response": {"RequestId": request_id, "InstanceId": run_id}}
+
+
 def run_list(
     runs: Sequence[RunDetail], *, request_id: str, next_token: str, zone: tzinfo = CHINA_STANDARD_TIME
 ) -> dict[str, Tree]:
