@@ -43,7 +43,9 @@ def prepare(rgb: Bytes) -> Prepared:
     if rows < 3 or columns < 3:
         rgb = np.pad(rgb, ((0, max(0, 3 - rows)), (0, max(0, 3 - columns)), (0, 0)), mode="edge")
     luma = rgb.astype(np.float32) @ _LUMA
-    gradient = np.hypot(luma[1:-1, 2:] - luma[1:-1, :-2], luma[2:, 1:-1] - luma[:-2, 1:-1]) / 2
+    across, down = luma[1:-1, 2:] - luma[1:-1, :-2], luma[2:, 1:-1] - luma[:-2, 1:-1]
+    # Not hypot: it guards against an overflow that cannot happen here, at three times the cost.
+    gradient = np.sqrt(across * across + down * down) / 2
     laplacian = luma[1:-1, 2:] + luma[1:-1, :-2] + luma[2:, 1:-1] + luma[:-2, 1:-1] - 4 * luma[1:-1, 1:-1]
     return Prepared(rgb, luma, gradient.astype(np.float32), laplacian)
 
@@ -130,8 +132,8 @@ def blur_extent(picture: Prepared) -> float:
 
 def colourfulness(picture: Prepared) -> float:
     """Colourfulness of Hasler and Suesstrunk 2003 (their M3): 0 grey, 109 extremely colourful."""
-    red, green, blue = (picture.rgb[..., channel].astype(np.float32) for channel in range(3))
-    red_green, yellow_blue = red - green, (red + green) / 2 - blue
+    red, green, blue = (np.ascontiguousarray(picture.rgb[..., channel]).astype(np.int16) for channel in range(3))
+    red_green, yellow_blue = (red - green).astype(np.float32), (red + green - 2 * blue).astype(np.float32) / 2
     return float(np.hypot(red_green.std(), yellow_blue.std()) + 0.3 * np.hypot(red_green.mean(), yellow_blue.mean()))
 
 
@@ -266,8 +268,7 @@ def saliency(luma: Floats, side: int = 64) -> Floats:
 def _smooth(values: Floats, width: int) -> Floats:
     """Blur a square map with two passes of a box of odd `width` along each axis, its edges repeated."""
     boxes = _box_matrix(len(values), width)
-    result: Floats = boxes @ values @ boxes.T
-    return result
+    return np.asarray(boxes @ values @ boxes.T, dtype=np.float32)
 
 
 @functools.cache
@@ -275,8 +276,7 @@ def _box_matrix(side: int, width: int) -> Floats:
     places = np.arange(side)[:, None] + np.arange(-(width // 2), width // 2 + 1)
     once = np.zeros((side, side))
     np.add.at(once, (np.arange(side)[:, None], places.clip(0, side - 1)), 1 / width)
-    twice: Floats = (once @ once).astype(np.float32)
-    return twice
+    return np.asarray(once @ once, dtype=np.float32)
 
 
 def shrink(luma: Floats, side: int) -> Floats:
