@@ -229,7 +229,7 @@ class Gatherer:
         if run is None:
             return []
         self._budget.hold(run.size_bytes)
-        return self._look_at(run, [run.start, *visit.moments])
+        return self._look_at(run, [run.start, *visit.moments], sparsely=len(run.packets) > 1)
 
     def _prefetch(self, starts: set[Fraction]) -> None:
         """Tell a reader of a far store what will be read, where the index knows the places."""
@@ -307,7 +307,7 @@ class Gatherer:
 
     # Looking.
 
-    def _look_at(self, run: Run, moments: list[Fraction]) -> list[Look]:
+    def _look_at(self, run: Run, moments: list[Fraction], *, sparsely: bool = False) -> list[Look]:
         """Decode a run and keep the frames nearest to the moments, each with its neighbours in time."""
         alone = len(run.packets) == 1
         trail: list[tuple[float, Picture]] = []
@@ -316,7 +316,7 @@ class Gatherer:
         settled: dict[int, tuple[Fraction, int, Picture]] = {}
         left = list(moments)
         damaged_from: Fraction | None = None
-        for decoded in self.reader.decode(run):
+        for decoded in self.reader.decode(run, sparsely=sparsely):
             self._learn(decoded.frame)
             if decoded.damage and damaged_from is None:
                 damaged_from = decoded.pts
@@ -359,7 +359,7 @@ class Gatherer:
         if run is None:
             return []
         self._budget.hold(run.size_bytes)
-        return self._look_at(run, moments)
+        return self._look_at(run, moments, sparsely=True)
 
     def _learn(self, frame: VideoFrame) -> None:
         if self._facts_known:

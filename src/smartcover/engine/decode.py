@@ -126,14 +126,18 @@ class RunReader:
                 break
         return Run(tuple(held)) if held else None
 
-    def decode(self, run: Run) -> Iterator[Decoded]:
+    def decode(self, run: Run, *, sparsely: bool = False) -> Iterator[Decoded]:
         """
         Decode a run by itself and yield its frames in order of display.
 
         The decoder is drained and emptied around each run: fed back to back, keyframes of open groups lose frames.
+
+        Args:
+            sparsely: Leave out the frames that no other builds on, about half of them; those given are the same.
         """
         damage = 0
         self._empty()
+        self._context.skip_frame = "NONREF" if sparsely else "DEFAULT"
         try:
             for packet in run.packets:
                 self._source.budget.check_time()
