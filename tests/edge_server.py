@@ -1,30 +1,33 @@
-"""A real HTTP edge on a real socket over a store and ledger in memory, and a client that sends what it is told."""
+"""A real HTTP edge on a socket, over a store in memory and a real ledger, and a client that sends what it is told."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import queue
 import re
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import uvicorn
 
 from smartcover.api import EdgeConfig, create_app, edge_protocol
-from smartcover.errors import AlreadyFinished, BadParameter, UnknownJob, UnknownQueue
-from smartcover.ledger import Job, JobState, NewJob, NotifyConfig, Queue
+from smartcover.errors import BadParameter
+from smartcover.ledger import Database, Job, Ledger, QueueLimits
 from smartcover.protocol import RequestFacts, sign
 from smartcover.storage import MemoryStore
+from tests.postgres import cluster
+
+T = TypeVar("T")
 
 SECRET_ID = "AKIDTEST"
 SECRET_KEY = "SECRETTEST"
 BUCKET = "test-1250000000"
 REGION = "ap-chongqing"
-QUEUE_ID = "p" + "0" * 32
 CI_HOST = f"{BUCKET}.ci.{REGION}.myqcloud.com"
 COS_HOST = f"{BUCKET}.cos.{REGION}.myqcloud.com"
 BLOCKED_CALLBACK_HOST = "10.0.0.1"
@@ -37,62 +40,6 @@ class Keys:
         return [SECRET_KEY] if secret_id == SECRET_ID else None
 
 
-@dataclass
-class MemoryLedger:
-    """Jobs in a dict, with the promises of the ledger that the edge relies on; nothing ever runs them."""
-
-    stored: dict[str, Job] = field(default_factory=dict)
-    queues: dict[str, Queue] = field(default_factory=dict)
-
-    async def submit(self, jobs: Sequence[NewJob]) -> tuple[Job, ...]:
-        rows = tuple(
-            Job(
-                job_id=new.job_id,
-                seq=len(self.stored) + number,
-                bucket=new.bucket,
-                region=new.region,
-                queue_id=new.queue_id,
-                tag=new.tag,
-                state=JobState.SUBMITTED,
-                spec=new.spec,
-                callback=new.callback,
-                attempt=0,
-                created_at=datetime.now(UTC),
-            )
-            for number, new in enumerate(jobs)
-        )
-        self.stored |= {job.job_id: job for job in rows}
-        return rows
-
-    async def jobs(self, bucket: str, job_ids: Sequence[str]) -> Mapping[str, Job]:
-        found = (self.stored.get(job_id) for job_id in job_ids)
-        return {job.job_id: job for job in found if job is not None and job.bucket == bucket}
-
-    async def cancel(self, bucket: str, job_id: str) -> Job:
-        job = (await self.jobs(bucket, [job_id])).get(job_id)
-        if job is None:
-            raise UnknownJob
-        if job.state.final:
-            raise AlreadyFinished
-        self.stored[job_id] = replace(job, state=JobState.CANCEL, ended_at=datetime.now(UTC))
-        return self.stored[job_id]
-
-    async def default_queue(self, bucket: str) -> Queue:
-        now = datetime.now(UTC)
-        return self.queues.setdefault(
-            bucket, Queue(QUEUE_ID, bucket, "queue-1", "Active", 10, 10000, NotifyConfig(), now, now)
-        )
-
-    async def queue(self, bucket: str, queue_id: str) -> Queue:
-        queue = self.queues.get(bucket)
-        if queue is None or queue.queue_id != queue_id:
-            raise UnknownQueue
-        return queue
-
-    async def ping(self) -> None:
-        return None
-
-
 def refuse_blocked(url: str) -> None:
     """Stand in for the callback policy: one address is blocked."""
     if BLOCKED_CALLBACK_HOST in url:
@@ -101,13 +48,23 @@ def refuse_blocked(url: str) -> None:
 
 @dataclass
 class RunningEdge:
-    """An edge that listens on 127.0.0.1."""
+    """An edge that listens on 127.0.0.1, over a store in memory and a ledger in a database of its own."""
 
     port: int
     store: MemoryStore
-    ledger: MemoryLedger
+    ledger: Ledger
     config: EdgeConfig
     server: uvicorn.Server
+    queue_id: str
+    loop: asyncio.AbstractEventLoop
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do something with the store or the ledger, on the loop that they live on."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(30)
+
+    def job(self, job_id: str) -> Job:
+        """Give a job as the ledger holds it."""
+        return self.run(self.ledger.job(job_id))
 
     def wait_until_idle(self, timeout_seconds: float) -> bool:
         """Wait until no connection is left; tell whether that came about in time."""
@@ -120,37 +77,62 @@ class RunningEdge:
 
 
 @contextlib.contextmanager
-def running_edge(config: EdgeConfig | None = None, *, ledger: MemoryLedger | None = None) -> Iterator[RunningEdge]:
+def running_edge(
+    config: EdgeConfig | None = None,
+    *,
+    queue_limits: QueueLimits | None = None,
+    make_ledger: Callable[[Database], Ledger] | None = None,
+) -> Iterator[RunningEdge]:
     """Serve an edge from a thread of its own, with one bucket, until the block ends."""
     config = config or EdgeConfig(region=REGION)
-    store, ledger = MemoryStore(), ledger or MemoryLedger()
-    asyncio.run(store.create_bucket(BUCKET, REGION))
-    asyncio.run(ledger.default_queue(BUCKET))
+    dsn = cluster().make_database()
+    store = MemoryStore()
     listener = socket.create_server(("127.0.0.1", 0))
-    application = create_app(ledger=ledger, store=store, keys=Keys(), config=config, check_callback=refuse_blocked)
-    server = uvicorn.Server(
-        uvicorn.Config(
-            application,
-            http=edge_protocol(config),
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            h11_max_incomplete_event_size=config.max_header_bytes,
-            timeout_graceful_shutdown=1,
+    started: queue.Queue[RunningEdge | BaseException] = queue.Queue()
+
+    async def serve() -> None:
+        database = await Database.connect(dsn, pool_size=8)
+        ledger = make_ledger(database) if make_ledger else Ledger(database, queue_limits=queue_limits or QueueLimits())
+        await store.create_bucket(BUCKET, REGION)
+        waiting = await ledger.default_queue(BUCKET)
+        application = create_app(ledger=ledger, store=store, keys=Keys(), config=config, check_callback=refuse_blocked)
+        server = uvicorn.Server(
+            uvicorn.Config(
+                application,
+                http=edge_protocol(config),
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                h11_max_incomplete_event_size=config.max_header_bytes,
+                timeout_graceful_shutdown=1,
+            )
         )
-    )
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        task = asyncio.create_task(server.serve(sockets=[listener]))
+        while not server.started and not task.done():
+            await asyncio.sleep(0.01)
+        port = listener.getsockname()[1]
+        started.put(RunningEdge(port, store, ledger, config, server, waiting.queue_id, asyncio.get_running_loop()))
+        await task
+        await ledger.close()
+
+    def run() -> None:
+        try:
+            asyncio.run(serve())
+        except BaseException as error:
+            started.put(error)
+            raise
+
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    deadline = time.monotonic() + 10
-    while not server.started:
-        assert time.monotonic() < deadline, "the edge did not start"
-        time.sleep(0.01)
+    edge = started.get(timeout=60)
+    if isinstance(edge, BaseException):
+        raise edge
     try:
-        yield RunningEdge(listener.getsockname()[1], store, ledger, config, server)
+        yield edge
     finally:
-        server.should_exit = True
+        edge.server.should_exit = True
         thread.join(10)
         listener.close()
 

@@ -9,7 +9,7 @@ Every error that smartcover raises on purpose.
       RequestError      BadParameter, MalformedBody, MissingBody, BodyTooLarge, BadKey, BadBucketName,
                         MissingLength, BadUri, MissingHost, InvalidDigest, RequestTimedOut,
                         SignatureMismatch, SignatureMissing, UnknownKey, RequestExpired, ClockSkewed,
-                        UnknownJob, UnknownTemplate, UnknownQueue, UnknownWorkflow, UnknownRun, MethodNotAllowed,
+                        NotBound, UnknownJob, UnknownTemplate, UnknownQueue, UnknownWorkflow, UnknownRun, MethodNotAllowed,
                         Unsupported
       LedgerError       Conflict, AlreadyFinished, QueueFull, WorkflowActive, LeaseLost, LedgerUnavailable
       ReceiverError     MalformedCallback, BadSignature, StaleCallback
@@ -255,6 +255,12 @@ class ClockSkewed(RequestError):
     """The signature is not valid yet; check the clock of the client."""
 
     code = "RequestTimeTooSkewed"
+
+
+class NotBound(RequestError):
+    """The bucket is not bound to media processing."""
+
+    code = "AccessDenied"
 
 
 class UnknownJob(RequestError):

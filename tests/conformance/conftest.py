@@ -15,8 +15,9 @@ import pytest
 import uvicorn
 
 from smartcover.api import EdgeConfig, create_app, edge_protocol
+from smartcover.ledger import Ledger
 from smartcover.storage import LocalStore
-from tests.edge_server import BUCKET, REGION, SECRET_ID, SECRET_KEY, Keys, MemoryLedger, refuse_blocked
+from tests.edge_server import BUCKET, REGION, SECRET_ID, SECRET_KEY, Keys, refuse_blocked
 from tests.objects_database import object_dsn
 
 __all__ = ["object_dsn"]
@@ -64,7 +65,7 @@ def start_server(dsn: str, root: Path) -> tuple[Server, Callable[[], None]]:
         async with asyncpg.create_pool(dsn, min_size=1, max_size=8) as pool:
             store = LocalStore(root, pool, reserve_bytes=0)
             await store.create_bucket(BUCKET, REGION)
-            ledger = MemoryLedger()
+            ledger = await Ledger.connect(dsn, pool_size=4)
             await ledger.default_queue(BUCKET)
             application = create_app(
                 ledger=ledger, store=store, keys=Keys(), config=config, check_callback=refuse_blocked
@@ -87,6 +88,7 @@ def start_server(dsn: str, root: Path) -> tuple[Server, Callable[[], None]]:
                 await asyncio.sleep(0.01)
             started.set()
             await task
+            await ledger.close()
 
     def run() -> None:
         try:

@@ -163,7 +163,7 @@ def test_a_blocked_callback_is_refused_with_the_setting_that_allows_it(client: C
 @pytest.mark.documented
 def test_the_callback_of_the_job_is_kept_with_it(edge: RunningEdge, client: CosS3Client) -> None:
     body = wish() | {"CallBack": "http://receiver.example/cb", "CallBackFormat": "JSON"}
-    callback = edge.ledger.stored[submit(client, body)[0]["JobId"]].callback
+    callback = edge.job(submit(client, body)[0]["JobId"]).callback
     assert callback is not None
     assert (callback.kind, callback.url, callback.format) == ("Url", "http://receiver.example/cb", "JSON")
 

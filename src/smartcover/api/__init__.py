@@ -5,6 +5,5 @@ from __future__ import annotations
 from smartcover.api.application import create_app
 from smartcover.api.config import EdgeConfig, KeyRing
 from smartcover.api.connection import edge_protocol
-from smartcover.api.edge import EdgeLedger
 
-__all__ = ["EdgeConfig", "EdgeLedger", "KeyRing", "create_app", "edge_protocol"]
+__all__ = ["EdgeConfig", "KeyRing", "create_app", "edge_protocol"]

@@ -17,13 +17,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from smartcover.api.auth import authenticate, carries_signature
 from smartcover.api.call import Answer, Call, HeaderPair, Headers, Query
 from smartcover.api.config import EdgeConfig, KeyRing
-from smartcover.api.edge import Edge, EdgeLedger
+from smartcover.api.edge import Edge
 from smartcover.api.errors import RefusedWithHeaders, answer_error
 from smartcover.api.limits import RequestBody, frame_of
 from smartcover.api.probes import OWN_PAGES, OwnPage
 from smartcover.api.routes import find_handler
 from smartcover.api.target import Kind, RequestTarget, locate, read_target
 from smartcover.errors import BadBucketName, BadParameter, BucketMissing, MethodNotAllowed, SmartCoverError
+from smartcover.ledger import Ledger
 from smartcover.protocol import new_id
 from smartcover.storage import BucketStore
 
@@ -37,7 +38,7 @@ _SPELLINGS = {b"etag": b"ETag", b"connection": b"connection"}
 
 def create_app(
     *,
-    ledger: EdgeLedger,
+    ledger: Ledger,
     store: BucketStore,
     keys: KeyRing,
     config: EdgeConfig,
@@ -164,6 +165,7 @@ class _Application:
             body=body,
             request_id=request_id,
             secret_id=identity.secret_id,
+            max_page_size=edge.config.max_page_size,
         )
 
     def _check_headers(self, pairs: Sequence[HeaderPair]) -> None:

@@ -116,6 +116,7 @@ class Call:
     body: RequestBody
     request_id: str
     secret_id: str
+    max_page_size: int = 100
 
     @property
     def bucket(self) -> str:
@@ -131,6 +132,11 @@ class Call:
                 "bucket into the path, or set SMARTCOVER_DEFAULT_BUCKET on the server"
             )
         return self.target.bucket
+
+    @property
+    def entry(self) -> str:
+        """The id in the path of a CI call, such as that of `/jobs/<id>`."""
+        return self.target.segments[1].strip()
 
     async def xml(self, limit_bytes: int) -> bytes:
         """

@@ -21,7 +21,9 @@ class EdgeConfig:
     Limits and defaults of the HTTP edge.
 
     `body_min_bytes_per_second` is the least average rate of a request body, counted while we wait for the client:
-    without it a body of one byte per idle timeout would hold a connection for years.
+    without it a body of one byte per idle timeout would hold a connection for years. `max_jobs_per_query` holds for
+    every list of ids or names in a request. A submit is recognised as a repetition for `idempotency_key_seconds` by
+    the client's key, and for `sdk_retry_seconds` by its body when an SDK marks it as a retry.
     """
 
     region: str = "local"
@@ -35,6 +37,10 @@ class EdgeConfig:
     body_min_bytes_per_second: int = 1024
     write_stall_timeout_seconds: float = 120.0
     max_jobs_per_query: int = 100
+    max_page_size: int = 100
+    max_templates_per_bucket: int = 1000
+    idempotency_key_seconds: float = 86_400.0
+    sdk_retry_seconds: float = 60.0
     time_zone_offset_minutes: int = 480
 
     @property

@@ -5,19 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
 
 from smartcover.api.call import Answer, Call
 from smartcover.api.config import EdgeConfig, KeyRing
-from smartcover.service import JobLedger
-from smartcover.storage import BucketStore
-
-
-class EdgeLedger(JobLedger, Protocol):
-    """What the edge needs of the ledger."""
-
-    async def ping(self) -> None:
-        """Return if the database answers, or raise `LedgerUnavailable`."""
+from smartcover.ledger import Ledger
+from smartcover.service import require_bound
+from smartcover.storage import BucketInfo, BucketStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +22,25 @@ class Edge:
     URL that must not be called.
     """
 
-    ledger: EdgeLedger
+    ledger: Ledger
     store: BucketStore
     keys: KeyRing
     config: EdgeConfig
     clock: Callable[[], datetime]
     new_id: Callable[[str], str]
     check_callback: Callable[[str], None]
+
+    async def bound_bucket(self, call: Call) -> BucketInfo:
+        """
+        Look up the bucket of a call that makes or changes something of media processing.
+
+        Raises:
+            BucketMissing: If it does not exist.
+            NotBound: If it takes no part in media processing.
+        """
+        bucket = await self.store.bucket(call.bucket)
+        await require_bound(self.ledger.bindings, bucket)
+        return bucket
 
 
 Handler = Callable[[Edge, Call], Awaitable[Answer]]

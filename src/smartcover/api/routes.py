@@ -12,7 +12,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Final
 
-from smartcover.api import buckets, jobs, multipart, objects
+from smartcover.api import buckets, jobs, media_buckets, multipart, objects, queues, templates
 from smartcover.api.call import Answer, Call, Query
 from smartcover.api.edge import Edge, Handler
 from smartcover.api.errors import RefusedWithHeaders
@@ -28,20 +28,30 @@ class Place(Enum):
     OBJECT = "an object"
     JOBS = "/jobs"
     JOB = "/jobs/<id>"
+    TEMPLATES = "/template"
+    TEMPLATE = "/template/<id>"
+    QUEUES = "/queue"
+    QUEUE = "/queue/<id>"
+    MEDIA_BUCKET = "/mediabucket"
 
 
 async def _no_form_upload(_edge: Edge, _call: Call) -> Answer:
     raise Unsupported("Uploads by HTML form are not part of this version; use PUT")
 
 
-async def _no_job_list(_edge: Edge, _call: Call) -> Answer:
-    raise Unsupported("Listing jobs is not part of this version; ask for known ids with GET /jobs/<id>,<id>")
-
-
 ROUTES: Final[Mapping[tuple[Place, str], Mapping[str, Handler]]] = MappingProxyType(
     {
-        (Place.JOBS, ""): {"POST": jobs.submit_jobs, "GET": _no_job_list},
+        (Place.JOBS, ""): {"POST": jobs.submit_jobs, "GET": jobs.list_jobs},
         (Place.JOB, ""): {"GET": jobs.describe_jobs, "PUT": jobs.cancel_job},
+        (Place.TEMPLATES, ""): {"POST": templates.create_template, "GET": templates.list_templates},
+        (Place.TEMPLATE, ""): {"PUT": templates.replace_template, "DELETE": templates.delete_template},
+        (Place.QUEUES, ""): {"GET": queues.list_queues},
+        (Place.QUEUE, ""): {"PUT": queues.change_queue},
+        (Place.MEDIA_BUCKET, ""): {
+            "GET": media_buckets.list_media_buckets,
+            "POST": media_buckets.bind_bucket,
+            "DELETE": media_buckets.unbind_bucket,
+        },
         (Place.SERVICE, ""): {"GET": buckets.list_buckets},
         (Place.BUCKET, ""): {
             "GET": buckets.list_objects,
@@ -69,6 +79,16 @@ ROUTES: Final[Mapping[tuple[Place, str], Mapping[str, Handler]]] = MappingProxyT
             "DELETE": multipart.abort_upload,
         },
         (Place.OBJECT, "upload copy"): {"PUT": multipart.copy_part},
+    }
+)
+
+#: First segment of a CI call to the place that it names, alone and with an id behind it.
+_CI_PLACES: Final[Mapping[str, tuple[Place, Place | None]]] = MappingProxyType(
+    {
+        "jobs": (Place.JOBS, Place.JOB),
+        "template": (Place.TEMPLATES, Place.TEMPLATE),
+        "queue": (Place.QUEUES, Place.QUEUE),
+        "mediabucket": (Place.MEDIA_BUCKET, None),
     }
 )
 
@@ -143,13 +163,17 @@ def _place_of(target: Target) -> Place:
     if target.kind is Kind.OBJECT:
         return Place.OBJECT if target.key else Place.BUCKET
     name, *rest = target.segments
-    if name != "jobs":
-        raise Unsupported(f"/{name} is not part of this version of smartcover; jobs are submitted with POST /jobs")
-    if len(rest) > 1:
+    if name not in _CI_PLACES:
+        raise Unsupported(f"/{name} is not part of this version of smartcover")
+    alone, with_id = _CI_PLACES[name]
+    if not rest:
+        return alone
+    if with_id is None or len(rest) > 1:
         raise Unsupported(
-            "No CI call lies below /jobs/<id>; an object of that name is reached by writing its first slash as %2F"
+            f"No CI call lies below {(with_id or alone).value}; an object of that name is reached by writing its "
+            "first slash as %2F"
         )
-    return Place.JOB if rest else Place.JOBS
+    return with_id
 
 
 def _sub_resource(place: Place, call: Call) -> str:

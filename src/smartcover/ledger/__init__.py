@@ -107,9 +107,9 @@ __all__ = [
     "expected_revision",
     "jobs_detail",
     "queue_detail",
-    "template_detail",
     "run_detail",
     "run_state",
+    "template_detail",
     "upgrade",
     "workflow_detail",
 ]

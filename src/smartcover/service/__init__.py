@@ -2,7 +2,73 @@
 
 from __future__ import annotations
 
+from smartcover.service.bindings import (
+    BoundBuckets,
+    bind_bucket,
+    list_bound_buckets,
+    require_bound,
+    unbind_bucket,
+)
 from smartcover.service.buckets import create_bucket
-from smartcover.service.jobs import Described, JobLedger, cancel, describe, submit
+from smartcover.service.jobs import Described, JobLedger, cancel, cover_spec, describe, resolve_callback, submit
+from smartcover.service.queues import FoundQueues, change_queue, create_queue, list_queues
+from smartcover.service.templates import (
+    FoundTemplates,
+    create_template,
+    delete_template,
+    find_templates,
+    replace_template,
+    template_of_job,
+)
+from smartcover.service.triggers import Trigger, plan_run, start_runs_of, template_ids, trigger_workflow
+from smartcover.service.workflows import (
+    ALLOW_LOOP_HEADER,
+    FoundWorkflows,
+    WorkflowRules,
+    create_workflow,
+    delete_workflow,
+    describe_run,
+    find_workflows,
+    set_workflow_state,
+    update_workflow,
+)
 
-__all__ = ["Described", "JobLedger", "cancel", "create_bucket", "describe", "submit"]
+__all__ = [
+    "ALLOW_LOOP_HEADER",
+    "BoundBuckets",
+    "Described",
+    "FoundQueues",
+    "FoundTemplates",
+    "FoundWorkflows",
+    "JobLedger",
+    "Trigger",
+    "WorkflowRules",
+    "bind_bucket",
+    "cancel",
+    "change_queue",
+    "cover_spec",
+    "create_bucket",
+    "create_queue",
+    "create_template",
+    "create_workflow",
+    "delete_template",
+    "delete_workflow",
+    "describe",
+    "describe_run",
+    "find_templates",
+    "find_workflows",
+    "list_bound_buckets",
+    "list_queues",
+    "plan_run",
+    "replace_template",
+    "require_bound",
+    "resolve_callback",
+    "set_workflow_state",
+    "start_runs_of",
+    "submit",
+    "template_ids",
+    "template_of_job",
+    "trigger_workflow",
+    "unbind_bucket",
+    "update_workflow",
+]

@@ -8,8 +8,19 @@ from smartcover.ledger import Queue
 from smartcover.storage import BucketInfo, BucketStore
 
 
+class BucketBinder(Protocol):
+    """What binding a new bucket needs of the ledger."""
+
+    async def bind(self, bucket: str) -> None:
+        """Let the bucket take part in media processing."""
+
+
 class QueueMaker(Protocol):
     """What making a bucket needs of the ledger."""
+
+    @property
+    def bindings(self) -> BucketBinder:
+        """Which buckets take part in media processing."""
 
     async def default_queue(self, bucket: str) -> Queue:
         """Give the bucket's default queue, made if it is missing."""
@@ -17,13 +28,14 @@ class QueueMaker(Protocol):
 
 async def create_bucket(store: BucketStore, ledger: QueueMaker, name: str, region: str) -> BucketInfo:
     """
-    Make a bucket and its default queue; one that exists stays as it is, its region included.
+    Make a bucket, bound and with its default queue; one that exists keeps its objects, its region and its queue.
 
-    A crash between the two leaves a bucket without a queue; the first submit to it makes the queue.
+    A crash between the steps leaves a bucket without a queue; the first submit to it makes the queue.
 
     Raises:
         BadBucketName: If the store cannot have a bucket of that name.
     """
     bucket = await store.create_bucket(name, region)
+    await ledger.bindings.bind(bucket.name)
     await ledger.default_queue(bucket.name)
     return bucket

@@ -7,16 +7,48 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from smartcover.errors import BadParameter, BucketMissing, UnknownJob, UnknownQueue
-from smartcover.ledger import CallbackTarget, CoverSpec, Job, JobSpec, NewJob, OutputSpec, Queue
-from smartcover.protocol import TASK_FINISH, CallbackRequest, JobRequest, OperationRequest, is_id
+from smartcover.ledger import (
+    CallbackTarget,
+    CoverSpec,
+    Job,
+    JobSpec,
+    JobState,
+    NewJob,
+    OutputSpec,
+    Queue,
+    Submission,
+    Template,
+)
+from smartcover.protocol import (
+    TASK_FINISH,
+    CallbackRequest,
+    JobRequest,
+    OperationRequest,
+    SmartCoverParams,
+    check_placeholders,
+    is_id,
+)
+from smartcover.service.bindings import BindingSource, require_bound
+from smartcover.service.templates import TemplateSource, template_of_job
 from smartcover.storage import BucketInfo, BucketStore
 
 
 class JobLedger(Protocol):
     """What these use cases need of the ledger."""
 
-    async def submit(self, jobs: Sequence[NewJob]) -> tuple[Job, ...]:
-        """Store all jobs or none, and give them as stored."""
+    @property
+    def templates(self) -> TemplateSource:
+        """The templates of all buckets."""
+
+    @property
+    def bindings(self) -> BindingSource:
+        """Which buckets take part in media processing."""
+
+    async def submit(self, jobs: Sequence[NewJob], submission: Submission | None = None) -> tuple[Job, ...]:
+        """Store all jobs or none, and give them as stored; a repetition adds nothing and gives the first ones."""
+
+    async def submitted_before(self, bucket: str, submission: Submission) -> tuple[Job, ...] | None:
+        """Give the jobs of the submit that this one repeats, None when it is a new one."""
 
     async def jobs(self, bucket: str, job_ids: Sequence[str]) -> Mapping[str, Job]:
         """Give those of the jobs that exist in the bucket, by id."""
@@ -47,6 +79,7 @@ async def submit(
     *,
     new_id: Callable[[str], str],
     check_callback: Callable[[str], None],
+    submission: Submission | None = None,
 ) -> tuple[Job, ...]:
     """
     Accept the jobs of a request, all of them or none; they are committed when this returns.
@@ -58,37 +91,41 @@ async def submit(
         bucket: The bucket of the request, which holds the input.
         new_id: Makes an identifier of the kind that the letter names (`j` for a job).
         check_callback: Refuses a callback URL that must not be called, by raising a `RequestError`.
+        submission: What a repetition of this submit is recognised by; one that repeats an earlier submit is given
+            the jobs of that one as they were then, whatever has changed since.
 
     Raises:
-        BadParameter: If the request names a template or a message queue, or `check_callback` refuses.
+        NotBound: If the bucket is not bound to media processing.
+        BadParameter: If the request names a message queue, `check_callback` refuses, or the submission's token was
+            used for another body.
         BucketMissing: If an output bucket does not exist.
-        UnknownQueue: If the queue does not exist in this bucket.
+        UnknownQueue, UnknownTemplate: If the bucket has no such queue or template.
+        QueueFull: If the queue has no room for the jobs.
     """
-    for operation in request.operations:
-        if operation.template_id is not None:
-            raise BadParameter(
-                f"Operation.TemplateId is {operation.template_id!r}, and templates are not part of this version; "
-                "give the options in Operation.SmartCover"
-            )
+    if submission is not None and submission.may_repeat:
+        earlier = await ledger.submitted_before(bucket.name, submission)
+        if earlier is not None:
+            return tuple(_as_submitted(job) for job in earlier)
+    await require_bound(ledger.bindings, bucket)
     if request.callback.url is not None:
         check_callback(request.callback.url)
     await _require_output_buckets(store, bucket, request.operations)
+    templates = await _templates(ledger, bucket, request.operations)
     queue = await _queue(ledger, bucket, request.queue_id)
     callback = resolve_callback(request.callback, queue.notify.target(TASK_FINISH))
-    return await ledger.submit(
-        [
-            NewJob(
-                job_id=new_id("j"),
-                bucket=bucket.name,
-                region=bucket.region,
-                queue_id=queue.queue_id,
-                spec=_spec(request, operation),
-                callback=callback,
-                tag=operation.tag,
-            )
-            for operation in request.operations
-        ]
-    )
+    new = [
+        NewJob(
+            job_id=new_id("j"),
+            bucket=bucket.name,
+            region=bucket.region,
+            queue_id=queue.queue_id,
+            spec=_spec(request, operation, templates.get(operation.template_id or "")),
+            callback=callback,
+            tag=operation.tag,
+        )
+        for operation in request.operations
+    ]
+    return tuple(_as_submitted(job) for job in await ledger.submit(new, submission))
 
 
 async def describe(ledger: JobLedger, bucket: BucketInfo, job_ids: Sequence[str]) -> Described:
@@ -162,22 +199,65 @@ async def _queue(ledger: JobLedger, bucket: BucketInfo, queue_id: str | None) ->
         ) from error
 
 
-def _spec(request: JobRequest, operation: OperationRequest) -> JobSpec:
-    params = operation.params
+async def _templates(
+    ledger: JobLedger, bucket: BucketInfo, operations: Sequence[OperationRequest]
+) -> dict[str, Template]:
+    """Look up the templates that the operations name, and hold their Count against the output patterns."""
+    found: dict[str, Template] = {}
+    for operation in operations:
+        template_id = operation.template_id
+        if template_id is None:
+            continue
+        if template_id not in found:
+            found[template_id] = await template_of_job(
+                ledger.templates, bucket, template_id, "Request.Operation.TemplateId"
+            )
+        count = _params_of(found[template_id]).count
+        check_placeholders(count, operation.output.object, "Request.Operation.Output.Object")
+    return found
+
+
+def _params_of(template: Template) -> SmartCoverParams:
+    return SmartCoverParams(sent=tuple(template.smart_cover.items()))
+
+
+def cover_spec(params: SmartCoverParams) -> CoverSpec:
+    """Fix what cover options mean, defaults filled in."""
+    return CoverSpec(
+        count=params.count,
+        format=params.format,
+        width_px=params.width,
+        height_px=params.height,
+        delete_duplicates=params.delete_duplicates,
+    )
+
+
+def _spec(request: JobRequest, operation: OperationRequest, template: Template | None) -> JobSpec:
+    # A template wins over options that were sent beside it.
+    params = operation.smart_cover if template is None else _params_of(template)
     output = operation.output
     return JobSpec(
         object_key=request.object_key,
         output=OutputSpec(region=output.region, bucket=output.bucket, object_pattern=output.object),
-        covers=CoverSpec(
-            count=params.count,
-            format=params.format,
-            width_px=params.width,
-            height_px=params.height,
-            delete_duplicates=params.delete_duplicates,
-        ),
-        smart_cover=None if operation.smart_cover is None else dict(operation.smart_cover.sent),
+        covers=cover_spec(params or SmartCoverParams()),
+        smart_cover=None if params is None else dict(params.sent),
         user_data=operation.user_data,
         level=operation.job_level,
         level_sent=operation.job_level_sent,
+        template_id=None if template is None else template.template_id,
+        template_name=None if template is None else template.name,
         multi=request.multi,
+    )
+
+
+def _as_submitted(job: Job) -> Job:
+    """Show a job as the first answer to its submit does, whatever a worker or a paused queue made of it since."""
+    return replace(
+        job,
+        state=JobState.SUBMITTED,
+        started_at=None,
+        ended_at=None,
+        code="Success",
+        message="",
+        result=None,
     )

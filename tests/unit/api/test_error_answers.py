@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -12,9 +12,9 @@ from smartcover import errors
 from smartcover.api import EdgeConfig
 from smartcover.api.errors import answer_error
 from smartcover.errors import LedgerUnavailable, SmartCoverError
-from smartcover.ledger import Job
+from smartcover.ledger import Job, Ledger
 from smartcover.protocol import http_status
-from tests.edge_server import CI_HOST, REGION, MemoryLedger, RunningEdge, build, exchange, running_edge
+from tests.edge_server import CI_HOST, REGION, RunningEdge, build, exchange, running_edge
 
 
 def every_error() -> list[type[SmartCoverError]]:
@@ -40,20 +40,20 @@ def test_a_resource_of_any_length_and_characters_makes_a_document() -> None:
     assert ET.fromstring(answer.body).findtext("Resource")
 
 
-class BrokenLedger(MemoryLedger):
+class BrokenLedger(Ledger):
     """Raises what it is told to."""
 
     error: Exception = RuntimeError("a secret of the machine room")
 
-    async def jobs(self, bucket: str, job_ids: Sequence[str]) -> Mapping[str, Job]:
+    async def jobs(self, bucket: str, job_ids: Sequence[str]) -> dict[str, Job]:
         raise self.error
 
 
 @pytest.fixture(scope="module")
 def broken() -> Iterator[tuple[RunningEdge, BrokenLedger]]:
-    ledger = BrokenLedger()
-    with running_edge(EdgeConfig(region=REGION), ledger=ledger) as running:
-        yield running, ledger
+    with running_edge(EdgeConfig(region=REGION), make_ledger=BrokenLedger) as running:
+        assert isinstance(running.ledger, BrokenLedger)
+        yield running, running.ledger
 
 
 ASK = build("GET", "/jobs/j" + "1" * 32, host=CI_HOST)

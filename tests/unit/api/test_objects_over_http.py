@@ -249,7 +249,7 @@ def test_a_bucket_is_made_described_and_deleted(edge: RunningEdge) -> None:
             assert reply.status == status, (method, target)
             if target == "/?location":
                 assert reply.node("LocationConstraint") == "ap-guangzhou"
-    assert "fresh-1" in edge.ledger.queues
+    assert edge.run(edge.ledger.queues.page("fresh-1")).total == 1
 
 
 def test_a_bucket_with_objects_is_not_deleted(edge: RunningEdge) -> None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
-from smartcover.errors import BadParameter, BucketMissing, UnknownJob, UnknownQueue
-from smartcover.ledger import CallbackTarget, Job, JobState
+from smartcover.errors import BadParameter, BucketMissing, NotBound, UnknownJob, UnknownQueue, UnknownTemplate
+from smartcover.ledger import CallbackTarget, Job, JobState, Submission, Template
 from smartcover.protocol import CallbackRequest, JobRequest, OperationRequest, Output, SmartCoverParams
 from smartcover.service import cancel, create_bucket, describe, submit
 from smartcover.service.jobs import resolve_callback
 from smartcover.storage import BucketInfo, MemoryStore
-from tests.edge_server import QUEUE_ID, MemoryLedger
+from tests.memory_ledger import QUEUE_ID, MemoryLedger
 
 BUCKET = BucketInfo("test-1", "ap-x", datetime(2026, 1, 1, tzinfo=UTC))
 QUEUE_URL = CallbackTarget(url="http://queue.example/cb", format="JSON")
@@ -66,9 +67,72 @@ async def test_one_wrong_operation_keeps_all_from_being_stored() -> None:
     assert not ledger.stored
 
 
-async def test_a_template_is_refused_with_the_way_out() -> None:
-    with pytest.raises(BadParameter, match=r"give the options in Operation\.SmartCover"):
-        await submitted(MemoryLedger(), request(operation(template_id="t1")))
+TEMPLATE_ID = "t" + "1" * 32
+
+
+def saved(ledger: MemoryLedger, smart_cover: dict[str, str]) -> str:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    ledger.templates.stored[TEMPLATE_ID] = Template(
+        TEMPLATE_ID, BUCKET.name, "SmartCover", "cards", smart_cover, now, now
+    )
+    return TEMPLATE_ID
+
+
+async def test_a_template_goes_before_the_options_sent_beside_it_and_is_copied_whole() -> None:
+    ledger = MemoryLedger()
+    template_id = saved(ledger, {"Format": "webp", "Count": "2", "Width": "640"})
+    beside = SmartCoverParams(sent=(("Format", "png"), ("Count", "7"), ("DeleteDuplicates", "true")))
+    (job,) = await submitted(ledger, request(operation(template_id=template_id, smart_cover=beside)))
+    covers = job.spec.covers
+    assert (covers.count, covers.format, covers.width_px, covers.delete_duplicates) == (2, "webp", 640, False)
+    assert (job.spec.template_id, job.spec.template_name) == (template_id, "cards")
+
+
+@pytest.mark.parametrize("template_id", ["t1", "t" + "2" * 32, "\x00"])
+async def test_an_unknown_template_is_refused_with_the_way_out(template_id: str) -> None:
+    ledger = MemoryLedger()
+    with pytest.raises(UnknownTemplate, match=r"Operation\.TemplateId is .*create it, or give the options"):
+        await submitted(ledger, request(operation(template_id=template_id)))
+    assert not ledger.stored
+
+
+async def test_a_template_of_several_covers_needs_a_pattern_with_a_number() -> None:
+    ledger = MemoryLedger()
+    template_id = saved(ledger, {"Count": "2"})
+    output = Output(region="ap-x", bucket=BUCKET.name, object="o.jpg")
+    with pytest.raises(BadParameter, match="2 covers may result"):
+        await submitted(ledger, request(operation(template_id=template_id, output=output)))
+    saved(ledger, {"Count": "1"})
+    assert await submitted(ledger, request(operation(template_id=template_id, output=output)))
+
+
+async def test_a_bucket_that_is_not_bound_accepts_no_work() -> None:
+    ledger, store = MemoryLedger(), MemoryStore()
+    await create_bucket(store, ledger, BUCKET.name, BUCKET.region)
+    ledger.bindings.away.add(BUCKET.name)
+    with pytest.raises(NotBound, match="POST /mediabucket"):
+        await submit(ledger, store, BUCKET, request(), new_id=ids(), check_callback=lambda url: None)
+    await create_bucket(store, ledger, BUCKET.name, BUCKET.region)
+    assert await submit(ledger, store, BUCKET, request(), new_id=ids(), check_callback=lambda url: None)
+
+
+async def test_a_repeated_submit_is_answered_as_the_first_time_whatever_has_changed_since() -> None:
+    ledger, store = MemoryLedger(), MemoryStore()
+    await create_bucket(store, ledger, BUCKET.name, BUCKET.region)
+    named = Submission("key", b"digest", token="once")
+
+    async def send() -> tuple[Job, ...]:
+        return await submit(
+            ledger, store, BUCKET, request(), new_id=ids(), check_callback=lambda url: None, submission=named
+        )
+
+    first = await send()
+    ledger.stored[first[0].job_id] = replace(
+        first[0], state=JobState.FAILED, code="NoSuchKey", message="gone", ended_at=BUCKET.created_at
+    )
+    ledger.bindings.away.add(BUCKET.name)
+    assert await send() == first
+    assert len(ledger.stored) == 1
 
 
 async def test_an_unknown_queue_is_refused_by_name() -> None:
