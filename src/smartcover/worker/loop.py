@@ -90,6 +90,9 @@ class Worker:
             try:
                 while not stop.is_set():
                     await self._claim_once(wakeups, stop)
+                    for companion in companions:
+                        if companion.done():  # a fault of ours: better no worker than one whose leases run out
+                            companion.result()
                 await self._finish_running()
             finally:
                 for companion in companions:

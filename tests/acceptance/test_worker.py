@@ -1,0 +1,290 @@
+"""The work loop on the real ledger: each claimed job ends once, or goes back to where another worker finds it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from smartcover import callbacks
+from smartcover.engine import CoverOptions
+from smartcover.errors import NotAVideo, StorageUnavailable
+from smartcover.ledger import (
+    CallbackTarget,
+    CoverSpec,
+    Job,
+    JobSpec,
+    JobState,
+    Ledger,
+    NewDelivery,
+    NewJob,
+    OutputSpec,
+)
+from smartcover.storage import MemoryStore, VideoSource
+from smartcover.worker import Worker, WorkerConfig
+from smartcover.worker.isolate import PickedCover, PickedCovers
+from tests.postgres import cluster
+
+BUCKET = "work-1250000000"
+pytestmark = pytest.mark.timeout(60)
+
+
+def picked(count: int = 2) -> PickedCovers:
+    covers = tuple(
+        PickedCover(f"image {n}".encode(), "jpg", 64, 36, float(n), 1.0 - n / 10, {"luma": 0.5}, ("sharp",))
+        for n in range(count)
+    )
+    return PickedCovers(covers, None, 10.0, {"total": 0.1})
+
+
+@dataclass
+class Engine:
+    """Answers as it is told, without a child process."""
+
+    answer: Callable[[], Awaitable[PickedCovers]]
+    calls: int = 0
+    options: list[CoverOptions] = field(default_factory=list)
+
+    async def pick(self, source: VideoSource, options: CoverOptions, **_: Any) -> PickedCovers:
+        self.calls += 1
+        self.options.append(options)
+        return await self.answer()
+
+
+async def at_once() -> PickedCovers:
+    return picked()
+
+
+async def never() -> PickedCovers:
+    await asyncio.Event().wait()
+    raise AssertionError("unreachable")
+
+
+@pytest.fixture(scope="module")
+def dsn() -> Iterator[str]:
+    yield cluster().make_database()
+
+
+@pytest.fixture
+async def ledger(dsn: str) -> AsyncIterator[Ledger]:
+    connection = await asyncpg.connect(dsn)
+    await connection.execute("TRUNCATE jobs, queues, deliveries, delivery_attempts CASCADE")
+    await connection.close()
+    opened = await Ledger.connect(dsn, pool_size=8)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def store() -> MemoryStore:
+    made = MemoryStore()
+    await made.create_bucket(BUCKET, "r")
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"a video"
+
+    await made.put(BUCKET, "in/clip.mp4", body(), headers={})
+    return made
+
+
+def deliveries_of(job: Job) -> list[NewDelivery]:
+    owed = callbacks.task_finish_delivery(
+        job, delivery_id=str(uuid4()), zone_offset_minutes=480, json_array=False, md5_info=False
+    )
+    return [owed] if owed else []
+
+
+def worker_on(ledger: Ledger, store: MemoryStore, engine: Engine, **config: Any) -> Worker:
+    settled = WorkerConfig(**{"worker_id": "w", "concurrency": 2, "lease_seconds": 2.0, "grace_seconds": 5.0, **config})
+    return Worker(ledger, store, engine, config=settled, deliveries_of=deliveries_of)  # type: ignore[arg-type]
+
+
+@contextlib.asynccontextmanager
+async def running(worker: Worker) -> AsyncIterator[None]:
+    stop = asyncio.Event()
+    task = asyncio.create_task(worker.run(stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        await task
+
+
+async def submit(ledger: Ledger, **changes: Any) -> str:
+    queue = await ledger.default_queue(BUCKET)
+    spec = JobSpec(
+        **{
+            "object_key": "in/clip.mp4",
+            "output": OutputSpec("r", BUCKET, "out/${jobid}-${Number}.${ext}"),
+            "covers": CoverSpec(count=2, width_px=640),
+            **changes,
+        }
+    )
+    job = NewJob(f"j{uuid4().hex}", BUCKET, "r", queue.queue_id, spec, CallbackTarget(url="http://r.example/"))
+    return (await ledger.submit([job]))[0].job_id
+
+
+async def ended(ledger: Ledger, job_id: str) -> Job:
+    async with asyncio.timeout(20):
+        while not (job := await ledger.job(job_id)).state.final:
+            await asyncio.sleep(0.01)
+    return job
+
+
+async def test_a_job_is_run_published_and_finished_with_its_callback(ledger: Ledger, store: MemoryStore) -> None:
+    engine = Engine(at_once)
+    async with running(worker_on(ledger, store, engine)):
+        job_id = await submit(ledger)
+        job = await ended(ledger, job_id)
+    assert job.state is JobState.SUCCESS
+    assert job.result is not None
+    names = [f"out/{job_id}-{n}.jpg" for n in range(2)]
+    assert [cover.key for cover in job.result.covers] == names
+    assert (await store.head(BUCKET, names[0])).headers["content-type"] == "image/jpeg"
+    assert engine.options[0].width_px == 640
+    (owed,) = await ledger.deliveries(job_id=job_id)
+    assert names[1].encode() in owed.body
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "words"),
+    [
+        ({"object_key": "in/none.mp4"}, "NoSuchKey", "in/none.mp4"),
+        ({"output": OutputSpec("r", "gone-1250000000", "o")}, "NoSuchBucket", "gone-1250000000"),
+    ],
+)
+async def test_what_is_missing_fails_the_job_and_says_what(
+    ledger: Ledger, store: MemoryStore, changes: dict[str, Any], code: str, words: str
+) -> None:
+    engine = Engine(at_once)
+    async with running(worker_on(ledger, store, engine)):
+        job = await ended(ledger, await submit(ledger, **changes))
+    assert (job.state, job.code) == (JobState.FAILED, code)
+    assert words in job.message
+    assert engine.calls == 0
+    assert len(await ledger.deliveries(job_id=job.job_id)) == 1
+
+
+async def test_a_bad_video_fails_at_once_and_is_not_tried_again(ledger: Ledger, store: MemoryStore) -> None:
+    async def refuse() -> PickedCovers:
+        raise NotAVideo
+
+    engine = Engine(refuse)
+    async with running(worker_on(ledger, store, engine)):
+        job = await ended(ledger, await submit(ledger))
+    assert (job.state, job.code, engine.calls) == (JobState.FAILED, "InputUnreadable", 1)
+
+
+async def test_a_job_started_too_often_fails_without_another_start(ledger: Ledger, store: MemoryStore) -> None:
+    job_id = await submit(ledger)
+    for _ in range(2):
+        await ledger.claim_jobs("crashed", limit=1, lease_seconds=0.0)
+        assert await ledger.sweep() == 1
+    engine = Engine(at_once)
+    async with running(worker_on(ledger, store, engine, max_attempts=2)):
+        job = await ended(ledger, job_id)
+    assert (job.state, job.code, engine.calls) == (JobState.FAILED, "ProcessFailed", 0)
+    assert "2 times" in job.message
+
+
+async def test_an_unreachable_store_costs_no_attempt(ledger: Ledger, store: MemoryStore) -> None:
+    class Away(MemoryStore):
+        async def bucket(self, name: str) -> Any:
+            raise StorageUnavailable
+
+    job_id = await submit(ledger)
+    async with running(worker_on(ledger, Away(), Engine(at_once))):
+        async with asyncio.timeout(10):
+            while (job := await ledger.job(job_id)).state is not JobState.SUBMITTED or job.started_at:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+    job = await ledger.job(job_id)
+    assert (job.state, job.attempt) == (JobState.SUBMITTED, 0)
+
+
+async def test_a_cancel_stops_a_running_job_at_once_and_publishes_nothing(ledger: Ledger, store: MemoryStore) -> None:
+    engine = Engine(never)
+    worker = worker_on(ledger, store, engine, lease_seconds=60.0)
+    async with running(worker):
+        job_id = await submit(ledger)
+        async with asyncio.timeout(10):
+            while not engine.calls:
+                await asyncio.sleep(0.01)
+        await ledger.cancel(BUCKET, job_id)
+        async with asyncio.timeout(2):
+            while worker._running:
+                await asyncio.sleep(0.01)
+    assert (await ledger.job(job_id)).state is JobState.CANCEL
+    assert await ledger.deliveries(job_id=job_id) == []
+    assert (await store.list(BUCKET, prefix="out/")).objects == ()
+
+
+async def test_a_result_that_comes_after_the_lease_was_lost_changes_nothing(
+    ledger: Ledger, store: MemoryStore, dsn: str
+) -> None:
+    go_on = asyncio.Event()
+
+    async def late() -> PickedCovers:
+        await go_on.wait()
+        return picked()
+
+    job_id = await submit(ledger)
+    worker = worker_on(ledger, store, Engine(late), lease_seconds=600.0, concurrency=1)
+    async with running(worker):
+        async with asyncio.timeout(10):
+            while (await ledger.job(job_id)).state is not JobState.RUNNING:
+                await asyncio.sleep(0.01)
+        connection = await asyncpg.connect(dsn)
+        await connection.execute("UPDATE jobs SET lease_until = now() - interval '1 second'")
+        await connection.close()
+        assert await ledger.sweep() == 1
+        (other,) = await ledger.claim_jobs("other", limit=1, lease_seconds=600)
+        go_on.set()
+        async with asyncio.timeout(10):
+            while worker._running:
+                await asyncio.sleep(0.01)
+    assert (await store.list(BUCKET, prefix="out/")).objects == ()
+    job = await ledger.job(job_id)
+    assert (job.state, job.attempt) == (JobState.RUNNING, 2)
+    assert await ledger.deliveries(job_id=job_id) == []
+    await ledger.hand_back(other)
+
+
+async def test_a_stop_lets_short_work_end_and_hands_back_the_rest(ledger: Ledger, store: MemoryStore) -> None:
+    async def short() -> PickedCovers:
+        await asyncio.sleep(0.3)
+        return picked()
+
+    for answer, grace, state in ((short, 10.0, JobState.SUCCESS), (never, 0.1, JobState.SUBMITTED)):
+        job_id = await submit(ledger)
+        engine = Engine(answer)
+        async with running(worker_on(ledger, store, engine, grace_seconds=grace)):
+            async with asyncio.timeout(10):
+                while not engine.calls:
+                    await asyncio.sleep(0.01)
+        job = await ledger.job(job_id)
+        assert (job.state, job.attempt) == (state, 1 if state is JobState.SUCCESS else 0)
+
+
+async def test_no_more_jobs_run_at_once_than_the_worker_may(ledger: Ledger, store: MemoryStore) -> None:
+    now = most = 0
+
+    async def counted() -> PickedCovers:
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        await asyncio.sleep(0.02)
+        now -= 1
+        return picked(1)
+
+    async with running(worker_on(ledger, store, Engine(counted), concurrency=3)):
+        jobs = [await submit(ledger) for _ in range(12)]
+        for job_id in jobs:
+            assert (await ended(ledger, job_id)).state is JobState.SUCCESS
+    assert 2 <= most <= 3
