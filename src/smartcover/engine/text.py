@@ -1,0 +1,118 @@
+"""Where text is: titles, subtitles, credits, captions. PP-OCRv6's smallest detector; weights in NOTICE."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from smartcover.engine.geometry import Box
+from smartcover.engine.regions import Rectangle, regions
+from smartcover.engine.sessions import DEFAULT_RUNTIME, Floats, Picture, Runtime, planes, resized, vendored
+
+_LONGEST_PX = 480
+"""Enough for subtitles and credits, which are made to be read; the cost follows the area."""
+
+_STEP_PX = 32
+# PaddleOCR's own numbers for this detector, on values in blue-green-red order.
+_MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32) * np.float32(255)
+_SCALE = np.array([0.229, 0.224, 0.225], dtype=np.float32) * np.float32(255)
+_THRESHOLD, _MEAN_PROBABILITY, _MIN_SIDE_PX, _GROWTH = 0.3, 0.6, 3.0, 1.5
+
+_MOST_HEIGHT, _LEAST_SHAPE = 0.15, 1.5
+_BOTTOM = 0.8
+_MOST_REGIONS = 400
+
+
+@dataclass(frozen=True, slots=True)
+class TextArea:
+    """
+    How much text a picture shows.
+
+    Attributes:
+        share: Of the picture's area, 0 to 1.
+        lines: Rows of text; boxes side by side are one.
+        bottom_lines: Those in the bottom fifth, where subtitles stand.
+        boxes: Upright boxes in pixels of the picture, from top to bottom.
+    """
+
+    share: float
+    lines: int
+    bottom_lines: int
+    boxes: tuple[Box, ...]
+
+
+def text_area(picture: Picture, runtime: Runtime = DEFAULT_RUNTIME) -> TextArea:
+    """
+    Find the text of a picture.
+
+    The detector takes large plain things (plates, domes, sky) for text; those are left out by their shape: what is
+    higher than 15 % of the picture or not wider than 1.5 times its height is no line of text. So single letters and
+    vertical titles are not counted.
+    """
+    rows, columns = picture.shape[:2]
+    width_px, height_px = _input_size(columns, rows)
+    small = resized(picture, width_px, height_px)[..., ::-1]
+    (output,) = vendored("text-detector.onnx", runtime).run(None, {"x": planes([small], _MEAN, _SCALE)})
+    return describe(find_boxes(output[0, 0]), (width_px, height_px), (columns, rows))
+
+
+def _input_size(width: int, height: int) -> tuple[int, int]:
+    """Fit into the longest side in steps of the network, up or down by at most half a step."""
+    scale = min(1.0, _LONGEST_PX / max(width, height))
+    across, down = (max(1, round(side * scale / _STEP_PX)) * _STEP_PX for side in (width, height))
+    return across, down
+
+
+def find_boxes(probability: Floats) -> list[Rectangle]:
+    """
+    Turn the detector's map of probabilities into rectangles around lines of text (Liao et al. 2020, "DB").
+
+    The network marks text shrunk to its core; each core is grown by 1.5 times its area over its perimeter.
+    """
+    height = probability.shape[0]
+    found = []
+    cores = sorted(regions(probability > _THRESHOLD), key=lambda region: region.area, reverse=True)
+    for region in cores[:_MOST_REGIONS]:
+        if region.total(probability) / region.area < _MEAN_PROBABILITY:
+            continue
+        core = region.rectangle()
+        if min(core.width, core.height) < _MIN_SIDE_PX:
+            continue
+        box = core.grown(_GROWTH * core.width * core.height / (2 * (core.width + core.height)))
+        if box.height < _MOST_HEIGHT * height and box.width > _LEAST_SHAPE * box.height:
+            found.append(box)
+    return sorted(found, key=lambda box: (box.y, box.x))
+
+
+def describe(found: list[Rectangle], size: tuple[int, int], picture_size: tuple[int, int]) -> TextArea:
+    """
+    Sum the rectangles up.
+
+    Args:
+        found: From top to bottom, in pixels of a picture of `size`.
+        picture_size: Width and height that the boxes are given in.
+    """
+    covered = sum(box.width * box.height for box in found) / (size[0] * size[1])
+    lines = _lines(found)
+    bottom = [line for line in lines if line[0].y > _BOTTOM * size[1]]
+    across, down = picture_size[0] / size[0], picture_size[1] / size[1]
+    boxes = []
+    for one in found:
+        left, top, right, low = (max(0.0, value) for value in one.bounds())
+        right, low = min(right, float(size[0])), min(low, float(size[1]))
+        boxes.append(Box(left * across, top * down, (right - left) * across, (low - top) * down))
+    return TextArea(min(1.0, covered), len(lines), len(bottom), tuple(boxes))
+
+
+def _lines(found: list[Rectangle]) -> list[list[Rectangle]]:
+    """Group rectangles whose middles lie within the height of the line's first."""
+    lines: list[list[Rectangle]] = []
+    for box in found:
+        for line in lines:
+            if abs(box.y - line[0].y) < 0.5 * min(box.height, line[0].height):
+                line.append(box)
+                break
+        else:
+            lines.append([box])
+    return lines
