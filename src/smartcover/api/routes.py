@@ -12,7 +12,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Final
 
-from smartcover.api import buckets, jobs, media_buckets, multipart, objects, queues, templates
+from smartcover.api import buckets, jobs, media_buckets, multipart, objects, queues, runs, templates, workflows
 from smartcover.api.call import Answer, Call, Query
 from smartcover.api.edge import Edge, Handler
 from smartcover.api.errors import RefusedWithHeaders
@@ -33,6 +33,11 @@ class Place(Enum):
     QUEUES = "/queue"
     QUEUE = "/queue/<id>"
     MEDIA_BUCKET = "/mediabucket"
+    WORKFLOWS = "/workflow"
+    WORKFLOW = "/workflow/<id>"
+    TRIGGER = "/triggerworkflow"
+    RUNS = "/workflowexecution"
+    RUN = "/workflowexecution/<id>"
 
 
 async def _no_form_upload(_edge: Edge, _call: Call) -> Answer:
@@ -52,6 +57,11 @@ ROUTES: Final[Mapping[tuple[Place, str], Mapping[str, Handler]]] = MappingProxyT
             "POST": media_buckets.bind_bucket,
             "DELETE": media_buckets.unbind_bucket,
         },
+        (Place.WORKFLOWS, ""): {"POST": workflows.create_workflow, "GET": workflows.list_workflows},
+        (Place.WORKFLOW, ""): {"PUT": workflows.change_workflow, "DELETE": workflows.delete_workflow},
+        (Place.TRIGGER, ""): {"POST": workflows.trigger_workflow},
+        (Place.RUNS, ""): {"GET": runs.list_runs},
+        (Place.RUN, ""): {"GET": runs.describe_run},
         (Place.SERVICE, ""): {"GET": buckets.list_buckets},
         (Place.BUCKET, ""): {
             "GET": buckets.list_objects,
@@ -89,6 +99,9 @@ _CI_PLACES: Final[Mapping[str, tuple[Place, Place | None]]] = MappingProxyType(
         "template": (Place.TEMPLATES, Place.TEMPLATE),
         "queue": (Place.QUEUES, Place.QUEUE),
         "mediabucket": (Place.MEDIA_BUCKET, None),
+        "workflow": (Place.WORKFLOWS, Place.WORKFLOW),
+        "triggerworkflow": (Place.TRIGGER, None),
+        "workflowexecution": (Place.RUNS, Place.RUN),
     }
 )
 

@@ -1,8 +1,9 @@
-"""The work loop: claims jobs, runs the engine in a child process with limits, publishes and finishes."""
+"""The loops that work: jobs through the engine in a child process with limits, and uploads into workflow runs."""
 
 from __future__ import annotations
 
 from smartcover.worker.isolate import EngineLimits, EngineRunner
 from smartcover.worker.loop import Worker, WorkerConfig
+from smartcover.worker.triggers import TriggerLoop
 
-__all__ = ["EngineLimits", "EngineRunner", "Worker", "WorkerConfig"]
+__all__ = ["EngineLimits", "EngineRunner", "TriggerLoop", "Worker", "WorkerConfig"]
