@@ -15,9 +15,10 @@ import structlog
 from smartcover import callbacks
 from smartcover.errors import StorageError
 from smartcover.ledger import Job, Ledger, NewDelivery
+from smartcover.protocol import new_id
 from smartcover.settings import Settings
 from smartcover.storage import BucketStore
-from smartcover.worker import EngineLimits, EngineRunner, Worker, WorkerConfig
+from smartcover.worker import EngineLimits, EngineRunner, TriggerLoop, Worker, WorkerConfig
 
 _log = structlog.get_logger(__name__)
 
@@ -63,6 +64,11 @@ def make_worker(settings: Settings, ledger: Ledger, store: BucketStore, engine: 
         grace_seconds=settings.shutdown_grace_seconds,
     )
     return Worker(ledger, store, engine, config=config, deliveries_of=deliveries_of)
+
+
+def make_trigger_loop(ledger: Ledger, store: BucketStore) -> TriggerLoop:
+    """Make the loop that starts workflow runs."""
+    return TriggerLoop(ledger, store, new_id=lambda letter: new_id(letter, uuid4().hex))
 
 
 def make_dispatcher(settings: Settings, ledger: Ledger) -> callbacks.Dispatcher:

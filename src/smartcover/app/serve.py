@@ -19,7 +19,14 @@ from smartcover import api, callbacks
 from smartcover.app.credentials import KeyPair, OneKeyPair, first_key_pair
 from smartcover.app.foundation import Foundation, foundation
 from smartcover.app.http import Address, HttpServer, edge_config, listen
-from smartcover.app.parts import egress_policy, make_dispatcher, make_engine, make_worker, sweep_store
+from smartcover.app.parts import (
+    egress_policy,
+    make_dispatcher,
+    make_engine,
+    make_trigger_loop,
+    make_worker,
+    sweep_store,
+)
 from smartcover.errors import SettingsError
 from smartcover.service import create_bucket
 from smartcover.settings import Settings
@@ -73,6 +80,7 @@ async def serve(
             engine = make_engine(settings)
             stack.callback(engine.close)
             parts["worker"] = make_worker(settings, base.ledger, base.store, engine).run(stop)
+            parts["triggers"] = make_trigger_loop(base.ledger, base.store).run(stop)
             parts["sweep"] = sweep_store(base.store, stop)
         if Role.DISPATCHER in roles:
             parts["callbacks"] = make_dispatcher(settings, base.ledger).run(stop)
