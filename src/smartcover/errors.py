@@ -6,10 +6,10 @@ Every error that smartcover raises on purpose.
       StorageError      ObjectMissing, BucketMissing, BucketNotEmpty, BucketTaken, UploadMissing, AccessDenied,
                         DigestMismatch, IncompleteBody, RangeUnsatisfiable, PreconditionFailed, InvalidPart,
                         PartsOutOfOrder, StorageUnavailable
-      RequestError      BadParameter, MalformedBody, MissingBody, BodyTooLarge, BadKey, BadBucketName,
+      RequestError      BadParameter, MalformedBody, MissingBody, BodyTooLarge, BadKey, KeyTooLong, BadBucketName,
                         MissingLength, BadUri, MissingHost, InvalidDigest, RequestTimedOut,
-                        SignatureMismatch, SignatureMissing, UnknownKey, RequestExpired, ClockSkewed,
-                        NotBound, UnknownJob, UnknownTemplate, UnknownQueue, UnknownWorkflow, UnknownRun, MethodNotAllowed,
+                        SignatureMismatch, SignatureMissing, UnknownKey, RequestExpired, ClockSkewed, NotBound,
+                        UnknownJob, UnknownTemplate, UnknownQueue, UnknownWorkflow, UnknownRun, MethodNotAllowed,
                         Unsupported
       LedgerError       Conflict, AlreadyFinished, QueueFull, WorkflowActive, LeaseLost, LedgerUnavailable
       ReceiverError     MalformedCallback, BadSignature, StaleCallback
@@ -189,6 +189,12 @@ class BodyTooLarge(RequestError):
 
 class BadKey(RequestError):
     """The object key cannot be used."""
+
+
+class KeyTooLong(BadKey):
+    """The object key is too long."""
+
+    code = "KeyTooLong"
 
 
 class BadBucketName(RequestError):

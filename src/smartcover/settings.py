@@ -57,14 +57,46 @@ class Settings(BaseSettings):
         description="Refuse signatures that do not cover the Host header (some SDK modes leave it out).",
     )
     max_object_bytes: int = Field(5 * GIBIBYTE, ge=1, description="Largest object of one PUT or one part.")
+    max_key_bytes: int = Field(850, ge=1, le=850, description="Longest object key of a request, in bytes of UTF-8.")
     max_xml_bytes: int = Field(MEBIBYTE, ge=1024, description="Largest XML request body.")
     max_header_bytes: int = Field(64 * 1024, ge=4096, le=MEBIBYTE, description="Largest request line plus headers.")
     body_idle_timeout_seconds: float = Field(
         30.0, gt=0, description="Longest silence inside a request body before the request is ended."
     )
-    max_jobs_per_query: int = Field(100, ge=1, le=1000, description="Most job ids in one GET /jobs/<id>,<id>.")
+    body_min_bytes_per_second: int = Field(
+        1024, ge=1, description="Least average rate of a request body, counted while the server waits for the client."
+    )
+    write_stall_timeout_seconds: float = Field(
+        120.0, gt=0, description="Longest time that a client may leave an answer unread before it is dropped."
+    )
+    max_headers: int = Field(200, ge=20, le=10_000, description="Most headers of one request.")
+    max_jobs_per_query: int = Field(
+        100, ge=1, le=1000, description="Most ids or names in one query, such as GET /jobs/<id>,<id>."
+    )
+    max_page_size: int = Field(
+        100, ge=1, le=1000, description="Most entries of one page of a CI list; larger sizes are cut to it."
+    )
+    max_templates_per_bucket: int = Field(1000, ge=1, le=100_000, description="Most templates of one bucket.")
 
     # Jobs
+    queue_max_concurrent: int = Field(
+        10, ge=1, le=100_000, description="Jobs that a new queue runs at once, over all workers."
+    )
+    queue_max_size: int = Field(
+        10_000, ge=1, le=10_000_000, description="Jobs that may wait in a new queue; more are refused with QueueFull."
+    )
+    idempotency_key_seconds: float = Field(
+        86_400.0,
+        gt=0,
+        le=30 * 86_400,
+        description="How long a submit with the same x-smartcover-idempotency-key is answered with the first jobs.",
+    )
+    sdk_retry_seconds: float = Field(
+        60.0,
+        ge=0,
+        le=3600,
+        description="How long a submit that an SDK marks as a retry is answered with the first jobs; 0 = never.",
+    )
     worker_concurrency: int = Field(2, ge=0, le=256, description="Videos that one worker process handles at once.")
     job_timeout_seconds: float = Field(300.0, gt=0, description="Longest time the engine may take over one video.")
     job_memory_bytes: int = Field(2 * GIBIBYTE, ge=256 * MEBIBYTE, description="Most memory the engine may take.")

@@ -126,7 +126,7 @@ CASES = [
     Case("half a percent escape in the query", build("GET", "/?prefix=%"), 400, "InvalidURI"),
     Case("a NUL in the key", build("GET", "/a%00b"), 400, "InvalidArgument"),
     Case("a NUL in a parameter", build("GET", "/?prefix=%00"), 400, "InvalidArgument"),
-    Case("a key of 851 bytes", build("PUT", "/" + "k" * 851, body=b"x"), 400, "InvalidArgument"),
+    Case("a key of 851 bytes", build("PUT", "/" + "k" * 851, body=b"x"), 400, "KeyTooLong"),
     # The signature
     Case("no signature", build("GET", "/a", signed=False), 403, "AccessDenied"),
     Case("an empty Authorization", with_authorization(""), 403, "AccessDenied"),

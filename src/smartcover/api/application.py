@@ -31,7 +31,6 @@ from smartcover.storage import BucketStore
 _log = structlog.get_logger(__name__)
 
 _BODILESS = frozenset({204, 304})
-_MAX_HEADERS = 200
 # uvicorn looks for exactly this spelling before it adds the header itself.
 _SPELLINGS = {b"etag": b"ETag", b"connection": b"connection"}
 
@@ -166,15 +165,17 @@ class _Application:
             request_id=request_id,
             secret_id=identity.secret_id,
             max_page_size=edge.config.max_page_size,
+            max_key_bytes=edge.config.max_key_bytes,
         )
 
     def _check_headers(self, pairs: Sequence[HeaderPair]) -> None:
         # uvicorn's limit counts what has not been parsed yet, so headers that arrive at once can pass it.
         size_bytes = sum(len(name) + len(value) for name, value in pairs)
-        if len(pairs) > _MAX_HEADERS or size_bytes > self._edge.config.max_header_bytes:
+        config = self._edge.config
+        if len(pairs) > config.max_headers or size_bytes > config.max_header_bytes:
             raise BadParameter(
-                f"The request has {len(pairs)} headers of {size_bytes} bytes; the limits are {_MAX_HEADERS} and "
-                f"{self._edge.config.max_header_bytes}"
+                f"The request has {len(pairs)} headers of {size_bytes} bytes; the limits are {config.max_headers} and "
+                f"{config.max_header_bytes}"
             )
 
     async def _exists(self, bucket: str) -> bool:

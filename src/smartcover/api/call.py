@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 from smartcover.api.limits import RequestBody, check_md5, read_md5
 from smartcover.api.target import RequestTarget, Target
 from smartcover.errors import BadParameter, BadUri
-from smartcover.protocol import XML_CONTENT_TYPE, Tree, to_xml
+from smartcover.protocol import MAX_KEY_BYTES, XML_CONTENT_TYPE, Tree, to_xml
 
 HeaderPair = tuple[bytes, bytes]
 
@@ -117,6 +117,7 @@ class Call:
     request_id: str
     secret_id: str
     max_page_size: int = 100
+    max_key_bytes: int = MAX_KEY_BYTES
 
     @property
     def bucket(self) -> str:

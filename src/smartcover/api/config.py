@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import timedelta, timezone
 from typing import Protocol
 
+from smartcover.protocol import MAX_KEY_BYTES
+
 
 class KeyRing(Protocol):
     """The key pairs that may sign requests."""
@@ -33,6 +35,8 @@ class EdgeConfig:
     max_object_bytes: int = 5 << 30
     max_xml_bytes: int = 1 << 20
     max_header_bytes: int = 64 << 10
+    max_headers: int = 200
+    max_key_bytes: int = MAX_KEY_BYTES
     body_idle_timeout_seconds: float = 30.0
     body_min_bytes_per_second: int = 1024
     write_stall_timeout_seconds: float = 120.0

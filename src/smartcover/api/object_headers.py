@@ -8,7 +8,7 @@ from email.utils import format_datetime
 from typing import Final
 
 from smartcover.api.call import Call, HeaderPair, Query
-from smartcover.errors import BadKey, BadParameter, Unsupported
+from smartcover.errors import BadKey, BadParameter, KeyTooLong, Unsupported
 from smartcover.protocol import key_fault
 from smartcover.storage import ObjectInfo, UploadEvent
 
@@ -47,10 +47,24 @@ def key_of(call: Call) -> str:
     Raises:
         BadKey: If no object can have it.
     """
-    fault = key_fault(call.target.key)
+    return checked_key(call.target.key, call.max_key_bytes)
+
+
+def checked_key(key: str, max_bytes: int) -> str:
+    """
+    Give the key back if an object can have it.
+
+    Raises:
+        BadKey: If none can.
+        KeyTooLong: If it has more than `max_bytes` in UTF-8.
+    """
+    size_bytes = len(key.encode("utf-8", "replace"))
+    if size_bytes > max_bytes:
+        raise KeyTooLong(f"The key is {size_bytes} bytes long in UTF-8; give at most {max_bytes}")
+    fault = key_fault(key)
     if fault is not None:
         raise BadKey(fault)
-    return call.target.key
+    return key
 
 
 def stored_headers(call: Call) -> dict[str, str]:

@@ -14,10 +14,16 @@ from smartcover.api.conditions import Facts, failed_condition, wanted_range
 from smartcover.api.edge import Edge
 from smartcover.api.errors import RefusedWithHeaders
 from smartcover.api.limits import read_md5
-from smartcover.api.object_headers import describing_headers, identity_headers, key_of, stored_headers, upload_event
+from smartcover.api.object_headers import (
+    checked_key,
+    describing_headers,
+    identity_headers,
+    key_of,
+    stored_headers,
+    upload_event,
+)
 from smartcover.api.target import could_be_bucket, split_host
 from smartcover.errors import (
-    BadKey,
     BadParameter,
     Conflict,
     MissingLength,
@@ -110,10 +116,7 @@ async def delete_objects(edge: Edge, call: Call) -> Answer:
     failures: list[DeleteFailure] = []
     for key in request.keys:
         try:
-            fault = key_fault(key)
-            if fault is not None:
-                raise BadKey(fault)
-            await edge.store.delete(call.bucket, key)
+            await edge.store.delete(call.bucket, checked_key(key, call.max_key_bytes))
             deleted.append(key)
         except SmartCoverError as error:
             failures.append(DeleteFailure(key, error.code, error.public))

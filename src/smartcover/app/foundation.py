@@ -9,8 +9,9 @@ from pathlib import Path
 
 import asyncpg
 
+from smartcover.app.owed import owed_by_runs
 from smartcover.errors import SettingsError
-from smartcover.ledger import EmbeddedPostgres, Ledger, check_schema, upgrade
+from smartcover.ledger import EmbeddedPostgres, Ledger, QueueLimits, check_schema, upgrade
 from smartcover.settings import Settings
 from smartcover.storage import LocalStore
 
@@ -52,7 +53,12 @@ async def foundation(settings: Settings, data: Path | None) -> AsyncIterator[Fou
                 "a role of its own needs a database that all roles share; set SMARTCOVER_DATABASE_URL "
                 "(smartcover serve brings its own)"
             )
-        ledger = await Ledger.connect(dsn, pool_size=settings.database_pool_size)
+        ledger = await Ledger.connect(
+            dsn,
+            pool_size=settings.database_pool_size,
+            queue_limits=QueueLimits(settings.queue_max_concurrent, settings.queue_max_size),
+            when_run_ends=owed_by_runs(settings),
+        )
         stack.push_async_callback(ledger.close)
         # A pool of its own: publishing covers happens inside a ledger transaction, and two users of one exhausted
         # pool would wait for each other for ever.

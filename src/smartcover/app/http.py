@@ -56,7 +56,15 @@ def edge_config(settings: Settings) -> api.EdgeConfig:
         max_xml_bytes=settings.max_xml_bytes,
         max_header_bytes=settings.max_header_bytes,
         body_idle_timeout_seconds=settings.body_idle_timeout_seconds,
+        body_min_bytes_per_second=settings.body_min_bytes_per_second,
+        write_stall_timeout_seconds=settings.write_stall_timeout_seconds,
+        max_headers=settings.max_headers,
+        max_key_bytes=settings.max_key_bytes,
         max_jobs_per_query=settings.max_jobs_per_query,
+        max_page_size=settings.max_page_size,
+        max_templates_per_bucket=settings.max_templates_per_bucket,
+        idempotency_key_seconds=settings.idempotency_key_seconds,
+        sdk_retry_seconds=settings.sdk_retry_seconds,
         time_zone_offset_minutes=settings.time_zone_offset_minutes,
     )
 
