@@ -1,0 +1,229 @@
+"""
+What would fail, found before it fails: `smartcover doctor`.
+
+Each check looks at one thing with a deadline and says what it saw and, if it is bad, the way out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import shutil
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO, Literal
+from uuid import uuid4
+
+from smartcover import callbacks
+from smartcover.app.foundation import foundation
+from smartcover.app.parts import egress_policy
+from smartcover.engine import CoverOptions
+from smartcover.errors import NotAVideo, ObjectMissing, SmartCoverError, VideoError
+from smartcover.ledger import Ledger
+from smartcover.settings import Settings
+from smartcover.storage import BucketStore
+from smartcover.worker import EngineLimits, EngineRunner
+
+Level = Literal["ok", "warn", "fail"]
+
+_CHECK_SECONDS = 60.0
+_LEAST_FREE_BYTES = 1 << 30
+_MOST_SKEW_SECONDS = 5.0
+_CODECS = ("h264", "hevc", "vp9", "av1", "mpeg4", "mpeg2video", "vp8", "prores", "mjpeg")
+_WEIGHTS = Path(__file__).resolve().parents[1] / "engine" / "models"
+#: A bucket that nobody else uses; it is removed again.
+_PROBE_BUCKET = "smartcover-doctor"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check saw; `advice` is the way out and empty when all is well."""
+
+    check: str
+    level: Level
+    seen: str
+    advice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _NoVideo:
+    """What the isolation check sends to the engine's child."""
+
+    def open(self) -> BinaryIO:
+        """Give bytes that are no video."""
+        return BytesIO(b"no video, on purpose")
+
+
+async def examine(settings: Settings, data: Path | None) -> list[Finding]:
+    """
+    Run every check that fits the settings, in order, and give what each found.
+
+    Args:
+        data: The data folder of a server that is complete in itself, None for roles on shared state. The server of
+            that folder must not be running, because the checks need its database to themselves.
+    """
+    findings = [
+        await _checked("settings", lambda: _settings(settings)),
+        await _checked("decoders", _codecs),
+        await _checked("model weights", _models),
+        await _checked("engine in a child process", lambda: _isolation(settings)),
+    ]
+    async with AsyncExitStack() as stack:
+        started = time.monotonic()
+        try:
+            async with asyncio.timeout(_CHECK_SECONDS * 2):
+                base = await stack.enter_async_context(foundation(settings, data))
+        except (SmartCoverError, TimeoutError) as error:
+            findings.append(_failed("database", error))
+        else:
+            seen = f"answers with the schema of this version, {time.monotonic() - started:.1f} s to open"
+            findings.append(Finding("database", "ok", seen))
+            findings.append(await _checked("clock", lambda: _clock(base.ledger)))
+            findings.append(await _checked("storage", lambda: _storage(base.store)))
+    if data is not None:
+        findings.append(await _checked("disk", lambda: _disk(data)))
+    findings.append(await _checked("callbacks", lambda: _egress(settings)))
+    return findings
+
+
+async def _checked(name: str, check: Callable[[], Awaitable[Finding]]) -> Finding:
+    try:
+        async with asyncio.timeout(_CHECK_SECONDS):
+            return await check()
+    except (SmartCoverError, OSError, TimeoutError) as error:
+        return _failed(name, error)
+
+
+def _failed(name: str, error: BaseException) -> Finding:
+    if isinstance(error, SmartCoverError):
+        return Finding(name, "fail", error.public, (error.detail or "")[-500:])
+    if isinstance(error, TimeoutError):
+        return Finding(name, "fail", f"no answer within {_CHECK_SECONDS:g} s", "see whether it is reachable from here")
+    return Finding(name, "fail", str(error) or type(error).__name__)
+
+
+async def _settings(settings: Settings) -> Finding:
+    callbacks.read_secrets(settings.callback_secret.get_secret_value() if settings.callback_secret else None)
+    egress_policy(settings)
+    if settings.callback_ca_file is not None and not settings.callback_ca_file.is_file():
+        return Finding(
+            "settings", "fail", f"there is no file {settings.callback_ca_file}", "correct SMARTCOVER_CALLBACK_CA_FILE"
+        )
+    if settings.lease_seconds * 3 < settings.shutdown_grace_seconds and settings.worker_concurrency == 0:
+        return Finding("settings", "warn", "SMARTCOVER_WORKER_CONCURRENCY is 0", "this process would make no covers")
+    return Finding("settings", "ok", "readable and in their limits")
+
+
+async def _codecs() -> Finding:
+    import av.codec
+
+    missing = [name for name in _CODECS if name not in av.codec.codecs_available]
+    if missing:
+        return Finding("decoders", "warn", f"missing: {', '.join(missing)}", "install PyAV from its own wheels")
+    return Finding("decoders", "ok", ", ".join(_CODECS))
+
+
+async def _models() -> Finding:
+    notice = (_WEIGHTS / "NOTICE").read_text()
+    weights = sorted(_WEIGHTS.glob("*.onnx"))
+    wrong = [path.name for path in weights if hashlib.sha256(path.read_bytes()).hexdigest() not in notice]
+    if wrong or not weights:
+        return Finding(
+            "model weights", "fail", f"damaged or missing: {', '.join(wrong) or _WEIGHTS}", "install smartcover again"
+        )
+    return Finding("model weights", "ok", f"{len(weights)} files as listed in NOTICE")
+
+
+async def _isolation(settings: Settings) -> Finding:
+    runner = EngineRunner(
+        limits=EngineLimits(seconds=30.0, memory_bytes=settings.job_memory_bytes, max_pixels=settings.max_video_pixels),
+        concurrency=1,
+    )
+    started = time.monotonic()
+    try:
+        await runner.pick(_NoVideo(), CoverOptions())
+    except NotAVideo:
+        seen = f"starts, answers and keeps its limits ({time.monotonic() - started:.1f} s for the first)"
+        return Finding("engine in a child process", "ok", seen)
+    except VideoError as error:
+        return Finding(
+            "engine in a child process",
+            "fail",
+            error.public,
+            f"raise SMARTCOVER_JOB_MEMORY_BYTES (now {settings.job_memory_bytes}); {error.detail or ''}",
+        )
+    finally:
+        runner.close()
+    return Finding("engine in a child process", "fail", "took noise for a video", "report this")
+
+
+async def _clock(ledger: Ledger) -> Finding:
+    async with ledger.database.connection("compare clocks") as connection:
+        there = await connection.fetchval("SELECT clock_timestamp()")
+    skew = abs((datetime.now(UTC) - there).total_seconds())
+    if skew > _MOST_SKEW_SECONDS:
+        return Finding(
+            "clock",
+            "warn",
+            f"this machine and the database are {skew:.0f} s apart",
+            "let both keep time by NTP: request signatures are judged by this machine's clock",
+        )
+    return Finding("clock", "ok", f"{skew * 1000:.0f} ms from the database's")
+
+
+async def _storage(store: BucketStore) -> Finding:
+    key = f"probe/{uuid4().hex}"
+    content = uuid4().bytes
+
+    async def body() -> AsyncIterator[bytes]:
+        yield content
+
+    await store.create_bucket(_PROBE_BUCKET, "doctor")
+    try:
+        await store.put(_PROBE_BUCKET, key, body(), headers={})
+        async with store.read(_PROBE_BUCKET, key) as (_, chunks):
+            read = b"".join([chunk async for chunk in chunks])
+        await store.delete(_PROBE_BUCKET, key)
+        if read != content:
+            return Finding("storage", "fail", "an object read back differs from what was written", "check the disk")
+        with contextlib.suppress(ObjectMissing):
+            await store.head(_PROBE_BUCKET, key)
+            return Finding("storage", "fail", "a deleted object is still there", "check the store")
+    finally:
+        await store.delete_bucket(_PROBE_BUCKET)
+    return Finding("storage", "ok", "an object was written, read, deleted")
+
+
+async def _disk(data: Path) -> Finding:
+    free = shutil.disk_usage(data).free
+    if free < _LEAST_FREE_BYTES:
+        return Finding("disk", "warn", f"{free >> 20} MiB free below {data}", "make room: uploads stop when it is full")
+    return Finding("disk", "ok", f"{free >> 30} GiB free below {data}")
+
+
+async def _egress(settings: Settings) -> Finding:
+    allowed = ", ".join(settings.callback_allow) or "public addresses only"
+    names = [word for word in settings.callback_allow if not _is_address(word) and not word.startswith("*.")]
+    loop = asyncio.get_running_loop()
+    unknown: Sequence[str] = []
+    for name in names:
+        try:
+            await loop.getaddrinfo(name, None)
+        except socket.gaierror:
+            unknown = [*unknown, name]
+    if unknown:
+        return Finding(
+            "callbacks", "warn", f"cannot resolve {', '.join(unknown)}", "correct SMARTCOVER_CALLBACK_ALLOW or the DNS"
+        )
+    return Finding("callbacks", "ok", f"may reach {allowed}")
+
+
+def _is_address(word: str) -> bool:
+    return all(character in "0123456789abcdefABCDEF.:/" for character in word)
