@@ -78,6 +78,12 @@ class Settings(BaseSettings):
     )
     max_templates_per_bucket: int = Field(1000, ge=1, le=100_000, description="Most templates of one bucket.")
 
+    events_token: SecretStr | None = Field(
+        None,
+        min_length=8,
+        description="Bearer token with which an S3-style store posts its notifications to /events/s3; none takes none.",
+    )
+
     # Jobs
     queue_max_concurrent: int = Field(
         10, ge=1, le=100_000, description="Jobs that a new queue runs at once, over all workers."
@@ -146,6 +152,17 @@ class Settings(BaseSettings):
         description="Write JobsDetail of JSON callbacks as a one-element array, as an older page shows.",
     )
     callback_md5_info: bool = Field(False, description="Fill OutputFile.Md5Info; the document shows it empty.")
+
+    # What is kept
+    retention_jobs_days: float = Field(
+        30.0, ge=0, description="Days that finished jobs, workflow runs and batches are kept; 0 = for ever."
+    )
+    retention_deliveries_days: float = Field(
+        30.0, ge=0, description="Days that ended deliveries and their attempts are kept; 0 = for ever."
+    )
+    retention_events_days: float = Field(
+        7.0, ge=0, description="Days for which an upload event told again is recognised; 0 = for ever."
+    )
 
     # Logs
     log_format: Literal["auto", "console", "json"] = Field(

@@ -19,6 +19,7 @@ from smartcover.api.call import Answer, Call, HeaderPair, Headers, Query
 from smartcover.api.config import EdgeConfig, KeyRing
 from smartcover.api.edge import Edge
 from smartcover.api.errors import RefusedWithHeaders, answer_error
+from smartcover.api.events import OWN_INLETS, Inlet
 from smartcover.api.limits import RequestBody, frame_of
 from smartcover.api.probes import OWN_PAGES, OwnPage
 from smartcover.api.routes import find_handler
@@ -112,10 +113,12 @@ class _Application:
             request_target = read_target(
                 raw_target, scope["query_string"], [value for name, value in pairs if name.lower() == b"host"]
             )
-            page = OWN_PAGES.get(request_target.raw_path)
-            own = page is not None and request_target.host_bucket is None
-            if page is not None and own and not carries_signature(scope["query_string"], pairs):
-                answer = await self._own_page(scope["method"], page)
+            path = request_target.raw_path
+            own = request_target.host_bucket is None and not carries_signature(scope["query_string"], pairs)
+            if own and path in OWN_PAGES:
+                answer = await self._own_page(scope["method"], OWN_PAGES[path])
+            elif own and path in OWN_INLETS:
+                answer = await self._own_inlet(scope["method"], OWN_INLETS[path], Headers(pairs), body)
             else:
                 call = await self._call(scope["method"], request_target, pairs, body, request_id)
                 server = b"tencent-ci" if call.target.kind is Kind.CI else server
@@ -189,6 +192,11 @@ class _Application:
         if method not in ("GET", "HEAD"):
             raise RefusedWithHeaders(MethodNotAllowed("This page is read with GET"), ((b"allow", b"GET, HEAD"),))
         return await page(self._edge)
+
+    async def _own_inlet(self, method: str, inlet: Inlet, headers: Headers, body: RequestBody) -> Answer:
+        if method != "POST":
+            raise RefusedWithHeaders(MethodNotAllowed("This page is written to with POST"), ((b"allow", b"POST"),))
+        return await inlet(self._edge, headers, body)
 
     def _body(self, receive: Receive, pairs: Sequence[HeaderPair]) -> tuple[RequestBody, SmartCoverError | None]:
         headers = Headers(pairs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta, timezone
 from typing import Protocol
 
@@ -25,7 +25,8 @@ class EdgeConfig:
     `body_min_bytes_per_second` is the least average rate of a request body, counted while we wait for the client:
     without it a body of one byte per idle timeout would hold a connection for years. `max_jobs_per_query` holds for
     every list of ids or names in a request. A submit is recognised as a repetition for `idempotency_key_seconds` by
-    the client's key, and for `sdk_retry_seconds` by its body when an SDK marks it as a retry.
+    the client's key, and for `sdk_retry_seconds` by its body when an SDK marks it as a retry. `events_token` lets
+    another store post its notifications; None takes none.
     """
 
     region: str = "local"
@@ -45,6 +46,7 @@ class EdgeConfig:
     max_templates_per_bucket: int = 1000
     idempotency_key_seconds: float = 86_400.0
     sdk_retry_seconds: float = 60.0
+    events_token: str | None = field(default=None, repr=False)
     time_zone_offset_minutes: int = 480
 
     @property

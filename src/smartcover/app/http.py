@@ -65,6 +65,7 @@ def edge_config(settings: Settings) -> api.EdgeConfig:
         max_templates_per_bucket=settings.max_templates_per_bucket,
         idempotency_key_seconds=settings.idempotency_key_seconds,
         sdk_retry_seconds=settings.sdk_retry_seconds,
+        events_token=settings.events_token.get_secret_value() if settings.events_token else None,
         time_zone_offset_minutes=settings.time_zone_offset_minutes,
     )
 
