@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -16,32 +16,24 @@ from smartcover.engine.budget import Budget
 from smartcover.engine.candidates import Gatherer, Look, orientation_of
 from smartcover.engine.colour import ColourConverter
 from smartcover.engine.decode import Decoded, deinterlace
-from smartcover.engine.faces import Face, FaceFinder, YuNet, face_signals
+from smartcover.engine.defects import Clip, Defect, find_defect, wreckage
+from smartcover.engine.faces import FaceFinder
 from smartcover.engine.geometry import Box, square_pixel_size
 from smartcover.engine.letterbox import find_content
 from smartcover.engine.render import encode, render
-from smartcover.engine.scoring import Clip, Defect, Score, find_defect, score_all, wreckage
+from smartcover.engine.scoring import Score, score_all
 from smartcover.engine.selection import Candidate, Selection, select
-from smartcover.engine.signals import difference, picture_signals, signature, streaks, time_signals
+from smartcover.engine.signals import difference
 from smartcover.engine.source import Source
+from smartcover.engine.study import Networks, Studied, study
 from smartcover.engine.types import Cover, CoverOptions, Limits, Picks, Rejection, SeekableReader, VideoInfo
 from smartcover.errors import NoFrames
 
 _CLOSER_ROUNDS = 4
 _SPARE_FINALISTS = 2
 _SPARE_CLOSER_LOOKS = 4
-_NEUTRAL_TYPICAL_DISTANCE = 20.0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Studied:
-    """A look with all that is known of it."""
-
-    look: Look
-    signature: npt.NDArray[np.float32]
-    signals: Mapping[str, float]
-    faces: tuple[Face, ...] | None = None
-    closer: bool = False
+_SAME_SHOT = 20.0
+"""Distance of signatures up to which two pictures shortly after each other are one shot."""
 
 
 def pick_covers(
@@ -82,7 +74,7 @@ class _Picker:
     ) -> None:
         self._video, self._options, self._budget = video, options, budget
         self._progress = on_progress or (lambda _step, _share: None)
-        self._find_faces = find_faces
+        self._networks = Networks(find_faces)
         self._converter = ColourConverter()
         self._timings: dict[str, float] = {}
 
@@ -97,9 +89,9 @@ class _Picker:
             if not looks or (attempt.strict and all(look.damage for look in looks)):
                 return None
             with self._step("score", 0.65):
-                studied = self._study(sorted(looks, key=lambda look: look.pts))
-            with self._step("faces", 0.7):
-                studied = self._see_faces(studied)
+                studied = self._study(gatherer, sorted(looks, key=lambda look: look.pts))
+            with self._step("networks", 0.7):
+                studied = self._see_best(studied)
             with self._step("closer", 0.8):
                 studied = self._look_closer(gatherer, studied)
             with self._step("render", 0.9):
@@ -120,35 +112,29 @@ class _Picker:
 
     # Scoring.
 
-    def _study(self, looks: list[Look]) -> list[_Studied]:
+    def _study(self, gatherer: Gatherer, looks: list[Look]) -> list[Studied]:
         studied = []
         for look in looks:
             self._budget.check_time()
-            studied.append(_study_one(look))
-        return _with_typicality(studied)
+            studied.append(study(look, gatherer.facts.orientation))
+        return studied
 
-    def _judge(self, studied: list[_Studied]) -> tuple[list[Defect | None], list[Score]]:
+    def _judge(self, studied: list[Studied]) -> tuple[list[Defect | None], list[Score]]:
         clip = Clip.of([entry.signals for entry in studied if not entry.look.damage] or [studied[0].signals])
         defects = [find_defect(entry.signals, clip, broken=entry.look.damage > 0) for entry in studied]
         return defects, score_all([entry.signals for entry in studied])
 
-    def _see_faces(self, studied: list[_Studied]) -> list[_Studied]:
-        """Run the face detector on the best candidates by the cheap signals, clean ones first."""
+    def _see_best(self, studied: list[Studied]) -> list[Studied]:
+        """Show the networks the best candidates by the cheap signals, clean ones first."""
         defects, scores = self._judge(studied)
         order = sorted(range(len(studied)), key=lambda index: (defects[index] is not None, -scores[index].value, index))
         result = list(studied)
-        for index in order[: self._budget.limits.faces_on]:
+        for index in order[: self._budget.limits.networks_on]:
             self._budget.check_time()
-            result[index] = self._with_faces(studied[index])
+            result[index] = self._networks.look(studied[index])
         return result
 
-    def _with_faces(self, entry: _Studied) -> _Studied:
-        if self._find_faces is None:
-            self._find_faces = YuNet()
-        faces = tuple(self._find_faces.find(entry.look.picture))
-        return replace(entry, faces=faces, signals={**entry.signals, **face_signals(entry.look.picture, faces)})
-
-    def _look_closer(self, gatherer: Gatherer, studied: list[_Studied]) -> list[_Studied]:
+    def _look_closer(self, gatherer: Gatherer, studied: list[Studied]) -> list[Studied]:
         """
         Decode on a little from the finalists that were seen alone, and take the better instant of each.
 
@@ -167,27 +153,33 @@ class _Picker:
                 if self._budget.sampling_is_over or looked >= most:
                     return result
                 looked += not result[index].look.neighbours
-                result[index] = self._closer(gatherer, result[index])
-            result = _with_typicality(result)
+                result[index] = self._closer(gatherer, result, index)
         return result
 
-    def _closer(self, gatherer: Gatherer, entry: _Studied) -> _Studied:
+    def _closer(self, gatherer: Gatherer, studied: list[Studied], index: int) -> Studied:
+        """Take the best of the instants after a keyframe, judged as all other moments are."""
+        entry = studied[index]
         if entry.look.neighbours:
             return replace(entry, closer=True)
-        instants = [_study_one(look) for look in gatherer.look_on(entry.look)]
-        clean = [instant for instant in instants if not instant.look.damage]
-        if not clean:
+        looks = [look for look in gatherer.look_on(entry.look) if not look.damage]
+        if not looks:
             return replace(entry, closer=True)
-        best = max(clean, key=lambda instant: instant.signals["sharpness"] - instant.signals.get("motion", 0.0))
-        first = min(clean, key=lambda instant: abs(instant.look.pts - entry.look.pts))
-        if difference(best.signature, entry.signature) > 20.0:
-            # A cut lies between: what was chosen is the picture before it.
-            best = first
-        best = replace(best, closer=True, signals={**best.signals, "typical": entry.signals["typical"]})
-        return self._with_faces(best) if entry.faces is not None else best
+        first = min(looks, key=lambda look: abs(look.pts - entry.look.pts))
+        instants = [study(look, gatherer.facts.orientation) for look in looks]
+        # A cut may lie between: what was chosen is the picture before it.
+        kept = [
+            instant
+            for instant in instants
+            if instant.look is first or difference(instant.signature, entry.signature) <= _SAME_SHOT
+        ]
+        if entry.faces is not None:
+            kept = [self._networks.look(instant) for instant in kept]
+        defects, scores = self._judge([*kept, *studied])
+        best = max(range(len(kept)), key=lambda place: (defects[place] is None, scores[place].value))
+        return replace(kept[best], closer=True)
 
     def _select(
-        self, studied: list[_Studied], *, count: int | None = None, without: frozenset[int] = frozenset()
+        self, studied: list[Studied], *, count: int | None = None, without: frozenset[int] = frozenset()
     ) -> Selection:
         defects, scores = self._judge(studied)
         candidates = [
@@ -205,7 +197,7 @@ class _Picker:
 
     # Rendering.
 
-    def _render_best(self, gatherer: Gatherer, studied: list[_Studied]) -> tuple[tuple[Cover, ...], Selection]:
+    def _render_best(self, gatherer: Gatherer, studied: list[Studied]) -> tuple[tuple[Cover, ...], Selection]:
         """Render the chosen; one whose packets do not decode again makes room for the next best."""
         content = find_content([entry.look.picture for entry in studied]) if self._options.crop_letterbox else None
         scores = self._judge(studied)[1]
@@ -227,7 +219,7 @@ class _Picker:
                     raise NoFrames("No frame of the video can be decoded twice; the file may be damaged")
                 return tuple(rendered[entry.index] for entry in selection.chosen), selection
 
-    def _render_one(self, gatherer: Gatherer, entry: _Studied, score: Score, content: Box | None) -> Cover | None:
+    def _render_one(self, gatherer: Gatherer, entry: Studied, score: Score, content: Box | None) -> Cover | None:
         decoded = _decode_again(gatherer, entry.look)
         if decoded is None:
             return None
@@ -255,29 +247,10 @@ class _Picker:
         )
 
 
-def _standing(entry: _Studied, score: Score, defect: Defect | None) -> float:
+def _standing(entry: Studied, score: Score, defect: Defect | None) -> float:
     """Among broken frames the garbage itself would score as rich detail: there the least broken stands first."""
     broken = defect is not None and defect.kind == "broken"
     return score.value - wreckage(entry.signals) if broken else score.value
-
-
-def _study_one(look: Look) -> _Studied:
-    neighbours = [(entry.offset_seconds, entry.glance) for entry in look.neighbours]
-    signals = {**picture_signals(look.picture), **time_signals(look.glance, neighbours), "damage": float(look.damage)}
-    if look.suspect:
-        signals["streaks"] = streaks(look.picture)
-    return _Studied(look, signature(look.glance), signals)
-
-
-def _with_typicality(studied: list[_Studied]) -> list[_Studied]:
-    """Add `typical`: how near a picture is to the others of its video, 0..1."""
-    stack = np.stack([entry.signature for entry in studied])
-    result = []
-    for entry in studied:
-        distance = float(np.abs(stack - entry.signature).mean())
-        typical = 1.0 / (1.0 + distance / _NEUTRAL_TYPICAL_DISTANCE)
-        result.append(replace(entry, signals={**entry.signals, "typical": typical}))
-    return result
 
 
 def _decode_again(gatherer: Gatherer, look: Look) -> Decoded | None:
@@ -291,7 +264,7 @@ def _decode_again(gatherer: Gatherer, look: Look) -> Decoded | None:
     return nearest
 
 
-def _shares(entry: _Studied) -> tuple[Box, ...]:
+def _shares(entry: Studied) -> tuple[Box, ...]:
     rows, columns = entry.look.picture.shape[:2]
     return tuple(face.box.scaled(1 / columns, 1 / rows) for face in entry.faces or ())
 
@@ -313,7 +286,7 @@ def _cut(
     return np.ascontiguousarray(picture[top:bottom, left:right]), cut_square, moved
 
 
-def _rejections(studied: list[_Studied], selection: Selection, defects: list[Defect | None]) -> tuple[Rejection, ...]:
+def _rejections(studied: list[Studied], selection: Selection, defects: list[Defect | None]) -> tuple[Rejection, ...]:
     chosen = {entry.index for entry in selection.chosen}
     duplicates = {entry.index for entry in selection.duplicates}
     rejections = []

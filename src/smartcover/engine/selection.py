@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from smartcover.engine.scoring import Defect
+from smartcover.engine.defects import Defect
 from smartcover.engine.signals import difference
 from smartcover.engine.types import CoverOptions, RejectionKind
 

@@ -97,7 +97,7 @@ class Limits:
         held_bytes: Most compressed data kept for decoding the winners again.
         between_pixels: Pixels that may be decoded on the way from keyframes to moments between them
             (the default is about 150 frames of 1080p, or all of a minute at 360p).
-        faces_on: How many of the best candidates the face detector sees.
+        networks_on: How many of the best candidates the networks see (faces, eyes, meaning).
     """
 
     seconds: float = 60.0
@@ -107,7 +107,7 @@ class Limits:
     bytes: int = 2_000_000_000
     held_bytes: int = 96_000_000
     between_pixels: int = 320_000_000
-    faces_on: int = 40
+    networks_on: int = 24
 
     def __post_init__(self) -> None:
         for entry in dataclasses.fields(self):

@@ -73,4 +73,4 @@ def test_the_face_of_a_real_clip_is_found_and_told() -> None:
     cover = pick_covers(clip, CoverOptions(count=1)).covers[0]
     assert cover.signals["faces"] == 1
     assert 0.2 < cover.signals["face_size"] < 0.7
-    assert {"shows a face", "large face", "sharp face"} & set(cover.reasons)
+    assert "shows a face" in cover.reasons

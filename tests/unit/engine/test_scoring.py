@@ -1,62 +1,70 @@
-"""Hard reasons against a frame, and scores among the frames of one video."""
+"""Scores among the frames of one video."""
 
 from __future__ import annotations
 
+import math
+from itertools import pairwise
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from smartcover.engine.scoring import Clip, Term, find_defect, score_all
-from smartcover.engine.signals import picture_signals
-from tests.engine_clips import plain, texture
+from smartcover.engine.composition import composition_signals
+from smartcover.engine.scoring import MEANINGS, Term, fitted_terms, levels, score_all
+from smartcover.engine.signals import picture_signals, prepare
+from tests.engine_clips import texture
 
-GOOD = picture_signals(texture(270, 480))
-CLIP = Clip.of([GOOD])
-
-
-def test_a_good_frame_has_no_defect() -> None:
-    assert find_defect(GOOD, CLIP, broken=False) is None
-
-
-@pytest.mark.parametrize(("colour", "kind"), [(0, "dark"), (255, "bright"), ((0, 120, 60), "flat")])
-def test_plain_frames_are_named_by_what_they_are(colour: int | tuple[int, int, int], kind: str) -> None:
-    defect = find_defect(picture_signals(plain(colour, 270, 480)), CLIP, broken=False)
-    assert defect is not None
-    assert defect.kind == kind
-
-
-def test_a_dim_scene_with_lamps_is_not_dark() -> None:
-    night = plain(14, 270, 480)
-    night[60:120, 50:400] = texture(60, 350)
-    assert find_defect(picture_signals(night), Clip.of([picture_signals(night)]), broken=False) is None
-
-
-def test_white_pages_are_no_defect_in_a_screen_recording() -> None:
-    page = plain(255, 270, 480)
-    page[40:230:12, 40:440] = 30
-    signals = picture_signals(page)
-    assert signals["bright_share"] > 0.75
-    assert find_defect(signals, Clip.of([signals]), broken=False) is None
-    assert find_defect(signals, CLIP, broken=False) is not None
-
-
-def test_damage_is_the_gravest_reason() -> None:
-    defect = find_defect(picture_signals(plain(0, 270, 480)), CLIP, broken=True)
-    assert defect is not None
-    assert defect.kind == "broken"
+PICTURE = texture(270, 480)
+GOOD = {**picture_signals(PICTURE), **composition_signals(prepare(PICTURE))}
 
 
 def test_scores_follow_the_weights_and_give_the_reasons() -> None:
-    terms = (Term("good", 2.0, "good thing"), Term("bad", -1.0))
-    scores = score_all([{"good": 1.0, "bad": 0.0}, {"good": 0.0, "bad": 1.0}, {"good": 0.0, "bad": 0.0}], terms)
-    assert [score.value for score in scores] == pytest.approx([1.0, 0.0, 1 / 3])
-    assert [score.reasons for score in scores] == [("good thing",), (), ()]
+    terms = (Term("good", 2.0, 0.5, "good thing"), Term("bad", -1.0, 0.5))
+    best, worst, middling = score_all([{"good": 1, "bad": 0}, {"good": 0, "bad": 1}, {"good": 0, "bad": 0}], terms)
+    assert best.value > middling.value > worst.value
+    assert (best.reasons, worst.reasons, middling.reasons) == (("good thing",), (), ())
 
 
 def test_a_frame_that_lacks_a_signal_is_neither_favoured_nor_punished() -> None:
-    terms = (Term("motion", -1.0),)
-    still, unknown, moving = score_all([{"motion": 0.0}, {}, {"motion": 9.0}], terms)
+    still, unknown, moving = score_all([{"motion": 0.0}, {}, {"motion": 9.0}], (Term("motion", -1.0, 1.0),))
     assert still.value > unknown.value > moving.value
 
 
-def test_one_frame_alone_has_a_score() -> None:
+def test_one_frame_alone_has_a_middling_score_and_nothing_to_boast_of() -> None:
     (score,) = score_all([GOOD])
-    assert 0 <= score.value <= 1
+    assert (score.value, score.reasons) == (0.5, ())
+
+
+def test_differences_that_are_small_for_the_signal_count_little() -> None:
+    small, usual = levels([10.0, 10.1, 10.2], spread=5.0), levels([10.0, 15.0, 20.0], spread=5.0)
+    assert small[-1] < 0.1 < 1.0 < usual[-1]
+
+
+def test_one_outlier_does_not_flatten_the_others() -> None:
+    steps = levels([0.0, 1.0, 2.0, 3.0, 1000.0], spread=1.0)
+    assert steps[3] - steps[0] > 0.5
+
+
+@given(st.lists(st.one_of(st.none(), st.floats(-1e6, 1e6)), max_size=40), st.floats(0.001, 1e3))
+def test_levels_keep_the_order_and_stay_bounded(values: list[float | None], spread: float) -> None:
+    found = levels(values, spread)
+    assert len(found) == len(values)
+    assert all(abs(level) <= 2.0 for level in found)
+    known = [(value, level) for value, level in zip(values, found, strict=True) if value is not None]
+    ordered = [level for _value, level in sorted(known, key=lambda entry: entry[0])]
+    assert all(later >= earlier - 1e-9 for earlier, later in pairwise(ordered))
+
+
+def test_the_fitted_weights_have_the_directions_that_were_set_beforehand() -> None:
+    terms = {term.signal: term for term in fitted_terms()}
+    assert set(terms) == set(MEANINGS)
+    for signal, (direction, _praise) in MEANINGS.items():
+        assert terms[signal].weight * direction >= 0
+        assert math.isfinite(terms[signal].spread) and terms[signal].spread > 0
+
+
+@pytest.mark.parametrize("signal", ["centre_detail", "colourfulness"])
+def test_more_of_a_good_signal_gives_a_higher_score(signal: str) -> None:
+    more = {**GOOD, signal: GOOD[signal] * 2}
+    plain, better = score_all([GOOD, more])
+    assert better.value > plain.value

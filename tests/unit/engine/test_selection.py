@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartcover.engine.scoring import Defect
+from smartcover.engine.defects import Defect
 from smartcover.engine.selection import Candidate, select
 from smartcover.engine.signals import signature
 from smartcover.engine.types import CoverOptions, RejectionKind

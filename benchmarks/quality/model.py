@@ -1,0 +1,84 @@
+"""The model behind the weights: levels of signals within a clip, ridge regression, no weight against its sign."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.quality.features import GradedClip
+from smartcover.engine.scoring import MEANINGS, levels
+
+Array = npt.NDArray[np.float64]
+
+SIGNALS = tuple(MEANINGS)
+RIDGE = 1000.0
+"""Strength of the penalty. Anything from 100 to 3000 does about as well (docs/quality.md)."""
+
+_ROUNDS = 200
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fitted:
+    """Weights (signed) and usual spreads by signal."""
+
+    weights: dict[str, float]
+    spreads: dict[str, float]
+
+
+def fit(clips: Sequence[GradedClip], signals: Sequence[str] = SIGNALS, ridge: float = RIDGE) -> Fitted:
+    """Fit the grades of each clip, less their mean: what a clip is worth as a whole is not asked."""
+    spreads = {signal: _spread(clips, signal) for signal in signals}
+    rows = np.concatenate([design(clip, signals, spreads) for clip in clips])
+    grades = np.concatenate([clip.grades - clip.grades.mean() for clip in clips])
+    amounts = _ridge_of_positive(rows, grades, ridge)
+    weights = {signal: float(MEANINGS[signal][0] * amount) for signal, amount in zip(signals, amounts, strict=True)}
+    return Fitted(weights, spreads)
+
+
+def scores(clip: GradedClip, fitted: Fitted) -> Array:
+    """Score the frames of a clip."""
+    signals = list(fitted.weights)
+    rows = design(clip, signals, fitted.spreads)
+    return rows @ np.array([fitted.weights[signal] * MEANINGS[signal][0] for signal in signals])
+
+
+def design(clip: GradedClip, signals: Sequence[str], spreads: dict[str, float]) -> Array:
+    """Give (frames, signals): levels, turned so that more is better."""
+    columns = [
+        MEANINGS[signal][0] * levels([frame.get(signal) for frame in clip.signals], spreads[signal])
+        for signal in signals
+    ]
+    return np.stack(columns, axis=1)
+
+
+def cross_validated(clips: Sequence[GradedClip], signals: Sequence[str] = SIGNALS, ridge: float = RIDGE) -> list[Array]:
+    """Score each clip with weights that were fitted without any clip of its source."""
+    result: dict[str, Array] = {}
+    for source in sorted({clip.clip.source for clip in clips}):
+        fitted = fit([clip for clip in clips if clip.clip.source != source], signals, ridge)
+        result |= {clip.clip.name: scores(clip, fitted) for clip in clips if clip.clip.source == source}
+    return [result[clip.clip.name] for clip in clips]
+
+
+def _spread(clips: Sequence[GradedClip], signal: str) -> float:
+    """Median over clips of the standard deviation, of clips where the signal varies at all."""
+    deviations = []
+    for clip in clips:
+        known = [frame[signal] for frame in clip.signals if signal in frame]
+        if len(known) > 1 and np.std(known) > 1e-9:
+            deviations.append(float(np.std(known)))
+    return float(np.median(deviations)) if deviations else 0.0
+
+
+def _ridge_of_positive(rows: Array, grades: Array, ridge: float) -> Array:
+    """Minimise |rows w - grades|^2 + ridge |w|^2 over w >= 0, coordinate by coordinate."""
+    gram, target = rows.T @ rows + ridge * np.eye(rows.shape[1]), rows.T @ grades
+    amounts = np.zeros(rows.shape[1])
+    for _round in range(_ROUNDS):
+        for place in range(len(amounts)):
+            slope = target[place] - gram[place] @ amounts
+            amounts[place] = max(0.0, amounts[place] + slope / gram[place, place])
+    return amounts

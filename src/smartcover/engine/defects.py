@@ -1,0 +1,85 @@
+"""Hard reasons against a frame: what is never a cover while anything else is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from smartcover.engine.types import RejectionKind
+
+Signals = Mapping[str, float]
+
+
+_STREAKED = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Defect:
+    """A reason not to use a frame."""
+
+    kind: RejectionKind
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """
+    What is normal in this video: the best that its frames reach. A rule that compares with it cannot empty a video
+    that is dark, soft or grey throughout.
+    """
+
+    sharp: float
+    detailed: float
+    contrasty: float
+    bright: float
+
+    @classmethod
+    def of(cls, every: Sequence[Signals]) -> Clip:
+        return cls(
+            sharp=_quantile([signals["sharpness"] for signals in every], 0.8),
+            detailed=_quantile([signals["detail"] for signals in every], 0.8),
+            contrasty=_quantile([signals["contrast"] for signals in every], 0.8),
+            bright=_quantile([signals["bright_share"] for signals in every], 0.5),
+        )
+
+
+def find_defect(signals: Signals, clip: Clip, *, broken: bool) -> Defect | None:
+    """Name the first hard reason against a frame, gravest first, or None when it is clean."""
+    if broken:
+        return Defect("broken", "the data of this frame, or of one it builds on, is damaged")
+    if signals.get("streaks", 0.0) > _STREAKED:
+        return Defect("broken", "the frame is smeared: the data around it is damaged")
+    if signals["contrast"] < 0.02 and signals["detail"] < 0.8:
+        if signals["highlights"] < 0.14:
+            return Defect("dark", "the frame is black")
+        if signals["brightness"] > 0.9:
+            return Defect("bright", "the frame is white")
+        return Defect("flat", "the frame is one plain colour")
+    if signals["highlights"] < 0.16 or (signals["dark_share"] > 0.93 and signals["highlights"] < 0.35):
+        return Defect("dark", f"{signals['dark_share']:.0%} of the frame is nearly black")
+    # White pages are what a screen recording shows; a white card or an over-exposed moment is an exception.
+    exceptional = signals["contrast"] < 0.08 or clip.bright < 0.5
+    if signals["bright_share"] > 0.75 and exceptional:
+        return Defect("bright", f"{signals['bright_share']:.0%} of the frame is nearly white")
+    if signals["flat_share"] > 0.97 and signals["entropy"] < 1.5 and signals["contrast"] < 0.06:
+        return Defect("flat", f"{signals['flat_share']:.0%} of the frame is plain")
+    if signals.get("blend", 1.0) < 0.12 and signals.get("change", 0.0) > 8.0:
+        return Defect("transition", "the frame is a mixture of what comes before and after: a fade or dissolve")
+    if signals["sharpness"] < 0.3 * clip.sharp and signals["detail"] < 0.5 * clip.detailed:
+        return Defect("blurry", "the frame is far less sharp than others of this video")
+    if signals["contrast"] < 0.35 * clip.contrasty and signals["detail"] < 0.5 * clip.detailed:
+        return Defect("transition", "the frame is washed out beside others of this video, as in a fade")
+    return None
+
+
+def wreckage(signals: Signals) -> float:
+    """Rank broken frames: errors met, and ten of them for a picture that is smeared all over. 0 for an intact frame."""
+    return signals["damage"] + 10.0 * signals.get("streaks", 0.0)
+
+
+def _quantile(values: Sequence[float], share: float) -> float:
+    if not values:
+        return 0.0
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, math.floor(share * len(ordered)))]

@@ -1,0 +1,71 @@
+"""From a moment that was decoded to all that is known of it: cheap signals at once, those of the networks on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from smartcover.engine import embedding
+from smartcover.engine.candidates import Look
+from smartcover.engine.composition import composition_signals
+from smartcover.engine.faces import Face, FaceFinder, YuNet
+from smartcover.engine.geometry import Orientation
+from smartcover.engine.moments import moment_signals
+from smartcover.engine.portraits import portrait_signals
+from smartcover.engine.sessions import DEFAULT_RUNTIME, Runtime
+from smartcover.engine.signals import Floats, picture_signals, prepare, signature, streaks, time_signals
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Studied:
+    """
+    A look with what is known of it.
+
+    `faces` and `meaning` (see embedding.py) are None until the networks saw the picture. `closer` when the instants
+    around it were looked at.
+    """
+
+    look: Look
+    signature: Floats
+    signals: Mapping[str, float]
+    faces: tuple[Face, ...] | None = None
+    meaning: Floats | None = None
+    closer: bool = False
+
+
+def study(look: Look, orientation: Orientation) -> Studied:
+    """Compute the cheap signals of a look. `orientation` turns its glances as its picture was turned."""
+    neighbours = [(entry.offset_seconds, entry.glance) for entry in look.neighbours]
+    prepared = prepare(look.picture)
+    upright = [(offset, orientation.apply(glance)) for offset, glance in neighbours]
+    signals = {
+        **picture_signals(look.picture),
+        **composition_signals(prepared),
+        **time_signals(look.glance, neighbours),
+        **moment_signals(prepared, orientation.apply(look.glance), upright),
+        "damage": float(look.damage),
+    }
+    if look.suspect:
+        signals["streaks"] = streaks(look.picture)
+    return Studied(look, signature(look.glance), signals)
+
+
+@dataclass(slots=True)
+class Networks:
+    """What the networks see in pictures; each is opened when first used. `find_faces` replaces the face detector."""
+
+    find_faces: FaceFinder | None = None
+    runtime: Runtime = field(default=DEFAULT_RUNTIME)
+
+    def look(self, entry: Studied) -> Studied:
+        """Add faces and meaning, and their signals."""
+        if self.find_faces is None:
+            self.find_faces = YuNet()
+        picture = entry.look.picture
+        faces = tuple(self.find_faces.find(picture))
+        features = embedding.features(picture, self.runtime)
+        length = float(np.linalg.norm(features))
+        signals = {**entry.signals, **portrait_signals(picture, faces, self.runtime), "recognisable": length}
+        return replace(entry, signals=signals, faces=faces, meaning=features / max(length, 1e-9))
