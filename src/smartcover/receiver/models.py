@@ -30,7 +30,11 @@ class TaskFinish(Message):
 
 
 class WorkflowTask(Message):
-    """One task of a workflow run; `name` is its node in the workflow."""
+    """
+    One task of a workflow run; `name` is its node in the workflow.
+
+    `code` and `message` tell of a failure; `object_names` are the full keys of what the task made, best first.
+    """
 
     type: str = ""
     name: str = ""
@@ -41,6 +45,9 @@ class WorkflowTask(Message):
     end_time: Moment | None = None
     template_id: str | None = None
     template_name: str | None = None
+    code: str = SUCCEEDED
+    message: str = ""
+    object_names: tuple[str, ...] = ()
 
 
 class WorkflowFinish(Message):

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from smartcover.errors import BadParameter, MalformedBody, MalformedCallback
 from smartcover.protocol import (
     MAX_INTEGER,
+    SUCCEEDED,
     UNKNOWN_TIME,
     CosHeader,
     Fields,
@@ -194,7 +195,18 @@ def _task(fields: Fields) -> WorkflowTask:
         end_time=_time(fields, "EndTime"),
         template_id=fields.text("TemplateId"),
         template_name=fields.text("TemplateName"),
+        code=fields.text("Code") or SUCCEEDED,
+        message=fields.text("Message") or "",
+        object_names=_task_objects(fields),
     )
+
+
+def _task_objects(fields: Fields) -> tuple[str, ...]:
+    result = fields.child("ResultInfo")
+    if result is None:
+        return ()
+    names = (entry.text("ObjectName") for entry in result.children("ObjectInfo") if entry.names())
+    return tuple(name for name in names if name is not None)
 
 
 def _time(fields: Fields, name: str) -> datetime | None:
