@@ -13,8 +13,8 @@ from uuid import uuid4
 import structlog
 
 from smartcover import callbacks
-from smartcover.errors import StorageError
-from smartcover.ledger import Job, Ledger, NewDelivery
+from smartcover.errors import SmartCoverError
+from smartcover.ledger import Job, Ledger, NewDelivery, Retention, expire
 from smartcover.protocol import new_id
 from smartcover.settings import Settings
 from smartcover.storage import BucketStore
@@ -22,8 +22,8 @@ from smartcover.worker import EngineLimits, EngineRunner, TriggerLoop, Worker, W
 
 _log = structlog.get_logger(__name__)
 
-#: Seconds between two sweeps of blobs that nothing refers to.
-_STORE_SWEEP_SECONDS = 60.0
+#: Seconds between two rounds of housekeeping.
+_HOUSEKEEPING_SECONDS = 60.0
 
 
 def egress_policy(settings: Settings) -> callbacks.EgressPolicy:
@@ -96,12 +96,21 @@ def make_dispatcher(settings: Settings, ledger: Ledger) -> callbacks.Dispatcher:
     return callbacks.Dispatcher(ledger, {"Url": sender}, config=config, random=SystemRandom())
 
 
-async def sweep_store(store: BucketStore, stop: asyncio.Event) -> None:
-    """Remove what nothing refers to, from time to time, until `stop` is set."""
+async def keep_house(settings: Settings, ledger: Ledger, store: BucketStore, stop: asyncio.Event) -> None:
+    """Remove, from time to time until `stop` is set, what nothing refers to and what has been over for long."""
+    retention = Retention(
+        jobs_days=settings.retention_jobs_days,
+        deliveries_days=settings.retention_deliveries_days,
+        events_days=settings.retention_events_days,
+    )
     while not stop.is_set():
         try:
             await store.sweep()
-        except StorageError as error:
-            _log.warning("cannot sweep the store", error=error.public, detail=error.detail)
+            gone = await expire(ledger.database, retention)
+        except SmartCoverError as error:
+            _log.warning("cannot keep house", error=error.public, detail=error.detail)
+        else:
+            if any(gone.values()):
+                _log.info("deleted what was kept long enough", **gone)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), _STORE_SWEEP_SECONDS)
+            await asyncio.wait_for(stop.wait(), _HOUSEKEEPING_SECONDS)

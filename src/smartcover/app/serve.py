@@ -21,11 +21,11 @@ from smartcover.app.foundation import Foundation, foundation
 from smartcover.app.http import Address, HttpServer, edge_config, listen
 from smartcover.app.parts import (
     egress_policy,
+    keep_house,
     make_dispatcher,
     make_engine,
     make_trigger_loop,
     make_worker,
-    sweep_store,
 )
 from smartcover.errors import SettingsError
 from smartcover.service import create_bucket
@@ -81,7 +81,7 @@ async def serve(
             stack.callback(engine.close)
             parts["worker"] = make_worker(settings, base.ledger, base.store, engine).run(stop)
             parts["triggers"] = make_trigger_loop(base.ledger, base.store).run(stop)
-            parts["sweep"] = sweep_store(base.store, stop)
+            parts["housekeeping"] = keep_house(settings, base.ledger, base.store, stop)
         if Role.DISPATCHER in roles:
             parts["callbacks"] = make_dispatcher(settings, base.ledger).run(stop)
         ready = server.ready.wait() if server is not None else asyncio.sleep(0)

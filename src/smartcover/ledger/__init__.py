@@ -32,6 +32,7 @@ from smartcover.ledger.model import (
     WorkflowOrigin,
 )
 from smartcover.ledger.queues import QueueLimits, QueuePage
+from smartcover.ledger.retention import Retention, expire
 from smartcover.ledger.runs import WhenRunEnds, run_state
 from smartcover.ledger.schema import check_schema, expected_revision, upgrade
 from smartcover.ledger.submissions import Submission, add_jobs
@@ -85,6 +86,7 @@ __all__ = [
     "QueueLimits",
     "QueuePage",
     "QueueState",
+    "Retention",
     "Run",
     "RunFilter",
     "RunPage",
@@ -105,6 +107,7 @@ __all__ = [
     "add_jobs",
     "check_schema",
     "expected_revision",
+    "expire",
     "jobs_detail",
     "queue_detail",
     "run_detail",
