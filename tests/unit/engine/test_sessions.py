@@ -30,7 +30,7 @@ def test_a_session_is_opened_once() -> None:
 
 
 def test_importing_the_model_modules_loads_no_runtime() -> None:
-    names = ("sessions", "embedding", "landmarks")
+    names = ("sessions", "embedding", "landmarks", "text", "framing", "damage", "safety", "scorer_hook")
     imports = ", ".join(f"smartcover.engine.{name}" for name in names)
     assert _run(f"import sys, {imports}; print('onnxruntime' in sys.modules, 'PIL' in sys.modules)") == "False False"
 
