@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 from smartcover.engine.colour import ColourConverter, hdr_kind
 from smartcover.engine.decode import Decoded, Run, RunReader, packet_time
 from smartcover.engine.geometry import Orientation, fit_within, square_pixel_size
+from smartcover.engine.index import ContainerIndex
 from smartcover.engine.sampling import Visit, even_moments, plan_visits
 from smartcover.engine.source import Source
 from smartcover.engine.types import VideoInfo
@@ -99,6 +100,8 @@ class Gatherer:
             on_look: Called with the share of the planned moments that was looked at.
         """
         self.reader = RunReader(source)
+        self._index = ContainerIndex(source, self.reader)
+        self._last_keyframe: Fraction | None = None
         self.facts = FrameFacts(pixel_aspect=source.stream.sample_aspect_ratio)
         self._source = source
         self._stream = source.stream
@@ -117,6 +120,8 @@ class Gatherer:
     @property
     def duration_seconds(self) -> float | None:
         """Length by the stream's header, else the container's; None when neither says."""
+        if self._last_keyframe is not None:
+            return float(self._last_keyframe - self.start)
         if self._stream.duration and self._stream.time_base:
             return float(self._stream.duration * self._stream.time_base)
         duration = self._source.container.duration
@@ -155,11 +160,15 @@ class Gatherer:
         A clip whose frames all fit into the budget is decoded from end to end; of anything longer the keyframes are
         found (in the index, by seeking, or by reading on) and a plan is made from them.
         """
+        if self._index.is_partial:
+            self._last_keyframe = self.reader.last_keyframe_time()
         duration, budget_frames = self.duration_seconds, self._frame_budget()
-        frames = self._stream.frames or (duration * self.frame_rate if duration else 0)
+        counted = self._stream.frames if self._last_keyframe is None else 0
+        frames = counted or (duration * self.frame_rate if duration else 0)
         if not duration or frames <= budget_frames:
             return self.gather_reading_on()
-        keyframes = self._indexed_keyframes(duration)
+        middle = self.start + Fraction(duration).limit_denominator(1000) / 2
+        keyframes = self._index.keyframes(middle, duration) if self._last_keyframe is None else []
         held: dict[Fraction, Run] = {}
         if not keyframes:
             held = self._seek_for_keyframes(duration)
@@ -177,37 +186,20 @@ class Gatherer:
         pixels = max(1, self._stream.codec_context.width * self._stream.codec_context.height)
         return max(4, min(3000, self._budget.limits.between_pixels // pixels))
 
-    def _indexed_keyframes(self, duration: float) -> list[Fraction]:
-        """List the keyframes of the container's index; empty when it does not reach over the video."""
-        base = self._stream.time_base
-        assert base is not None
-        entries = self._stream.index_entries
-        if len(entries) < 2 and self._source.container.format.name.startswith(("matroska", "avi", "asf", "flv")):
-            # These load their index on the first seek.
-            self.reader.seek(self.start + Fraction(duration).limit_denominator(1000) / 2)
-            entries = self._stream.index_entries
-        if len(entries) < 2:
-            return []
-        first, last = entries[0], entries[len(entries) - 1]
-        if float((last.timestamp - first.timestamp) * base) < duration * 0.5:
-            return []
-        stamps = {entry.timestamp for entry in entries if entry.is_keyframe and not entry.is_discard}
-        return [stamp * base for stamp in sorted(stamps)]
-
     def _seek_for_keyframes(self, duration: float) -> dict[Fraction, Run]:
         found: dict[Fraction, Run] = {}
         end = self.start + Fraction(duration).limit_denominator(1_000_000)
         for moment in even_moments(self.start, end, self._budget.limits.candidates):
             if self._budget.sampling_is_over:
                 break
-            run = self.reader.keyframe_at(moment)
+            run = self.reader.keyframe_near(moment, float(moment - self.start) / duration)
             if run is not None and run.start not in found:
                 found[run.start] = run
                 self._budget.hold(run.size_bytes)
         return found
 
     def _visit_all(self, visits: list[Visit], held: dict[Fraction, Run]) -> list[Look]:
-        self._prefetch({visit.start for visit in visits})
+        self._index.announce_keyframes({visit.start for visit in visits if not visit.moments} - held.keys())
         looks: list[Look] = []
         seen: set[Fraction] = set()
         for number, visit in enumerate(visits):
@@ -223,6 +215,7 @@ class Gatherer:
     def _visit(self, visit: Visit, keyframe: Run | None) -> list[Look]:
         if visit.moments:
             most = round(float(visit.moments[-1] - visit.start) * self.frame_rate * 2) + 16
+            self._index.announce_run(visit.start, visit.moments[-1] + Fraction(1, 4))
             run = self.reader.run_until(visit.start, visit.moments[-1] + Fraction(1, 4), most) or keyframe
         else:
             run = keyframe or self.reader.keyframe_at(visit.start)
@@ -230,18 +223,6 @@ class Gatherer:
             return []
         self._budget.hold(run.size_bytes)
         return self._look_at(run, [run.start, *visit.moments], sparsely=len(run.packets) > 1)
-
-    def _prefetch(self, starts: set[Fraction]) -> None:
-        """Tell a reader of a far store what will be read, where the index knows the places."""
-        base = self._stream.time_base
-        if not self._source.is_far or base is None:
-            return
-        wanted = [
-            (entry.pos, entry.size)
-            for entry in self._stream.index_entries
-            if entry.is_keyframe and entry.size > 0 and entry.timestamp * base in starts
-        ]
-        self._source.announce(wanted)
 
     def gather_reading_on(self) -> list[Look]:
         """
@@ -355,6 +336,8 @@ class Gatherer:
     def look_on(self, look: Look) -> list[Look]:
         """Decode on from a keyframe that was looked at alone; give the looks at it and at instants shortly after."""
         moments = [look.pts, *(look.pts + offset for offset in _CLOSER_OFFSETS)]
+        end = look.run.start + Fraction(_CLOSER_PACKETS / self.frame_rate).limit_denominator(1000)
+        self._index.announce_run(look.run.start, end)
         run = self.reader.run_until(look.run.start, moments[-1] + Fraction(1, 4), _CLOSER_PACKETS)
         if run is None:
             return []

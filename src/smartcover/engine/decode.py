@@ -17,6 +17,11 @@ from smartcover.engine.source import DAMAGE, Source
 _MAX_BAD_READS = 64
 """Read errors in a row after which the rest of a container is given up."""
 
+_STREAMS_OF_PACKETS = ("mpegts", "mpeg")
+"""Formats without any index, in which the decoder can start at every byte."""
+
+_BEYOND_EVERY_END_SECONDS = 1_000_000
+
 _MAX_PACKETS_TO_KEYFRAME = 2000
 """Packets that are skipped after a seek in search of a keyframe."""
 
@@ -68,6 +73,7 @@ class RunReader:
         self._source = source
         self._stream = source.stream
         self._context = source.stream.codec_context
+        self._places: dict[Fraction, int] = {}
 
     def packets(self) -> Iterator[Packet[VideoStream]]:
         """Yield the stream's packets from the container's present position, across what damage it can."""
@@ -89,6 +95,8 @@ class RunReader:
     def seek(self, pts: Fraction) -> bool:
         """Go to the keyframe at or before a time stamp; False when the container cannot."""
         assert self._stream.time_base is not None
+        if pts in self._places:
+            return self._seek_to_byte(self._places[pts])
         try:
             # Floor: a stamp rounded up past the keyframe's own would still find it, rounded down may not.
             self._source.container.seek(-int(-pts / self._stream.time_base // 1), stream=self._stream)
@@ -96,10 +104,37 @@ class RunReader:
             return False
         return True
 
+    def _seek_to_byte(self, position: int) -> bool:
+        try:
+            self._source.container.seek(position, unsupported_byte_offset=True, stream=self._stream)
+        except DAMAGE:
+            return False
+        return True
+
     def keyframe_at(self, pts: Fraction) -> Run | None:
         """Seek and read the one keyframe packet found there."""
-        if not self.seek(pts):
-            return None
+        return self._next_keyframe() if self.seek(pts) else None
+
+    def keyframe_near(self, pts: Fraction, share: float) -> Run | None:
+        """
+        Read a keyframe about a time stamp that lies at a share (0..1) of the whole.
+
+        A transport stream has no index: going by time means a search that reads far more than what it finds. There
+        the bytes at that share will do, and the keyframe that comes next.
+        """
+        if not self._source.container.format.name.startswith(_STREAMS_OF_PACKETS) or not self._source.size_bytes:
+            return self.keyframe_at(pts)
+        run = self._next_keyframe() if self._seek_to_byte(round(self._source.size_bytes * share)) else None
+        if run is not None and run.packets[0].pos is not None and run.packets[0].pos >= 0:
+            self._places[run.start] = run.packets[0].pos
+        return run
+
+    def last_keyframe_time(self) -> Fraction | None:
+        """Give the time of the last keyframe, found by seeking beyond every end."""
+        run = self.keyframe_at(Fraction(_BEYOND_EVERY_END_SECONDS))
+        return run.start if run is not None else None
+
+    def _next_keyframe(self) -> Run | None:
         for count, packet in enumerate(self.packets()):
             if packet.is_keyframe:
                 return Run((packet,))

@@ -1,4 +1,4 @@
-"""Reading a far store: the ranges that were announced as wholes, everything else in blocks that grow while it runs on."""
+"""Reading a far store: announced ranges as wholes, everything else in blocks that grow while reading runs on."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class FarReader:
             start = self._starts[place - 1]
             if position < start + self._announced[start]:
                 return start, self._announced[start]
-        grown = self._last_size * 2 if position == self._last_end else _FIRST_BLOCK_BYTES
+        grown = self._last_size * 4 if position == self._last_end else _FIRST_BLOCK_BYTES
         size = min(max(grown, _FIRST_BLOCK_BYTES), _LARGEST_BLOCK_BYTES, self._size_bytes - position)
         if place < len(self._starts):
             size = min(size, self._starts[place] - position)

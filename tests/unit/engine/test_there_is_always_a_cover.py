@@ -239,34 +239,3 @@ def test_progress_runs_from_nothing_to_all(tmp_path: Path) -> None:
     pick_covers(write_clip(tmp_path / "clip.mp4", _pictures(10)), on_progress=lambda _step, share: seen.append(share))
     assert seen == sorted(seen)
     assert (seen[0], seen[-1]) == (0.0, 1.0)
-
-
-class _FarReader(io.BytesIO):
-    """A store that is told what will be read."""
-
-    def __init__(self, content: bytes) -> None:
-        super().__init__(content)
-        self.announced: list[tuple[int, int]] = []
-        self.read_bytes = 0
-
-    def prefetch(self, ranges: list[tuple[int, int]], /) -> None:
-        self.announced.extend(ranges)
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        data = super().read(size)
-        self.read_bytes += len(data)
-        return data
-
-
-def test_a_far_store_is_told_the_ranges_and_is_not_read_whole(tmp_path: Path) -> None:
-    random = np.random.default_rng(1)
-    # Noise does not compress, so that the file is much larger than what the decoder reads at a time.
-    noise = [random.integers(0, 256, (96, 160, 3), dtype=np.uint8) for _number in range(400)]
-    content = write_clip(tmp_path / "clip.mp4", noise, options={"preset": "ultrafast", "crf": "4"}).read_bytes()
-    reader = _FarReader(content)
-    limits = Limits(candidates=5, between_pixels=160 * 96 * 10)
-    picks = pick_covers(reader, CoverOptions(count=1), limits=limits)
-    assert len(picks.covers) == 1
-    assert len(reader.announced) == 5
-    assert all(0 < offset < offset + size <= len(content) for offset, size in reader.announced)
-    assert reader.read_bytes < 0.5 * len(content)
