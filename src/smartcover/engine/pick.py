@@ -25,6 +25,7 @@ from smartcover.engine.scoring import Score, score_all
 from smartcover.engine.selection import Candidate, Selection, select
 from smartcover.engine.signals import difference
 from smartcover.engine.source import Source
+from smartcover.engine.steadiness import steadied
 from smartcover.engine.study import Networks, Studied, study
 from smartcover.engine.types import Cover, CoverOptions, Limits, Picks, Rejection, SeekableReader, VideoInfo
 from smartcover.errors import NoFrames
@@ -182,13 +183,15 @@ class _Picker:
         self, studied: list[Studied], *, count: int | None = None, without: frozenset[int] = frozenset()
     ) -> Selection:
         defects, scores = self._judge(studied)
+        values = _steadied(studied, defects, scores)
         candidates = [
             Candidate(
                 index,
                 entry.look.seconds,
-                _standing(entry, scores[index], defects[index]),
+                _standing(entry, values[index], defects[index]),
                 entry.signature,
                 defects[index],
+                entry.meaning,
             )
             for index, entry in enumerate(studied)
             if index not in without
@@ -200,7 +203,9 @@ class _Picker:
     def _render_best(self, gatherer: Gatherer, studied: list[Studied]) -> tuple[tuple[Cover, ...], Selection]:
         """Render the chosen; one whose packets do not decode again makes room for the next best."""
         content = find_content([entry.look.picture for entry in studied]) if self._options.crop_letterbox else None
-        scores = self._judge(studied)[1]
+        defects, scores = self._judge(studied)
+        values = _steadied(studied, defects, scores)
+        scores = [replace(score, value=value) for score, value in zip(scores, values, strict=True)]
         failed: set[int] = set()
         rendered: dict[int, Cover] = {}
         while True:
@@ -247,10 +252,19 @@ class _Picker:
         )
 
 
-def _standing(entry: Studied, score: Score, defect: Defect | None) -> float:
+def _steadied(studied: list[Studied], defects: list[Defect | None], scores: list[Score]) -> list[float]:
+    return steadied(
+        [score.value for score in scores],
+        [defect is None for defect in defects],
+        [float(entry.look.pts) for entry in studied],
+        np.stack([entry.signature for entry in studied]),
+    )
+
+
+def _standing(entry: Studied, value: float, defect: Defect | None) -> float:
     """Among broken frames the garbage itself would score as rich detail: there the least broken stands first."""
     broken = defect is not None and defect.kind == "broken"
-    return score.value - wreckage(entry.signals) if broken else score.value
+    return value - wreckage(entry.signals) if broken else value
 
 
 def _decode_again(gatherer: Gatherer, look: Look) -> Decoded | None:

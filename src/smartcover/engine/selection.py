@@ -19,8 +19,16 @@ _SAME_MOMENT_SECONDS = 1.0
 _SAME_MOMENT_FACTOR = 0.4
 """Pictures within a second are mostly one shot with something moved: their difference counts for less."""
 
+_SAME_MOMENT_DISTANCE = 3.0
+_SAME_MEANING = 0.9
+_SAME_THINGS, _NEW_FRAMING = 0.95, 20.0
+_SAME_LIGHT, _STRUCTURED = 0.97, 6.0
+
+_MEANING_SCALE = 60.0
+"""Brings the distance of meanings (0.1 within a shot, 0.6 between videos) to that of signatures."""
+
 _FULLY_DIFFERENT = 40.0
-_VARIETY = 0.35
+_VARIETY = 0.12
 """How much score a second cover may give up to be different from the first."""
 
 # What is taken, step by step, when clean frames do not suffice; each step keeps what the steps before gave.
@@ -42,6 +50,7 @@ class Candidate:
     score: float
     signature: npt.NDArray[np.float32]
     defect: Defect | None
+    meaning: npt.NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +111,13 @@ def _fill(
     """Add from one rung, each time the candidate with the best mix of score and difference; return how many."""
     left = [entry for entry in rung if all(entry.index != other.index for other in chosen)]
     nearest = {entry.index: min((_apart(entry, other) for other in chosen), default=np.inf) for entry in left}
+    repeated = {entry.index for entry in left if any(same_picture(entry, other) for other in chosen)}
     span = max((entry.seconds for entry in rung), default=0.0) - min((entry.seconds for entry in rung), default=0.0)
     taken = 0
     while left and len(chosen) < options.count:
         if not allow_same:
-            same = [entry for entry in left if nearest[entry.index] < SAME_PICTURE]
-            duplicates.extend(same)
-            left = [entry for entry in left if nearest[entry.index] >= SAME_PICTURE]
+            duplicates.extend(entry for entry in left if entry.index in repeated)
+            left = [entry for entry in left if entry.index not in repeated]
             if not left:
                 break
         best = max(left, key=lambda entry: _worth(entry, nearest[entry.index], chosen, span if allow_same else 0.0))
@@ -117,6 +126,8 @@ def _fill(
         left.remove(best)
         for entry in left:
             nearest[entry.index] = min(nearest[entry.index], _apart(entry, best))
+            if same_picture(entry, best):
+                repeated.add(entry.index)
     return taken
 
 
@@ -129,10 +140,46 @@ def _worth(entry: Candidate, apart: float, chosen: Sequence[Candidate], span_sec
     return worth
 
 
-def _apart(one: Candidate, other: Candidate) -> float:
+def same_picture(one: Candidate, other: Candidate) -> bool:
+    """
+    Tell whether two candidates show one picture to the eye.
+
+    So they do when they look the same at a glance; when only their colours differ (all structure in the light is the
+    same); and when only the framing differs (the network sees the same things, and the glance has not changed much).
+    The thresholds separate pairs that two judges called practically the same from others (docs/quality.md).
+    """
+    distance = _distance(one, other)
+    if distance < _SAME_MOMENT_DISTANCE:
+        return True
+    likeness = _likeness(one, other)
+    if distance < SAME_PICTURE and (likeness is None or likeness > _SAME_MEANING):
+        return True
+    if likeness is not None and likeness > _SAME_THINGS and distance < _NEW_FRAMING:
+        return True
+    light, other_light = one.signature[0].ravel(), other.signature[0].ravel()
+    if min(light.std(), other_light.std()) < _STRUCTURED:
+        return False
+    return bool(
+        np.corrcoef(light, other_light)[0, 1] > _SAME_LIGHT and np.abs(light - other_light).mean() < SAME_PICTURE
+    )
+
+
+def _distance(one: Candidate, other: Candidate) -> float:
     distance = difference(one.signature, other.signature)
     near = abs(one.seconds - other.seconds) < _SAME_MOMENT_SECONDS
     return distance * _SAME_MOMENT_FACTOR if near else distance
+
+
+def _likeness(one: Candidate, other: Candidate) -> float | None:
+    if one.meaning is None or other.meaning is None:
+        return None
+    return float(one.meaning @ other.meaning)
+
+
+def _apart(one: Candidate, other: Candidate) -> float:
+    """Distance in what is seen and, where the network saw both, in what is meant."""
+    distance, likeness = _distance(one, other), _likeness(one, other)
+    return distance if likeness is None else (distance + _MEANING_SCALE * (1.0 - likeness)) / 2
 
 
 def _explain(relaxed: list[str], chosen: Sequence[Candidate]) -> str | None:

@@ -96,7 +96,7 @@ class Limits:
         packets, bytes: Most that may be read from the container before sampling ends with what it has.
         held_bytes: Most compressed data kept for decoding the winners again.
         between_pixels: Pixels that may be decoded on the way from keyframes to moments between them
-            (the default is about 150 frames of 1080p, or all of a minute at 360p).
+            (the default is about 300 frames of 1080p, or all of a minute at 480p).
         networks_on: How many of the best candidates the networks see (faces, eyes, meaning).
     """
 
@@ -106,7 +106,7 @@ class Limits:
     packets: int = 500_000
     bytes: int = 2_000_000_000
     held_bytes: int = 96_000_000
-    between_pixels: int = 320_000_000
+    between_pixels: int = 640_000_000
     networks_on: int = 24
 
     def __post_init__(self) -> None:

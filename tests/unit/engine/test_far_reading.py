@@ -67,7 +67,7 @@ def noisy(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 LIMITS = Limits(candidates=5, between_pixels=160 * 96 * 10)
 
 
-@pytest.mark.parametrize(("suffix", "share", "requests"), [(".mp4", 0.2, 16), (".mkv", 0.3, 30), (".ts", 0.6, 60)])
+@pytest.mark.parametrize(("suffix", "share", "requests"), [(".mp4", 0.35, 20), (".mkv", 0.45, 34), (".ts", 0.7, 60)])
 def test_only_the_chosen_parts_of_a_far_video_are_read(
     noisy: dict[str, bytes], suffix: str, share: float, requests: int
 ) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smartcover.engine.defects import Defect
-from smartcover.engine.selection import Candidate, select
+from smartcover.engine.selection import Candidate, same_picture, select
 from smartcover.engine.signals import signature
 from smartcover.engine.types import CoverOptions, RejectionKind
 from tests.engine_clips import plain, texture
@@ -72,3 +72,29 @@ def test_there_is_always_a_first_and_never_one_twice(
     if any(entry.defect is None for entry in every):
         assert chosen[0].defect is None
     assert all(np.isfinite(entry.score) for entry in chosen)
+
+
+def _seen(index: int, glance: np.ndarray, meaning: list[float]) -> Candidate:
+    vector = np.array(meaning, dtype=np.float32)
+    return Candidate(index, index * 9.0, 0.5, signature(glance), None, vector / np.linalg.norm(vector))
+
+
+def test_a_picture_in_other_colours_is_the_same_picture() -> None:
+    glance = texture(27, 48, seed=4)
+    grey = np.repeat((glance @ np.array([0.2126, 0.7152, 0.0722]))[..., None], 3, axis=2).astype(np.uint8)
+    assert same_picture(_seen(0, glance, [1, 0]), _seen(1, grey, [0.7, 0.7]))
+
+
+def test_another_framing_of_the_same_things_is_the_same_picture() -> None:
+    glance = np.repeat(np.linspace(60, 160, 48, dtype=np.float32)[None], 27, axis=0)[..., None].repeat(3, axis=2)
+    moved = np.roll(glance, 4, axis=1)
+    one, other = glance.astype(np.uint8), moved.astype(np.uint8)
+    assert same_picture(_seen(0, one, [1, 0.05]), _seen(1, other, [1, 0.1]))
+    assert not same_picture(_seen(0, one, [1, 0]), _seen(1, other, [0.5, 1]))
+
+
+def test_pictures_that_look_alike_but_mean_other_things_are_two() -> None:
+    dim = plain(90, 27, 48)
+    lighter = plain(95, 27, 48)
+    assert same_picture(_seen(0, dim, [1, 0]), _seen(1, lighter, [1, 0.1]))
+    assert not same_picture(_seen(0, dim, [1, 0]), _seen(1, lighter, [0.2, 1]))
