@@ -116,9 +116,7 @@ async def run(rounds: int, jobs: int) -> None:
             await postgres.stop()
     ratio = statistics.median(mine) / statistics.median(theirs)
     load = os.getloadavg()[0]
-    print(
-        f"median ours / pgqueuer = {ratio:.2f} ({rounds} x {jobs} jobs, load {load:.1f}, {os.cpu_count()} cores)"
-    )
+    print(f"median ours / pgqueuer = {ratio:.2f} ({rounds} x {jobs} jobs, load {load:.1f}, {os.cpu_count()} cores)")
 
 
 def main() -> None:
