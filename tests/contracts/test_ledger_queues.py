@@ -118,6 +118,11 @@ async def test_queues_are_listed_in_pages_by_id_and_state(ledger: Ledger) -> Non
         (NotifyConfig(), "TaskFinish", None),
         (FULL, "TaskFinish", CallbackTarget(url=FULL.url, format="JSON")),
         (FULL, "Other", None),
+        (
+            NotifyConfig(on=True, url="http://h/", kind="Url", events=("TransCodingFinish",)),
+            "TaskFinish",
+            CallbackTarget(url="http://h/"),
+        ),
         (NotifyConfig(on=False, url="http://h/", kind="Url", events=("TaskFinish",)), "TaskFinish", None),
         (NotifyConfig(on=True, url="http://h/", kind="Url", events=("WorkflowFinish",)), "TaskFinish", None),
         (

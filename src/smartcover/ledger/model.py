@@ -189,6 +189,10 @@ class QueueState(StrEnum):
     PAUSED = "Paused"
 
 
+#: What older pages of the vendor call an event, and their clients still send.
+_OLDER_WORDS: Mapping[str, str] = {"TaskFinish": "TransCodingFinish"}
+
+
 @dataclass(frozen=True, slots=True)
 class NotifyConfig:
     """
@@ -209,7 +213,7 @@ class NotifyConfig:
 
     def target(self, event: str) -> CallbackTarget | None:
         """Give the place that hears of the event, or None when there is none."""
-        if not self.on or event not in self.events:
+        if not self.on or not {event, _OLDER_WORDS.get(event, event)}.intersection(self.events):
             return None
         if self.kind == "TDMQ":
             return CallbackTarget(
