@@ -17,7 +17,7 @@ import uvicorn
 
 from smartcover.api import EdgeConfig, create_app, edge_protocol
 from smartcover.errors import BadParameter
-from smartcover.ledger import Database, Job, Ledger, QueueLimits
+from smartcover.ledger import CallbackTarget, Database, Job, Ledger, QueueLimits
 from smartcover.protocol import RequestFacts, sign
 from smartcover.storage import MemoryStore
 from tests.postgres import cluster
@@ -40,10 +40,12 @@ class Keys:
         return [SECRET_KEY] if secret_id == SECRET_ID else None
 
 
-def refuse_blocked(url: str) -> None:
-    """Stand in for the callback policy: one address is blocked."""
-    if BLOCKED_CALLBACK_HOST in url:
-        raise BadParameter(f"CallBack is {url!r}, which is private; allow it with SMARTCOVER_CALLBACK_ALLOW")
+def refuse_blocked(target: CallbackTarget) -> None:
+    """Stand in for the callback policy: one address is blocked, and there is no broker."""
+    if target.kind == "TDMQ":
+        raise BadParameter("this server has no broker; set SMARTCOVER_BROKER_URL")
+    if BLOCKED_CALLBACK_HOST in (target.url or ""):
+        raise BadParameter(f"CallBack is {target.url!r}, which is private; allow it with SMARTCOVER_CALLBACK_ALLOW")
 
 
 @dataclass

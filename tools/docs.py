@@ -98,7 +98,7 @@ def _cell(text: str) -> str:
 
 
 def _default(value: object) -> str:
-    if value is None or value == ():
+    if value in (None, (), ""):
         return "unset"
     if isinstance(value, tuple):
         return f"`{','.join(str(item) for item in value)}`"

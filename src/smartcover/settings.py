@@ -146,12 +146,20 @@ class Settings(BaseSettings):
     callback_rate_per_destination: float = Field(
         0.0, ge=0, description="Most tries begun per second to one receiver by one process; 0 = any number."
     )
-    callback_ca_file: Path | None = Field(None, description="CA bundle for https receivers; none = the system's.")
+    callback_ca_file: Path | None = Field(
+        None, description="CA bundle for https receivers and for brokers over TLS; none = the system's."
+    )
     callback_json_array: bool = Field(
         False,
         description="Write JobsDetail of JSON callbacks as a one-element array, as an older page shows.",
     )
     callback_md5_info: bool = Field(False, description="Fill OutputFile.Md5Info; the document shows it empty.")
+    broker_url: SecretStr | None = Field(
+        None,
+        description="Broker of callbacks of type TDMQ, for API and dispatchers: amqp://, nats://, redis://, kafka:// "
+        "or mqtt://, over TLS amqps://, nats+tls://, rediss://, kafka+tls:// or mqtts://.",
+    )
+    broker_prefix: str = Field("", description="Put before the name of every queue and topic, such as smartcover.")
 
     # What is kept
     retention_jobs_days: float = Field(

@@ -25,7 +25,7 @@ from smartcover.api.probes import OWN_PAGES, OwnPage
 from smartcover.api.routes import find_handler
 from smartcover.api.target import Kind, RequestTarget, locate, read_target
 from smartcover.errors import BadBucketName, BadParameter, BucketMissing, MethodNotAllowed, SmartCoverError
-from smartcover.ledger import Ledger
+from smartcover.ledger import CallbackTarget, Ledger
 from smartcover.protocol import new_id
 from smartcover.storage import BucketStore
 
@@ -42,7 +42,7 @@ def create_app(
     store: BucketStore,
     keys: KeyRing,
     config: EdgeConfig,
-    check_callback: Callable[[str], None],
+    check_callback: Callable[[CallbackTarget], None],
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     new_hex: Callable[[], str] = lambda: uuid4().hex,
 ) -> ASGIApp:
@@ -53,7 +53,7 @@ def create_app(
     broken requests without an error document, and wait for ever for clients that stop in the middle.
 
     Args:
-        check_callback: Raises a `RequestError` for a callback URL that must not be called, at submit.
+        check_callback: Raises a `RequestError` for a place that no callback can go to, at submit.
         new_hex: Gives 32 random hex digits.
     """
     edge = Edge(

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from smartcover.api.call import Answer, Call
 from smartcover.api.config import EdgeConfig, KeyRing
-from smartcover.ledger import Ledger
+from smartcover.ledger import CallbackTarget, Ledger
 from smartcover.service import require_bound
 from smartcover.storage import BucketInfo, BucketStore
 
@@ -18,8 +18,8 @@ class Edge:
     """
     The surroundings of a handler.
 
-    `new_id` makes an identifier of the kind its letter names; `check_callback` raises a `RequestError` for a callback
-    URL that must not be called.
+    `new_id` makes an identifier of the kind its letter names; `check_callback` raises a `RequestError` for a place
+    that no callback can go to.
     """
 
     ledger: Ledger
@@ -28,7 +28,7 @@ class Edge:
     config: EdgeConfig
     clock: Callable[[], datetime]
     new_id: Callable[[str], str]
-    check_callback: Callable[[str], None]
+    check_callback: Callable[[CallbackTarget], None]
 
     async def bound_bucket(self, call: Call) -> BucketInfo:
         """

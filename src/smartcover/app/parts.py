@@ -31,6 +31,18 @@ def egress_policy(settings: Settings) -> callbacks.EgressPolicy:
     return callbacks.EgressPolicy(allow=settings.callback_allow, ports=settings.callback_ports)
 
 
+def broker_of(settings: Settings) -> callbacks.Broker | None:
+    """
+    Say which broker carries callbacks to message queues, or None when there is none.
+
+    Raises:
+        SettingsError: If the setting names none that is known.
+    """
+    if settings.broker_url is None:
+        return None
+    return callbacks.read_broker(settings.broker_url.get_secret_value(), prefix=settings.broker_prefix)
+
+
 def make_engine(settings: Settings) -> EngineRunner:
     """Make the runner of engine children."""
     return EngineRunner(
@@ -71,20 +83,42 @@ def make_trigger_loop(ledger: Ledger, store: BucketStore) -> TriggerLoop:
     return TriggerLoop(ledger, store, new_id=lambda letter: new_id(letter, uuid4().hex))
 
 
-def make_dispatcher(settings: Settings, ledger: Ledger) -> callbacks.Dispatcher:
-    """Make the loop that delivers callbacks."""
+def make_dispatcher(
+    settings: Settings, ledger: Ledger, observer: callbacks.DispatchObserver | None = None
+) -> callbacks.Dispatcher:
+    """
+    Make the loop that delivers callbacks, to URLs and to the broker if there is one.
+
+    Raises:
+        SettingsError: If the CA file, a secret or the broker cannot be used.
+    """
     secret = settings.callback_secret.get_secret_value() if settings.callback_secret else None
-    sender = callbacks.HttpSender(
-        callbacks.HttpConfig(
-            policy=egress_policy(settings),
-            user_agent=f"smartcover/{package_version('smartcover')}",
-            connect_timeout_seconds=settings.callback_connect_timeout_seconds,
-            timeout_seconds=settings.callback_timeout_seconds,
-            ca_file=settings.callback_ca_file,
-            signing_keys=callbacks.read_secrets(secret),
-        ),
-        now=lambda: datetime.now(UTC),
-    )
+    keys = callbacks.read_secrets(secret)
+    senders: dict[str, callbacks.Sender] = {
+        "Url": callbacks.HttpSender(
+            callbacks.HttpConfig(
+                policy=egress_policy(settings),
+                user_agent=f"smartcover/{package_version('smartcover')}",
+                connect_timeout_seconds=settings.callback_connect_timeout_seconds,
+                timeout_seconds=settings.callback_timeout_seconds,
+                ca_file=settings.callback_ca_file,
+                signing_keys=keys,
+            ),
+            now=lambda: datetime.now(UTC),
+        )
+    }
+    broker = broker_of(settings)
+    if broker is not None:
+        senders["TDMQ"] = callbacks.QueueSender(
+            callbacks.QueueConfig(
+                broker=broker,
+                connect_timeout_seconds=settings.callback_connect_timeout_seconds,
+                timeout_seconds=settings.callback_timeout_seconds,
+                ca_file=settings.callback_ca_file,
+                signing_keys=keys,
+            ),
+            now=lambda: datetime.now(UTC),
+        )
     config = callbacks.DispatchConfig(
         schedule=callbacks.Schedule(settings.callback_schedule, jitter=settings.callback_jitter),
         concurrency=settings.callback_concurrency,
@@ -93,7 +127,7 @@ def make_dispatcher(settings: Settings, ledger: Ledger) -> callbacks.Dispatcher:
         grace_seconds=settings.callback_timeout_seconds + 1.0,
         gate=callbacks.GateConfig(rate_per_second=settings.callback_rate_per_destination),
     )
-    return callbacks.Dispatcher(ledger, {"Url": sender}, config=config, random=SystemRandom())
+    return callbacks.Dispatcher(ledger, senders, config=config, random=SystemRandom(), observer=observer)
 
 
 async def keep_house(settings: Settings, ledger: Ledger, store: BucketStore, stop: asyncio.Event) -> None:

@@ -20,6 +20,7 @@ from smartcover.app.credentials import KeyPair, OneKeyPair, first_key_pair
 from smartcover.app.foundation import Foundation, foundation
 from smartcover.app.http import Address, HttpServer, edge_config, listen
 from smartcover.app.parts import (
+    broker_of,
     egress_policy,
     keep_house,
     make_dispatcher,
@@ -91,14 +92,14 @@ async def serve(
 async def _api(settings: Settings, base: Foundation, keys: KeyPair) -> HttpServer:
     for name in settings.buckets:
         await create_bucket(base.store, base.ledger, name, settings.region)
-    policy = egress_policy(settings)
+    policy, broker = egress_policy(settings), broker_of(settings)
     edge = edge_config(settings)
     application = api.create_app(
         ledger=base.ledger,
         store=base.store,
         keys=OneKeyPair(keys),
         config=edge,
-        check_callback=lambda url: callbacks.check_literal(url, policy),
+        check_callback=lambda target: callbacks.check_target(target, policy, broker),
     )
     return HttpServer(application, edge)
 

@@ -33,7 +33,8 @@ from smartcover.callbacks.egress import EgressPolicy, Lookup, SystemLookup, reso
 from smartcover.callbacks.schedule import parse_retry_after
 from smartcover.callbacks.signing import signature_headers
 from smartcover.callbacks.target import Target, parse_target
-from smartcover.errors import BadParameter, SettingsError
+from smartcover.callbacks.tls import tls_context
+from smartcover.errors import BadParameter
 from smartcover.ledger import AttemptReport, Delivery
 
 #: Of an answer, what is kept for the operator; what is read so that an honest receiver sees no broken connection;
@@ -91,7 +92,7 @@ class HttpSender:
     def __init__(self, config: HttpConfig, *, now: Callable[[], datetime], lookup: Lookup | None = None) -> None:
         self._config = config
         self._now = now
-        self._tls = _tls_context(config.ca_file)
+        self._tls = tls_context(config.ca_file)
         self._lookup = lookup or SystemLookup()
         self._session: aiohttp.ClientSession | None = None
 
@@ -263,11 +264,3 @@ def _redirect_text(answer: aiohttp.ClientResponse) -> str | None:
 def _short(text: str) -> str:
     text = "".join(character if character.isprintable() else "?" for character in text)
     return text if len(text) <= _MAX_ERROR_CHARACTERS else text[: _MAX_ERROR_CHARACTERS - 1] + "…"
-
-
-def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
-    except OSError as error:  # ssl.SSLError is one
-        reason = error.strerror or str(error)
-        raise SettingsError(f"SMARTCOVER_CALLBACK_CA_FILE={ca_file} cannot be used: {reason}") from error

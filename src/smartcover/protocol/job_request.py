@@ -209,6 +209,16 @@ def _message_queue(fields: Fields) -> MessageQueueTarget:
         raise BadParameter(
             f"{fields.path_of('CallBackMqConfig')} is missing; CallBackType TDMQ needs MqRegion, MqMode and MqName"
         )
+    return read_message_queue(config)
+
+
+def read_message_queue(config: Fields) -> MessageQueueTarget:
+    """
+    Read the nodes that name a message queue.
+
+    Raises:
+        BadParameter: If region or name is missing, or the mode is neither Queue nor Topic.
+    """
     region, name = read_word(config, "MqRegion"), read_word(config, "MqName")
     if region is None or name is None:
         missing = "MqRegion" if region is None else "MqName"

@@ -14,7 +14,13 @@ from typing import Final, Literal
 from smartcover.errors import BadParameter, MalformedBody, MissingBody
 from smartcover.protocol.ext_filter import ExtFilter
 from smartcover.protocol.fields import Fields, shown
-from smartcover.protocol.job_request import check_placeholders, check_url, read_output, read_word
+from smartcover.protocol.job_request import (
+    check_placeholders,
+    check_url,
+    read_message_queue,
+    read_output,
+    read_word,
+)
 from smartcover.protocol.messages import (
     CALLBACK_FORMATS,
     CALLBACK_TYPES,
@@ -24,6 +30,7 @@ from smartcover.protocol.messages import (
     CallbackFormat,
     CallbackType,
     Message,
+    MessageQueueTarget,
     Output,
     SmartCoverParams,
 )
@@ -53,6 +60,7 @@ class NotifyRequest(Message):
     on: bool
     url: str | None = None
     type: CallbackType = "Url"
+    mq: MessageQueueTarget | None = None
     format: CallbackFormat = "XML"
     events: tuple[str, ...] = (TASK_FINISH, WORKFLOW_FINISH)
 
@@ -227,6 +235,7 @@ def _notify(fields: Fields | None) -> NotifyRequest | None:
         on=True,
         url=url,
         type=kind,
+        mq=read_message_queue(fields) if kind == "TDMQ" else None,
         format=fields.choice("ResultFormat", CALLBACK_FORMATS) or "XML",
         events=_events(fields),
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from smartcover.errors import BadParameter, BucketMissing, UnknownJob, UnknownQueue
+from smartcover.errors import BucketMissing, UnknownJob, UnknownQueue
 from smartcover.ledger import (
     CallbackTarget,
     CoverSpec,
@@ -23,6 +23,8 @@ from smartcover.protocol import (
     TASK_FINISH,
     CallbackRequest,
     JobRequest,
+    MessageQueueTarget,
+    NotifyRequest,
     OperationRequest,
     SmartCoverParams,
     check_placeholders,
@@ -78,7 +80,7 @@ async def submit(
     request: JobRequest,
     *,
     new_id: Callable[[str], str],
-    check_callback: Callable[[str], None],
+    check_callback: Callable[[CallbackTarget], None],
     submission: Submission | None = None,
 ) -> tuple[Job, ...]:
     """
@@ -90,14 +92,13 @@ async def submit(
     Args:
         bucket: The bucket of the request, which holds the input.
         new_id: Makes an identifier of the kind that the letter names (`j` for a job).
-        check_callback: Refuses a callback URL that must not be called, by raising a `RequestError`.
+        check_callback: Refuses a place that no callback can go to, by raising a `RequestError`.
         submission: What a repetition of this submit is recognised by; one that repeats an earlier submit is given
             the jobs of that one as they were then, whatever has changed since.
 
     Raises:
         NotBound: If the bucket is not bound to media processing.
-        BadParameter: If the request names a message queue, `check_callback` refuses, or the submission's token was
-            used for another body.
+        BadParameter: If `check_callback` refuses, or the submission's token was used for another body.
         BucketMissing: If an output bucket does not exist.
         UnknownQueue, UnknownTemplate: If the bucket has no such queue or template.
         QueueFull: If the queue has no room for the jobs.
@@ -107,8 +108,9 @@ async def submit(
         if earlier is not None:
             return tuple(_as_submitted(job) for job in earlier)
     await require_bound(ledger.bindings, bucket)
-    if request.callback.url is not None:
-        check_callback(request.callback.url)
+    named = resolve_callback(request.callback, None)
+    if named is not None:
+        check_callback(named)
     await _require_output_buckets(store, bucket, request.operations)
     templates = await _templates(ledger, bucket, request.operations)
     queue = await _queue(ledger, bucket, request.queue_id)
@@ -158,22 +160,28 @@ def resolve_callback(asked: CallbackRequest, notify: CallbackTarget | None) -> C
 
     The literal `no` means nowhere. A job that asks for URL callbacks without giving one takes the queue's only if
     that is a URL too.
-
-    Raises:
-        BadParameter: If the job asks for a message queue: there is no broker in this version.
     """
     if asked.suppressed:
         return None
-    if asked.type == "TDMQ":
-        raise BadParameter(
-            "CallBackType is TDMQ, and message queues are not part of this version; give Url and a CallBack address"
-        )
+    body_format = asked.format or (notify.format if notify is not None else "XML")
+    if asked.mq is not None:
+        return _queue_target(asked.mq, body_format)
     if asked.url is not None:
-        body_format = asked.format or (notify.format if notify is not None else "XML")
         return CallbackTarget(kind="Url", url=asked.url, format=body_format)
     if notify is None or (asked.type is not None and asked.type != notify.kind):
         return None
     return notify if asked.format is None else replace(notify, format=asked.format)
+
+
+def notify_target(notify: NotifyRequest) -> CallbackTarget:
+    """Say where a workflow reports that is to report."""
+    if notify.mq is not None:
+        return _queue_target(notify.mq, notify.format)
+    return CallbackTarget(url=notify.url, format=notify.format)
+
+
+def _queue_target(mq: MessageQueueTarget, body_format: str) -> CallbackTarget:
+    return CallbackTarget(kind="TDMQ", format=body_format, mq_mode=mq.mode, mq_name=mq.name, mq_region=mq.region)
 
 
 async def _require_output_buckets(

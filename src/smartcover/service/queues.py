@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from smartcover.errors import BadParameter, UnknownQueue
-from smartcover.ledger import NotifyConfig, Queue, QueueLimits, QueuePage, QueueState
+from smartcover.errors import UnknownQueue
+from smartcover.ledger import CallbackTarget, NotifyConfig, Queue, QueueLimits, QueuePage, QueueState
 from smartcover.protocol import QueueNotify, QueueRequest, is_id
 from smartcover.storage import BucketInfo
 
@@ -79,33 +79,31 @@ async def change_queue(
     queue_id: str,
     request: QueueRequest,
     *,
-    check_callback: Callable[[str], None],
+    check_callback: Callable[[CallbackTarget], None],
 ) -> Queue:
     """
     Set a queue's name, state and receiver. A paused queue starts nothing from now on; what runs goes on.
 
     Args:
-        check_callback: Refuses a callback URL that must not be called, by raising a `RequestError`.
+        check_callback: Refuses a place that no callback can go to, by raising a `RequestError`.
 
     Raises:
         UnknownQueue: If the bucket has no such queue.
-        BadParameter: If `check_callback` refuses, or a message queue is to be the receiver: there is no broker here.
+        BadParameter: If `check_callback` refuses.
     """
     if not is_id(queue_id, "p"):
         raise UnknownQueue(f"queue {queue_id[:80]!r} does not exist in bucket {bucket.name}")
-    notify = request.notify
-    if notify.on and notify.type == "TDMQ":
-        raise BadParameter(
-            "NotifyConfig.Type is TDMQ, and message queues are not part of this version; give Url and an address"
-        )
-    if notify.on:
-        check_callback(notify.url)
+    notify = _config(request.notify)
+    for event in notify.events:
+        target = notify.target(event)
+        if target is not None:
+            check_callback(target)
     return await ledger.change(
         bucket.name,
         queue_id,
         name=request.name,
         state=QueueState(request.state),
-        notify_config=_config(notify),
+        notify_config=notify,
     )
 
 

@@ -39,6 +39,7 @@ from smartcover.protocol import (
     is_id,
     read_topology,
 )
+from smartcover.service.jobs import notify_target
 from smartcover.storage import BucketInfo, BucketStore
 
 _META = "x-cos-meta-"
@@ -205,7 +206,7 @@ def _target(topology: Topology, queue: Queue, event: str) -> CallbackTarget | No
         return queue.notify.target(event)
     if not notify.on or event not in notify.events:
         return None
-    return CallbackTarget(kind=notify.type, url=notify.url, format=notify.format)
+    return notify_target(notify)
 
 
 def _spec(node: CoverNode, trigger: Trigger, origin: WorkflowOrigin, template: Template | None) -> JobSpec:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from smartcover.errors import BadParameter, BucketMissing, UnknownRun, UnknownTemplate, UnknownWorkflow
-from smartcover.ledger import Run, Workflow, WorkflowContent, Workflows, WorkflowState
+from smartcover.ledger import CallbackTarget, Run, Workflow, WorkflowContent, Workflows, WorkflowState
 from smartcover.protocol import Topology, WorkflowRequest, feeds_itself, is_id
+from smartcover.service.jobs import notify_target
 from smartcover.storage import BucketInfo, BucketStore
 
 #: The header that lets a workflow through whose covers would be its own inputs.
@@ -19,11 +20,11 @@ class WorkflowRules:
     """
     What a definition is held against besides its form.
 
-    `check_callback` raises a `RequestError` for a callback URL that must not be called. `allow_loop` lets a workflow
+    `check_callback` raises a `RequestError` for a place that no callback can go to. `allow_loop` lets a workflow
     through whose covers would be its own inputs.
     """
 
-    check_callback: Callable[[str], None]
+    check_callback: Callable[[CallbackTarget], None]
     allow_loop: bool = False
 
 
@@ -122,13 +123,7 @@ async def _check(
 ) -> None:
     notify = topology.notify
     if notify is not None and notify.on:
-        if notify.type == "TDMQ":
-            raise BadParameter(
-                "Topology.Nodes.Start.Input.NotifyConfig.Type is TDMQ, and message queues are not part of this "
-                "version; give Url"
-            )
-        if notify.url is not None:
-            rules.check_callback(notify.url)
+        rules.check_callback(notify_target(notify))
     looping = None if rules.allow_loop else feeds_itself(topology, bucket.name)
     if looping is not None:
         raise BadParameter(

@@ -144,8 +144,8 @@ async def test_a_callback_that_may_not_be_called_is_refused_before_anything_is_s
     ledger, store = MemoryLedger(), MemoryStore()
     await create_bucket(store, ledger, BUCKET.name, BUCKET.region)
 
-    def refuse(url: str) -> None:
-        raise BadParameter(f"{url} is private")
+    def refuse(target: CallbackTarget) -> None:
+        raise BadParameter(f"{target.url} is private")
 
     wish = request(callback=CallbackRequest(url="http://10.0.0.1/"))
     with pytest.raises(BadParameter, match="private"):
