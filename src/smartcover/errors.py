@@ -9,8 +9,8 @@ Every error that smartcover raises on purpose.
       RequestError      BadParameter, MalformedBody, MissingBody, BodyTooLarge, BadKey, KeyTooLong, BadBucketName,
                         MissingLength, BadUri, MissingHost, InvalidDigest, RequestTimedOut,
                         SignatureMismatch, SignatureMissing, UnknownKey, RequestExpired, ClockSkewed, NotBound,
-                        UnknownJob, UnknownTemplate, UnknownQueue, UnknownWorkflow, UnknownRun, MethodNotAllowed,
-                        Unsupported
+                        UnknownJob, UnknownTemplate, UnknownQueue, UnknownWorkflow, UnknownRun, UnknownBatch,
+                        MethodNotAllowed, Unsupported
       LedgerError       Conflict, AlreadyFinished, QueueFull, WorkflowActive, LeaseLost, LedgerUnavailable
       ReceiverError     MalformedCallback, BadSignature, StaleCallback
       SettingsError
@@ -289,6 +289,12 @@ class UnknownWorkflow(RequestError):
 
 class UnknownRun(RequestError):
     """The workflow run does not exist in this bucket."""
+
+
+class UnknownBatch(RequestError):
+    """The batch does not exist in this bucket."""
+
+    code = "NoSuchJob"
 
 
 class MethodNotAllowed(RequestError):

@@ -60,7 +60,7 @@ async def pool(dsn: str) -> AsyncIterator[Any]:
     async with asyncpg.create_pool(dsn, min_size=1, max_size=6) as opened:
         await opened.execute(
             "TRUNCATE jobs, queues, deliveries, delivery_attempts, workflows, workflow_runs, upload_events, "
-            "own_outputs, templates, unbound_buckets, buckets, objects, uploads, upload_parts, garbage CASCADE"
+            "own_outputs, batches, templates, unbound_buckets, buckets, objects, uploads, upload_parts, garbage CASCADE"
         )
         yield opened
 

@@ -12,7 +12,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Final
 
-from smartcover.api import buckets, jobs, media_buckets, multipart, objects, queues, runs, templates, workflows
+from smartcover.api import batches, buckets, jobs, media_buckets, multipart, objects, queues, runs, templates, workflows
 from smartcover.api.call import Answer, Call, Query
 from smartcover.api.edge import Edge, Handler
 from smartcover.api.errors import RefusedWithHeaders
@@ -38,6 +38,8 @@ class Place(Enum):
     TRIGGER = "/triggerworkflow"
     RUNS = "/workflowexecution"
     RUN = "/workflowexecution/<id>"
+    BATCHES = "/inventorytriggerjob"
+    BATCH = "/inventorytriggerjob/<id>"
 
 
 async def _no_form_upload(_edge: Edge, _call: Call) -> Answer:
@@ -62,6 +64,8 @@ ROUTES: Final[Mapping[tuple[Place, str], Mapping[str, Handler]]] = MappingProxyT
         (Place.TRIGGER, ""): {"POST": workflows.trigger_workflow},
         (Place.RUNS, ""): {"GET": runs.list_runs},
         (Place.RUN, ""): {"GET": runs.describe_run},
+        (Place.BATCHES, ""): {"POST": batches.create_batch, "GET": batches.list_batches},
+        (Place.BATCH, ""): {"GET": batches.describe_batch, "PUT": batches.cancel_batch},
         (Place.SERVICE, ""): {"GET": buckets.list_buckets},
         (Place.BUCKET, ""): {
             "GET": buckets.list_objects,
@@ -102,6 +106,7 @@ _CI_PLACES: Final[Mapping[str, tuple[Place, Place | None]]] = MappingProxyType(
         "workflow": (Place.WORKFLOWS, Place.WORKFLOW),
         "triggerworkflow": (Place.TRIGGER, None),
         "workflowexecution": (Place.RUNS, Place.RUN),
+        "inventorytriggerjob": (Place.BATCHES, Place.BATCH),
     }
 )
 

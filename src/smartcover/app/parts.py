@@ -18,7 +18,7 @@ from smartcover.ledger import Job, Ledger, NewDelivery, Retention, expire
 from smartcover.protocol import new_id
 from smartcover.settings import Settings
 from smartcover.storage import BucketStore
-from smartcover.worker import EngineLimits, EngineRunner, TriggerLoop, Worker, WorkerConfig
+from smartcover.worker import BatchLoop, EngineLimits, EngineRunner, TriggerLoop, Worker, WorkerConfig
 
 _log = structlog.get_logger(__name__)
 
@@ -81,6 +81,11 @@ def make_worker(settings: Settings, ledger: Ledger, store: BucketStore, engine: 
 def make_trigger_loop(ledger: Ledger, store: BucketStore) -> TriggerLoop:
     """Make the loop that starts workflow runs."""
     return TriggerLoop(ledger, store, new_id=lambda letter: new_id(letter, uuid4().hex))
+
+
+def make_batch_loop(ledger: Ledger, store: BucketStore) -> BatchLoop:
+    """Make the loop that works through batches."""
+    return BatchLoop(ledger, store, new_id=lambda letter: new_id(letter, uuid4().hex))
 
 
 def make_dispatcher(

@@ -23,6 +23,7 @@ from smartcover.app.parts import (
     broker_of,
     egress_policy,
     keep_house,
+    make_batch_loop,
     make_dispatcher,
     make_engine,
     make_trigger_loop,
@@ -81,6 +82,7 @@ async def serve(
             engine = make_engine(settings)
             stack.callback(engine.close)
             parts["worker"] = make_worker(settings, base.ledger, base.store, engine).run(stop)
+            parts["batches"] = make_batch_loop(base.ledger, base.store).run(stop)
             parts["triggers"] = make_trigger_loop(base.ledger, base.store).run(stop)
             parts["housekeeping"] = keep_house(settings, base.ledger, base.store, stop)
         if Role.DISPATCHER in roles:

@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
+from smartcover.ledger.batch_view import batch_detail
+from smartcover.ledger.batches import (
+    Batch,
+    Batches,
+    BatchFilter,
+    BatchPage,
+    BatchPlan,
+    BatchState,
+    BatchStep,
+    NewBatch,
+)
 from smartcover.ledger.database import Database
 from smartcover.ledger.embedded import EmbeddedPostgres
 from smartcover.ledger.finishing import Finishing
@@ -58,6 +69,13 @@ __all__ = [
     "TRANSITIONS",
     "Attempt",
     "AttemptReport",
+    "Batch",
+    "BatchFilter",
+    "BatchPage",
+    "BatchPlan",
+    "BatchState",
+    "BatchStep",
+    "Batches",
     "CallbackTarget",
     "Claim",
     "CoverReport",
@@ -76,6 +94,7 @@ __all__ = [
     "JobSpec",
     "JobState",
     "Ledger",
+    "NewBatch",
     "NewDelivery",
     "NewJob",
     "NewRun",
@@ -105,6 +124,7 @@ __all__ = [
     "WorkflowState",
     "Workflows",
     "add_jobs",
+    "batch_detail",
     "check_schema",
     "expected_revision",
     "expire",

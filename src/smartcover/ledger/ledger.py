@@ -15,6 +15,7 @@ from uuid import UUID, uuid4
 
 from smartcover.errors import AlreadyFinished, BadParameter, LeaseLost, LedgerError, UnknownJob
 from smartcover.ledger import rows
+from smartcover.ledger.batches import Batches
 from smartcover.ledger.bindings import Bindings
 from smartcover.ledger.database import Database, notify
 from smartcover.ledger.finishing import QUERIES, Finishing, owe, stored_text
@@ -67,6 +68,7 @@ class Ledger:
         self.templates = Templates(database)
         self.bindings = Bindings(database)
         self.workflows = Workflows(database)
+        self.batches = Batches(database, when_run_ends)
 
     @classmethod
     async def connect(

@@ -14,6 +14,14 @@ from smartcover.protocol.answers import (
     jobs_response,
     task_finish,
 )
+from smartcover.protocol.batch_messages import (
+    BatchDetail,
+    BatchRequest,
+    batch_list,
+    batch_missing,
+    batch_response,
+    parse_batch,
+)
 from smartcover.protocol.codes import CODES, ErrorCode, http_status
 from smartcover.protocol.ext_filter import VIDEO_EXTENSIONS, ExtFilter, extension_of
 from smartcover.protocol.fields import MAX_INTEGER, Fields, shown
@@ -164,6 +172,8 @@ __all__ = [
     "VIDEO_EXTENSIONS",
     "WORKFLOW_FINISH",
     "XML_CONTENT_TYPE",
+    "BatchDetail",
+    "BatchRequest",
     "BucketSummary",
     "CallbackFormat",
     "CallbackRequest",
@@ -213,6 +223,9 @@ __all__ = [
     "WorkflowDetail",
     "WorkflowRef",
     "WorkflowRequest",
+    "batch_list",
+    "batch_missing",
+    "batch_response",
     "callback_body",
     "check_placeholders",
     "check_url",
@@ -240,6 +253,7 @@ __all__ = [
     "media_bucket_unbound",
     "new_id",
     "parse_authorization",
+    "parse_batch",
     "parse_complete_multipart_upload",
     "parse_delete",
     "parse_job_request",

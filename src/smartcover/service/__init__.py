@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from smartcover.service.batches import BatchReader, cancel_batch, create_batch, describe_batch
 from smartcover.service.bindings import (
     BoundBuckets,
     bind_bucket,
@@ -10,7 +11,16 @@ from smartcover.service.bindings import (
     unbind_bucket,
 )
 from smartcover.service.buckets import create_bucket
-from smartcover.service.jobs import Described, JobLedger, cancel, cover_spec, describe, resolve_callback, submit
+from smartcover.service.jobs import (
+    Described,
+    JobLedger,
+    cancel,
+    cover_spec,
+    describe,
+    plan_jobs,
+    resolve_callback,
+    submit,
+)
 from smartcover.service.queues import FoundQueues, change_queue, create_queue, list_queues
 from smartcover.service.templates import (
     FoundTemplates,
@@ -35,6 +45,7 @@ from smartcover.service.workflows import (
 
 __all__ = [
     "ALLOW_LOOP_HEADER",
+    "BatchReader",
     "BoundBuckets",
     "Described",
     "FoundQueues",
@@ -45,8 +56,10 @@ __all__ = [
     "WorkflowRules",
     "bind_bucket",
     "cancel",
+    "cancel_batch",
     "change_queue",
     "cover_spec",
+    "create_batch",
     "create_bucket",
     "create_queue",
     "create_template",
@@ -54,11 +67,13 @@ __all__ = [
     "delete_template",
     "delete_workflow",
     "describe",
+    "describe_batch",
     "describe_run",
     "find_templates",
     "find_workflows",
     "list_bound_buckets",
     "list_queues",
+    "plan_jobs",
     "plan_run",
     "replace_template",
     "require_bound",

@@ -107,6 +107,20 @@ async def submit(
         earlier = await ledger.submitted_before(bucket.name, submission)
         if earlier is not None:
             return tuple(_as_submitted(job) for job in earlier)
+    new = await plan_jobs(ledger, store, bucket, request, new_id=new_id, check_callback=check_callback)
+    return tuple(_as_submitted(job) for job in await ledger.submit(new, submission))
+
+
+async def plan_jobs(
+    ledger: JobLedger,
+    store: BucketStore,
+    bucket: BucketInfo,
+    request: JobRequest,
+    *,
+    new_id: Callable[[str], str],
+    check_callback: Callable[[CallbackTarget], None],
+) -> list[NewJob]:
+    """Put the jobs of a request together, complete and not stored; raises what `submit` raises before it stores."""
     await require_bound(ledger.bindings, bucket)
     named = resolve_callback(request.callback, None)
     if named is not None:
@@ -115,7 +129,7 @@ async def submit(
     templates = await _templates(ledger, bucket, request.operations)
     queue = await _queue(ledger, bucket, request.queue_id)
     callback = resolve_callback(request.callback, queue.notify.target(TASK_FINISH))
-    new = [
+    return [
         NewJob(
             job_id=new_id("j"),
             bucket=bucket.name,
@@ -127,7 +141,6 @@ async def submit(
         )
         for operation in request.operations
     ]
-    return tuple(_as_submitted(job) for job in await ledger.submit(new, submission))
 
 
 async def describe(ledger: JobLedger, bucket: BucketInfo, job_ids: Sequence[str]) -> Described:

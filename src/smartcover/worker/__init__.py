@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from smartcover.worker.batches import BatchLoop
 from smartcover.worker.isolate import EngineLimits, EngineRunner
 from smartcover.worker.loop import Worker, WorkerConfig
 from smartcover.worker.triggers import TriggerLoop
 
-__all__ = ["EngineLimits", "EngineRunner", "TriggerLoop", "Worker", "WorkerConfig"]
+__all__ = [
+    "BatchLoop",
+    "EngineLimits",
+    "EngineRunner",
+    "TriggerLoop",
+    "Worker",
+    "WorkerConfig",
+]
