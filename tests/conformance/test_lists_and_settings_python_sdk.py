@@ -281,7 +281,7 @@ def test_what_a_queue_cannot_be_is_refused_by_the_node_that_is_wrong(client: Cos
         "NotifyConfig.Url": {**on, "Url": ""},
         "NotifyConfig.Type": {**on, "Type": ""},
         "NotifyConfig.Event": {**on, "Event": "Other"},
-        "TDMQ": {**on, "Type": "TDMQ", "MqRegion": "sh", "MqName": "q"},
+        "SMARTCOVER_BROKER_URL": {**on, "Type": "TDMQ", "MqRegion": "sh", "MqName": "q"},
         BLOCKED_CALLBACK_HOST: {**on, "Url": f"http://{BLOCKED_CALLBACK_HOST}/"},
     }.items():
         with pytest.raises(CosServiceError) as refused:
