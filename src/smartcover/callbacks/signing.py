@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
-import hmac
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
 from smartcover.errors import SettingsError
+from smartcover.receiver import sign
 
 ID_HEADER: Final = "webhook-id"
 TIMESTAMP_HEADER: Final = "webhook-timestamp"
@@ -49,12 +48,6 @@ def signature_headers(body: bytes, *, delivery_id: str, now: datetime, keys: Seq
         headers[TIMESTAMP_HEADER] = str(seconds)
         headers[SIGNATURE_HEADER] = " ".join(sign(body, delivery_id, seconds, key) for key in keys)
     return headers
-
-
-def sign(body: bytes, delivery_id: str, seconds: int, key: bytes) -> str:
-    """Give one signature, `v1,` and base64, as it stands in `webhook-signature`."""
-    signed = b".".join((delivery_id.encode(), str(seconds).encode(), body))
-    return "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
 
 
 def _key(word: str, number: int) -> bytes:

@@ -254,7 +254,8 @@ class JobsDetail(Message):
 
     Only the id and the state are always there; the defaults stand for nodes that some sender leaves out. Times are
     aware, None while unknown. `message` is empty unless the job failed. `multi` repeats the Tag inside the Operation
-    of answers, as the multi-job form does; callbacks do not show it.
+    of answers, as the multi-job form does; callbacks do not show it. `progress` is what newer pages of the vendor
+    send, in percent; we do not write it.
     """
 
     code: str = "Success"
@@ -270,3 +271,4 @@ class JobsDetail(Message):
     operation: OperationDetail = OperationDetail()
     workflow: WorkflowRef | None = None
     multi: bool = False
+    progress: int | None = None

@@ -92,6 +92,7 @@ def _jobs_detail(response: Fields) -> JobsDetail:
         input=_input(job.child("Input")),
         operation=_operation(job.child("Operation")),
         workflow=_workflow(job),
+        progress=job.integer("Progress", 0, MAX_INTEGER),
     )
 
 
