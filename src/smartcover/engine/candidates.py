@@ -83,8 +83,10 @@ class FrameFacts:
 def orientation_of(frame: VideoFrame) -> Orientation:
     """Read how a frame is to be turned; upright when it does not say."""
     kind = av.sidedata.sidedata.Type.DISPLAYMATRIX
-    # PyAV types this mapping by name, but it iterates over its entries.
-    entries: list[Any] = list(frame.side_data.keys())
+    # Not frame.side_data: frame and mapping would hold each other until the next collection, and 60 frames fill memory.
+    # PyAV types neither the argument nor that it iterates over entries.
+    side_data: Any = av.sidedata.sidedata.SideDataContainer
+    entries: list[Any] = list(side_data(frame).keys())
     for entry in entries:
         if entry.type == kind:
             return Orientation.from_display_matrix(bytes(entry))

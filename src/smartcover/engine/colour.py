@@ -107,13 +107,15 @@ class ColourConverter:
                 src_colorspace=_source_matrix(frame),
                 src_color_range=_source_range(frame),
                 dst_color_range=int(ColorRange.JPEG),
+                threads=1,
             )
         except (av.error.FFmpegError, ValueError):
             # Reserved or contradictory tags make the scaler refuse pictures that every player shows: drop the tags.
             frame.colorspace = _MATRIX_UNSPECIFIED
             frame.color_trc = frame.color_primaries = 2
             converted = VideoReformatter().reformat(frame, width=width_px, height=height_px, format=pixel_format)
-        return converted.to_ndarray()  # type: ignore[return-value] # uint16 for rgb48le, which only _strips reads
+        # A copy: the array is a view that would keep the frame, and with it what the frame came from, in memory.
+        return np.array(converted.to_ndarray())  # uint16 for rgb48le, which only _strips reads
 
 
 def _source_matrix(frame: VideoFrame) -> int | None:
