@@ -149,3 +149,27 @@ def test_an_upload_that_was_answered_starts_its_workflow_once(
         assert detail.operation.user_data == "77"
     covers = client.list_objects(Bucket=BUCKET, Prefix="in/covers/", MaxKeys=1000)["Contents"]
     assert len(covers) == 2 * len(keys), "a cover is missing, or started a run of its own"
+
+
+@pytest.mark.timeout(200)
+def test_a_batch_makes_covers_of_what_is_there_already_through_a_kill(
+    service: Service, receiver: Receiver, tmp_path: Path
+) -> None:
+    clip = small_clip(tmp_path / "clip.mp4", seconds=1).read_bytes()
+    service.start()
+    client = client_of(service)
+    keys = [f"stock/{number}.mp4" for number in range(4)]
+    for key in keys:
+        client.put_object(Bucket=BUCKET, Key=key, Body=clip)
+    output = {"Region": REGION, "Bucket": BUCKET, "Object": "covers/${InventoryTriggerJobId}/${InputName}.${Ext}"}
+    operation = {"Tag": "SmartCover", "JobParam": {"SmartCover": {"Count": "1"}}, "Output": output}
+    body = {"Name": "stock", "Type": "Job", "Input": {"Prefix": "stock/"}}
+    body |= {"Operation": operation | {"CallBack": receiver.url}}
+    detail = client.ci_create_inventory_trigger_jobs(Bucket=BUCKET, JobBody=body)["JobsDetail"]
+    batch_id = (detail[0] if isinstance(detail, list) else detail)["JobId"]
+    service.kill()
+    service.start()
+    service.wait_until(lambda: len({done.jobs_detail.job_id for done in receiver.tasks()}) >= len(keys), 90, "no end")
+    assert {done.jobs_detail.input.object for done in receiver.tasks()} == set(keys)
+    names = {name for done in receiver.tasks() for name in done.object_names}
+    assert names == {f"covers/{batch_id}/{number}.jpg" for number in range(len(keys))}

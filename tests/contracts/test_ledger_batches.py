@@ -344,10 +344,12 @@ async def test_a_hundred_thousand_objects_are_started_once_in_flat_memory_whatev
     batch_id = await start(ledger, store, {"Prefix": "in/"})
     kills = 0
     while kills < 6:
-        worker = subprocess.Popen([sys.executable, __file__, dsn, str(tmp_path)], cwd=Path(__file__).parents[2])
+        command = [sys.executable, "-m", "tests.contracts.test_ledger_batches", dsn, str(tmp_path)]
+        worker = subprocess.Popen(command, cwd=Path(__file__).parents[2])
         begun = (await batch_of(ledger, batch_id)).seen
         deadline = time.monotonic() + 120
         while (await batch_of(ledger, batch_id)).seen < begun + 3000:
+            assert worker.poll() is None, "the worker ended by itself"
             assert time.monotonic() < deadline, "the worker does not get on"
             await asyncio.sleep(0.05)
         os.kill(worker.pid, signal.SIGKILL)
