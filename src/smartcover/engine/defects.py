@@ -12,6 +12,8 @@ Signals = Mapping[str, float]
 
 
 _STREAKED = 0.1
+_BLURRED, _FURTHER_BLURRED = 0.58, 0.22
+"""Blur extent from which a frame is blurred, and by how much it must exceed that of the video's sharper frames."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,9 @@ class Clip:
     detailed: float
     contrasty: float
     bright: float
+    focused: float
+    plain: float
+    flat: float
 
     @classmethod
     def of(cls, every: Sequence[Signals]) -> Clip:
@@ -41,6 +46,9 @@ class Clip:
             detailed=_quantile([signals["detail"] for signals in every], 0.8),
             contrasty=_quantile([signals["contrast"] for signals in every], 0.8),
             bright=_quantile([signals["bright_share"] for signals in every], 0.5),
+            focused=_quantile([signals["blur_extent"] for signals in every], 0.2),
+            plain=_quantile([signals.get("one_colour", 0.0) for signals in every], 0.2),
+            flat=_quantile([signals["flat_share"] for signals in every], 0.2),
         )
 
 
@@ -64,12 +72,36 @@ def find_defect(signals: Signals, clip: Clip, *, broken: bool) -> Defect | None:
         return Defect("bright", f"{signals['bright_share']:.0%} of the frame is nearly white")
     if signals["flat_share"] > 0.97 and signals["entropy"] < 1.5 and signals["contrast"] < 0.06:
         return Defect("flat", f"{signals['flat_share']:.0%} of the frame is plain")
+    card = _find_card(signals, clip)
+    if card is not None:
+        return card
     if signals.get("blend", 1.0) < 0.12 and signals.get("change", 0.0) > 8.0:
         return Defect("transition", "the frame is a mixture of what comes before and after: a fade or dissolve")
-    if signals["sharpness"] < 0.3 * clip.sharp and signals["detail"] < 0.5 * clip.detailed:
+    dull = signals["detail"] < 0.5 * clip.detailed
+    if signals["sharpness"] < 0.3 * clip.sharp and (dull or signals["blur_extent"] > _BLURRED):
         return Defect("blurry", "the frame is far less sharp than others of this video")
-    if signals["contrast"] < 0.35 * clip.contrasty and signals["detail"] < 0.5 * clip.detailed:
+    if signals["blur_extent"] > max(_BLURRED, clip.focused + _FURTHER_BLURRED):
+        return Defect("blurry", "the frame is out of focus, others of this video are not")
+    # With neighbours at hand, a fade shows in them; a hazy sky is as pale and changes nothing.
+    fades = signals.get("fading", 1.0) > 0.05 or signals.get("light_change", 99.0) > 6.0
+    if signals["contrast"] < 0.35 * clip.contrasty and dull and fades:
         return Defect("transition", "the frame is washed out beside others of this video, as in a fade")
+    return None
+
+
+def _find_card(signals: Signals, clip: Clip) -> Defect | None:
+    """
+    Name drawn pictures where filmed ones exist: screen recordings and drawn films are made of the like throughout.
+
+    Thresholds from the judged clips (at most 0.83 of one colour and 0.97 ruled in frames of filmed clips that judges
+    accepted, neighbours alike above 0.69 in all) and from drawn cards (0.92, 0.99, and 0.16 for noise).
+    """
+    if signals.get("likeness_of_neighbours", 1.0) < 0.45:
+        return Defect("flat", "the frame is nothing but noise")
+    if signals.get("one_colour", 0.0) > 0.87 and clip.plain < 0.6:
+        return Defect("card", f"{signals['one_colour']:.0%} of the frame is one colour: a title, logo or credits")
+    if signals.get("ruled", 0.0) > 0.985 and signals["flat_share"] > 0.9 and clip.flat < 0.85:
+        return Defect("card", "the frame is made of bars: a test card")
     return None
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from smartcover.engine import embedding
 from smartcover.engine.candidates import Look
+from smartcover.engine.cards import card_signals
 from smartcover.engine.composition import composition_signals
 from smartcover.engine.faces import Face, FaceFinder, YuNet
 from smartcover.engine.geometry import Orientation
@@ -43,6 +44,7 @@ def study(look: Look, orientation: Orientation) -> Studied:
     signals = {
         **picture_signals(look.picture),
         **composition_signals(prepared),
+        **card_signals(prepared),
         **time_signals(look.glance, neighbours),
         **moment_signals(prepared, orientation.apply(look.glance), upright),
         "damage": float(look.damage),

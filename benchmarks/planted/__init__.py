@@ -1,0 +1,1 @@
+"""Real clips with defects planted at keyframes: how often does a cover fall into one?"""

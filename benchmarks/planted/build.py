@@ -1,0 +1,148 @@
+"""
+Clips with planted defects: what is bad is known for every frame.
+
+Keyframes are forced every half second in bad stretches and only at the start of good ones, so that a tool that
+trusts keyframes walks into them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.video.frame import PictureType
+from PIL import Image
+
+from benchmarks.planted.kinds import KINDS, Frame
+
+RATE = 15
+SIZE = (640, 360)
+_SHORT_STRETCH = 25
+_LONG_STRETCH = 75
+
+
+@dataclass(frozen=True, slots=True)
+class Planted:
+    """A clip on disk and which of its frames are bad, with the kind that made them so ("" for good ones)."""
+
+    path: Path
+    kinds: tuple[str, ...]
+
+    def kind_at(self, seconds: float) -> str:
+        return self.kinds[min(len(self.kinds) - 1, max(0, round(seconds * RATE)))]
+
+
+def short_stretches(length: int) -> list[tuple[int, int]]:
+    """At the start, over a tenth and the half, and at the end: under a quarter of the clip."""
+    half = _SHORT_STRETCH // 2
+    centres = (half, length // 10 + 2 * _SHORT_STRETCH, length // 2, length - half - 1)
+    return [(max(0, centre - half), min(length, centre + half + 1)) for centre in centres]
+
+
+def long_stretches(length: int) -> list[tuple[int, int]]:
+    """Also over the thirds, and longer: well over half of the clip."""
+    half = _LONG_STRETCH // 2
+    centres = (half, length // 3, length // 2, length * 2 // 3 + half, length - half - 1)
+    return [(max(0, centre - half), min(length, centre + half + 1)) for centre in centres]
+
+
+def scattered_stretches(length: int, cuts: Sequence[int], random: np.random.Generator) -> list[tuple[int, int]]:
+    """At random: some of a second or two, and some of one to three frames right at cuts."""
+    stretches = []
+    for _stretch in range(5):
+        start = int(random.integers(0, length - 30))
+        stretches.append((start, start + int(random.integers(8, 30))))
+    for cut in cuts:
+        size = int(random.integers(1, 4))
+        stretches.append((cut, cut + size) if random.random() < 0.5 else (max(0, cut - size), cut))
+    return stretches
+
+
+def good_frames(videos: Sequence[Path], seconds: float, random: np.random.Generator) -> tuple[list[Frame], list[int]]:
+    """Take pieces of some seconds from several videos; give the frames and where one piece follows another."""
+    frames: list[Frame] = []
+    cuts: list[int] = []
+    wanted = round(seconds * RATE)
+    for path in random.permutation(np.array(videos, dtype=object)):
+        piece = list(_frames(path, round(float(random.uniform(4, 8)) * RATE)))
+        if len(piece) < 2 * RATE or np.mean([frame.std() for frame in piece]) < 25:
+            continue
+        if frames:
+            cuts.append(len(frames))
+        frames += piece
+        if len(frames) >= wanted:
+            return frames[:wanted], [cut for cut in cuts if cut < wanted]
+    raise SystemExit("the videos do not hold enough good frames")
+
+
+def plant(
+    path: Path,
+    frames: Sequence[Frame],
+    stretches: Sequence[tuple[int, int]],
+    kinds: Sequence[str],
+    random: np.random.Generator,
+) -> Planted:
+    """Write a clip; each stretch gets the next of `kinds`."""
+    result, marks = list(frames), [""] * len(frames)
+    for number, (start, end) in enumerate(stretches):
+        kind = kinds[number % len(kinds)]
+        made, bad = KINDS[kind](frames[start:end], random)
+        for place, frame, is_bad in zip(range(start, end), made, bad, strict=True):
+            result[place] = frame
+            marks[place] = kind if is_bad else ""
+    _write(
+        path, result, [bool(mark) for mark in marks], {start for start, _end in stretches} | {e for _s, e in stretches}
+    )
+    return Planted(path, tuple(marks))
+
+
+def _write(path: Path, frames: Sequence[Frame], bad: Sequence[bool], borders: set[int]) -> None:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=RATE, options={"preset": "veryfast", "crf": "20"})
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height = SIZE
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.gop_size = 10_000
+        since = 0
+        for number, picture in enumerate(frames):
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), "rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, RATE)
+            since += 1
+            if number in borders or (bad[number] and since >= RATE // 2):
+                frame.pict_type = PictureType.I
+                since = 0
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+def _frames(path: Path, most: int) -> Iterator[Frame]:
+    """Decode from a second on, at about the common rate, in the common size (cut to its shape)."""
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            due, given = None, 0
+            for frame in container.decode(stream):
+                if frame.pts is None or frame.time_base is None:
+                    continue
+                now = float(frame.pts * frame.time_base)
+                due = now + 1.0 if due is None else due
+                if now < due:
+                    continue
+                due += 1 / RATE
+                given += 1
+                yield _shaped(frame.to_image())
+                if given >= most:
+                    return
+    except (av.error.FFmpegError, IndexError):
+        return
+
+
+def _shaped(image: Image.Image) -> Frame:
+    scale = max(SIZE[0] / image.width, SIZE[1] / image.height)
+    image = image.resize((max(SIZE[0], round(image.width * scale)), max(SIZE[1], round(image.height * scale))))
+    left, top = (image.width - SIZE[0]) // 2, (image.height - SIZE[1]) // 2
+    return np.asarray(image.crop((left, top, left + SIZE[0], top + SIZE[1])).convert("RGB"))

@@ -1,0 +1,52 @@
+"""
+Pictures that were drawn and not filmed: title cards, logos, credits, test cards; and the noise of a lost signal.
+
+The signals are this project's own; the thresholds that use them are in defects.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from smartcover.engine.signals import Bytes, Floats, Prepared
+
+_SAME_COLOUR = 4
+_SAME_LEVEL = 1.5
+
+
+def card_signals(picture: Prepared) -> Mapping[str, float]:
+    """Compute all signals of this module."""
+    return {
+        "one_colour": one_colour(picture.rgb[::2, ::2], picture.luma[::2, ::2]),
+        "likeness_of_neighbours": likeness_of_neighbours(picture.luma),
+        "ruled": ruled(picture.luma),
+    }
+
+
+def one_colour(rgb: Bytes, luma: Floats) -> float:
+    """Share of the most frequent colour, give or take 4 of 255: the ground of a card; sky and walls have shades."""
+    counts = np.bincount(luma.astype(np.intp).ravel(), minlength=256)
+    level = int(np.argmax(np.convolve(counts, np.ones(5), "same")))
+    ground = rgb[np.abs(luma - level) <= 3]
+    if not len(ground):
+        return 0.0
+    colour = np.median(ground, axis=0).astype(np.int16)
+    return float((np.abs(rgb.astype(np.int16) - colour).max(axis=2) <= _SAME_COLOUR).mean())
+
+
+def likeness_of_neighbours(luma: Floats) -> float:
+    """Correlation of neighbouring pixels, the lower of both directions: over 0.7 in pictures, low in noise."""
+    varied = luma - luma.mean()
+    variance = float((varied * varied).mean())
+    if variance < 1.0:
+        return 1.0
+    across, down = (varied[:, :-1] * varied[:, 1:]).mean(), (varied[:-1] * varied[1:]).mean()
+    return float(min(across, down)) / variance
+
+
+def ruled(luma: Floats) -> float:
+    """Share of pixels that are like the one below, or like the one beside if that is more: bars and ramps are."""
+    down, across = (float((np.abs(np.diff(luma, axis=axis)) < _SAME_LEVEL).mean()) for axis in (0, 1))
+    return max(down, across)
