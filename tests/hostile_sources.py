@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
 import time
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
+
+from smartcover.errors import NotAVideo
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,32 @@ class Devours:
         hoard = []
         while True:
             hoard.append(bytearray(16 << 20))
+
+
+@dataclass(frozen=True, slots=True)
+class TakesOver:
+    """Speaks to the worker in the child's place, as a decoder that a video has taken over would, and then waits."""
+
+    words: bytes
+    ends: bool = True
+
+    def open(self) -> BinaryIO:
+        pipe: int = sys._getframe(1).f_locals["answers"].fileno()
+        os.write(pipe, self.words)
+        if not self.ends:
+            time.sleep(600)
+        os._exit(0)
+
+
+@dataclass(frozen=True, slots=True)
+class ShowsItsLimits:
+    """Raises an error whose text is the limits it runs under."""
+
+    def open(self) -> BinaryIO:
+        import resource
+
+        names = ("RLIMIT_DATA", "RLIMIT_CORE", "RLIMIT_FSIZE")
+        raise NotAVideo(" ".join(str(resource.getrlimit(getattr(resource, name))[0]) for name in names))
 
 
 @dataclass(frozen=True, slots=True)

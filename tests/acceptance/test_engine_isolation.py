@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -18,7 +20,7 @@ from smartcover.errors import DecodeTimedOut, EngineCrashed, NotAVideo, VideoErr
 from smartcover.storage import LocalVideo, VideoSource
 from smartcover.worker import EngineLimits, EngineRunner
 from tests.clips import small_clip
-from tests.hostile_sources import Devours, Dies, Hangs, Segfaults, Writes
+from tests.hostile_sources import Devours, Dies, Hangs, Segfaults, ShowsItsLimits, TakesOver, Writes
 
 pytestmark = [
     pytest.mark.timeout(120),
@@ -84,6 +86,75 @@ async def test_a_child_that_dies_is_a_failed_video_and_the_next_one_works(
         await runner.pick(source, CoverOptions())
     picked = await runner.pick(LocalVideo(small_clip(tmp_path / "clip.mp4")), CoverOptions(count=1))
     assert len(picked.covers) == 1
+
+
+def framed(message: object) -> bytes:
+    words = message if isinstance(message, bytes) else json.dumps(message).encode()
+    return struct.pack("!Q", len(words)) + words
+
+
+def picks(**changes: object) -> dict[str, object]:
+    cover = {
+        "format": "jpg",
+        "width_px": 64,
+        "height_px": 36,
+        "seconds": 1.0,
+        "score": 0.5,
+        "signals": {},
+        "reasons": [],
+        **changes,
+    }
+    return {"picks": {"duration_seconds": 1.0, "fallback": None, "timings": {}, "covers": [cover]}}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        b"",
+        b"\xff" * 4096,
+        framed(b"\xff\xfe"),
+        framed(b"[" * 100_000)[:60_000],
+        framed(3),
+        framed({"step": "look", "share": "half"}),
+        framed({"picks": {"covers": "many"}}),
+        framed(picks(signals=[1, 2])),
+        framed(picks(width_px=1e999)),
+        framed(picks(score=float("nan"))) + framed(b"image"),
+        framed(picks(format="../../evil")) + framed(b"image"),
+        framed({"picks": {**picks()["picks"], "covers": picks()["picks"]["covers"] * 11}}),  # type: ignore[dict-item, index]
+        framed({"error": "__builtins__", "public": "x"}),
+        framed({"error": "SmartCoverError", "public": "x"}),
+        framed({"step": "look", "share": 0.1}) * 1200,
+    ],
+)
+async def test_a_child_that_was_taken_over_is_not_believed(runner: EngineRunner, words: bytes) -> None:
+    with pytest.raises(EngineCrashed):
+        await runner.pick(TakesOver(words), CoverOptions(count=1))
+
+
+async def test_a_child_that_says_everything_right_is_believed(runner: EngineRunner) -> None:
+    """Without this, the refusals above would prove nothing."""
+    words = framed({"step": "look", "share": 0.1}) + framed(picks(signals={"luma": float("nan"), "faces": 1}))
+    picked = await runner.pick(TakesOver(words + framed(b"image")), CoverOptions(count=1))
+    assert picked.covers[0].image == b"image"
+    assert picked.covers[0].signals == {"faces": 1.0}, "a number that JSON cannot hold is left out"
+
+
+@pytest.mark.parametrize("words", [b"\0\0", struct.pack("!Q", 1000) + b"half", framed(picks())])
+async def test_a_child_that_stops_in_the_middle_of_a_word_holds_nobody(words: bytes) -> None:
+    short = EngineRunner(limits=EngineLimits(seconds=60), concurrency=1)
+    task = asyncio.create_task(short.pick(TakesOver(words, ends=False), CoverOptions(count=1)))
+    await asyncio.sleep(0.5)
+    task.cancel()
+    async with asyncio.timeout(5):
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    short.close()
+
+
+async def test_a_child_runs_under_its_limits(runner: EngineRunner) -> None:
+    with pytest.raises(NotAVideo, match=f"^{512 << 20} 0 0$"):
+        await runner.pick(ShowsItsLimits(), CoverOptions())
 
 
 async def test_memory_is_bounded(runner: EngineRunner) -> None:

@@ -25,6 +25,7 @@ from smartcover import engine
 from smartcover.engine import CoverOptions, Limits, Picks
 from smartcover.errors import SmartCoverError
 from smartcover.storage import VideoSource
+from smartcover.worker import frames
 
 
 def run(answers: Connection, source: VideoSource, options: CoverOptions, limits: Limits, memory_bytes: int) -> None:
@@ -37,23 +38,24 @@ def run(answers: Connection, source: VideoSource, options: CoverOptions, limits:
     _confine(memory_bytes)
 
     def report(step: str, share: float) -> None:
-        answers.send_bytes(json.dumps({"step": step, "share": share}).encode())
+        _say(answers, {"step": step, "share": share})
 
     try:
         picks = engine.pick_covers(source.open(), options, limits=limits, on_progress=report)
     except SmartCoverError as error:
-        _send_error(answers, type(error).__name__, error.public)
+        _say(answers, {"error": type(error).__name__, "public": error.public})
     except MemoryError:
-        _send_error(answers, "EngineCrashed", f"the video needs more than {memory_bytes >> 20} MiB of memory")
+        public = f"the video needs more than {memory_bytes >> 20} MiB of memory"
+        _say(answers, {"error": "EngineCrashed", "public": public})
     else:
-        answers.send_bytes(json.dumps({"picks": _describe(picks)}).encode())
+        _say(answers, {"picks": _describe(picks)})
         for cover in picks.covers:
-            answers.send_bytes(cover.image)
+            frames.send(answers.fileno(), cover.image)
     answers.close()
 
 
-def _send_error(answers: Connection, name: str, public: str) -> None:
-    answers.send_bytes(json.dumps({"error": name, "public": public}).encode())
+def _say(answers: Connection, message: Mapping[str, Any]) -> None:
+    frames.send(answers.fileno(), json.dumps(message).encode())
 
 
 def _describe(picks: Picks) -> Mapping[str, Any]:

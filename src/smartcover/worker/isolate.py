@@ -8,29 +8,23 @@ libraries; for that, no video can crash, hang or bloat the worker.
 from __future__ import annotations
 
 import asyncio
-import json
-import math
 import multiprocessing
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, Any
 
 from smartcover import errors
 from smartcover.engine import CoverOptions, Limits
 from smartcover.errors import DecodeTimedOut, EngineCrashed, VideoError
 from smartcover.storage import VideoSource
-from smartcover.worker import child
+from smartcover.worker import answers, child, frames
+from smartcover.worker.answers import ImageFormat
 
-if TYPE_CHECKING:
-    from multiprocessing.context import ForkServerProcess
-
-_LARGEST_MESSAGE_BYTES = 256 << 20  # one encoded cover; a 8192 x 8192 PNG stays below
+_LARGEST_IMAGE_BYTES = 256 << 20  # one encoded cover; a 8192 x 8192 PNG stays below
+_LARGEST_WORDS_BYTES = 1 << 20
 _MOST_MESSAGES = 10_000
-_POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +41,12 @@ class PickedCover:
     """A cover that came back from the child: the encoded image and why it was chosen."""
 
     image: bytes
-    format: str
+    format: ImageFormat
     width_px: int
     height_px: int
     seconds: float
     score: float
-    signals: dict[str, float]
+    signals: Mapping[str, float]
     reasons: tuple[str, ...]
 
 
@@ -63,7 +57,7 @@ class PickedCovers:
     covers: tuple[PickedCover, ...]
     fallback: str | None
     duration_seconds: float | None
-    timings: dict[str, float]
+    timings: Mapping[str, float]
 
 
 class EngineRunner:
@@ -115,84 +109,73 @@ class EngineRunner:
     ) -> PickedCovers:
         limits = Limits(seconds=self._limits.seconds, max_pixels=self._limits.max_pixels)
         receive, send = self._context.Pipe(duplex=False)
-        with receive:
+        with receive, send:
             process = self._context.Process(
                 target=child.run, args=(send, source, options, limits, self._limits.memory_bytes), daemon=True
             )
             process.start()
             send.close()  # else the pipe never shows the child's end
+            # The engine watches the same limit and answers in words; this one is for when it cannot.
+            deadline = time.monotonic() + self._limits.seconds + 5.0
+
+            def go_on() -> None:
+                if abandoned.is_set():
+                    raise EngineCrashed("the work was given up")
+                if time.monotonic() > deadline:
+                    raise DecodeTimedOut(f"the video took longer than {self._limits.seconds:g} seconds")
+
             try:
-                # The engine watches the same limit and answers in words; this one is for when it cannot.
-                deadline = time.monotonic() + self._limits.seconds + 5.0
-                return self._converse(receive, process, deadline, on_progress, abandoned)
+                return _converse(receive.fileno(), options.count, on_progress, go_on)
+            except EOFError as error:
+                process.join(1.0)
+                raise EngineCrashed(detail=f"the engine's process ended with code {process.exitcode}") from error
+            except (OSError, ValueError) as error:
+                raise EngineCrashed(detail=f"the engine's answer cannot be read: {error!r}") from error
             finally:
                 process.kill()
                 process.join()
                 process.close()
 
-    def _converse(
-        self,
-        receive: Connection,
-        process: ForkServerProcess,
-        deadline: float,
-        on_progress: Callable[[str, float], None],
-        abandoned: threading.Event,
-    ) -> PickedCovers:
-        try:
-            for _ in range(_MOST_MESSAGES):
-                message = json.loads(self._receive(receive, deadline, abandoned))
-                if "step" in message:
-                    on_progress(str(message["step"]), float(message["share"]))
-                elif "error" in message:
-                    raise _error(message)
-                else:
-                    count = len(message["picks"]["covers"])
-                    images = [self._receive(receive, deadline, abandoned) for _ in range(count)]
-                    return _picked(message["picks"], images)
-            raise EngineCrashed(detail=f"the engine sent {_MOST_MESSAGES} messages without an end")
-        except EOFError as error:
-            process.join(1.0)
-            raise EngineCrashed(detail=f"the engine's process ended with code {process.exitcode}") from error
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise EngineCrashed(detail=f"the engine's answer cannot be read: {error!r}") from error
 
-    def _receive(self, receive: Connection, deadline: float, abandoned: threading.Event) -> bytes:
-        while not receive.poll(_POLL_SECONDS):
-            if abandoned.is_set():
-                raise EngineCrashed("the work was given up")
-            if time.monotonic() > deadline:
-                raise DecodeTimedOut(f"the video took longer than {self._limits.seconds:g} seconds")
-        return receive.recv_bytes(_LARGEST_MESSAGE_BYTES)
+def _converse(
+    pipe: int, most_covers: int, on_progress: Callable[[str, float], None], go_on: Callable[[], None]
+) -> PickedCovers:
+    for _ in range(_MOST_MESSAGES):
+        message = answers.read(frames.receive(pipe, most_bytes=_LARGEST_WORDS_BYTES, go_on=go_on))
+        if isinstance(message, answers.Progress):
+            on_progress(message.step, message.share)
+        elif isinstance(message, answers.Failure):
+            raise _error(message)
+        else:
+            if len(message.covers) > most_covers:
+                raise EngineCrashed(detail=f"{len(message.covers)} covers came for {most_covers} asked for")
+            images = [frames.receive(pipe, most_bytes=_LARGEST_IMAGE_BYTES, go_on=go_on) for _ in message.covers]
+            return _picked(message, images)
+    raise EngineCrashed(detail=f"the engine sent {_MOST_MESSAGES} messages without an end")
 
 
-def _error(message: dict[str, Any]) -> VideoError:
-    kind = getattr(errors, str(message["error"]), EngineCrashed)
-    public = str(message["public"])[:1000]
+def _error(failure: answers.Failure) -> VideoError:
+    kind = getattr(errors, failure.error, EngineCrashed)
+    public = failure.public[:1000]
     return kind(public) if isinstance(kind, type) and issubclass(kind, VideoError) else EngineCrashed(public)
 
 
-def _picked(picks: dict[str, Any], images: list[bytes]) -> PickedCovers:
-    duration = picks["duration_seconds"]
+def _picked(picks: answers.Picks, images: list[bytes]) -> PickedCovers:
     return PickedCovers(
         covers=tuple(
             PickedCover(
                 image=image,
-                format=str(cover["format"]),
-                width_px=int(cover["width_px"]),
-                height_px=int(cover["height_px"]),
-                seconds=float(cover["seconds"]),
-                score=float(cover["score"]),
-                signals=_finite(cover["signals"]),
-                reasons=tuple(str(reason) for reason in cover["reasons"]),
+                format=cover.format,
+                width_px=cover.width_px,
+                height_px=cover.height_px,
+                seconds=cover.seconds,
+                score=cover.score,
+                signals=cover.signals,
+                reasons=cover.reasons,
             )
-            for cover, image in zip(picks["covers"], images, strict=True)
+            for cover, image in zip(picks.covers, images, strict=True)
         ),
-        fallback=None if picks["fallback"] is None else str(picks["fallback"]),
-        duration_seconds=None if duration is None else float(duration),
-        timings=_finite(picks["timings"]),
+        fallback=picks.fallback,
+        duration_seconds=picks.duration_seconds,
+        timings=picks.timings,
     )
-
-
-def _finite(numbers: dict[str, Any]) -> dict[str, float]:
-    """Keep what JSON can hold on its way into the ledger."""
-    return {str(name): float(value) for name, value in numbers.items() if math.isfinite(float(value))}

@@ -136,12 +136,13 @@ class Worker:
             log.warning("the job went to another worker or was cancelled; its result here is dropped")
         except asyncio.CancelledError:
             log.info("the job was stopped")
-        except SmartCoverError as error:
-            log.warning("the job is handed back", error=error.public, detail=error.detail)
-            await self._hand_back(claim, delay_seconds=_RETRY_DELAY_SECONDS)
-        except Exception:
-            # Our own fault, not the video's: the lease runs out and the attempt counts, so this ends.
-            log.exception("the attempt failed by a fault of smartcover")
+        except Exception as error:
+            if isinstance(error, SmartCoverError) and error.retryable:
+                log.warning("the job is handed back", error=error.public, detail=error.detail)
+                await self._hand_back(claim, delay_seconds=_RETRY_DELAY_SECONDS)
+            else:
+                # Our own fault, not the video's: the lease runs out and the attempt counts, so this ends.
+                log.exception("the attempt failed by a fault of smartcover")
         finally:
             self._running.pop(claim.lease_token, None)
 
