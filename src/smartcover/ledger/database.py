@@ -15,6 +15,8 @@ from smartcover.ledger.wakeups import CHANNEL, Wakeups
 ACQUIRE_SECONDS: Final = 10.0
 #: Longest time of one statement; the slowest, a claim over many queues, takes milliseconds.
 _STATEMENT_SECONDS: Final = 30.0
+#: A process that freezes inside a transaction must not hold its rows for ever, whoever runs the server.
+_IDLE_IN_TRANSACTION: Final = "15s"
 
 
 class Database:
@@ -39,7 +41,15 @@ class Database:
         """
         with ledger_failures("connect"):
             pool = await asyncpg.create_pool(
-                dsn, min_size=0, max_size=pool_size, command_timeout=_STATEMENT_SECONDS, timeout=ACQUIRE_SECONDS
+                dsn,
+                min_size=0,
+                max_size=pool_size,
+                command_timeout=_STATEMENT_SECONDS,
+                timeout=ACQUIRE_SECONDS,
+                server_settings={
+                    "application_name": "smartcover",
+                    "idle_in_transaction_session_timeout": _IDLE_IN_TRANSACTION,
+                },
             )
         return cls(dsn, pool)
 

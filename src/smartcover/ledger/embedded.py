@@ -17,7 +17,6 @@ import secrets
 import shutil
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,6 +40,8 @@ _LOG_LIMIT_BYTES = 8 << 20
 _START_SECONDS = 120.0
 _STOP_SECONDS = 30.0
 _LONGEST_BACKOFF_SECONDS = 5.0
+#: A server that ran for so long before it ended is started again without a pause.
+_STEADY_SECONDS = 10.0
 #: What a server says while processes of a killed one still hold its shared memory; they end within moments.
 _LEFTOVERS = ("pre-existing shared memory block", "lock file", "is another postmaster")
 
@@ -69,13 +70,14 @@ class EmbeddedPostgres:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._cluster = folder / "cluster"
+        self._folder = folder.resolve()  # the server runs elsewhere, and orphans are known by this path
+        self._cluster = self._folder / "cluster"
         self._sockets: Path | None = None
         self._lock: IO[str] | None = None
         self._identity: Identity | None = None
         self._programs = Path()
         self._process: asyncio.subprocess.Process | None = None
+        self._log_offset_bytes = 0
         self._supervisor: asyncio.Task[None] | None = None
 
     async def start(self) -> str:
@@ -83,12 +85,18 @@ class EmbeddedPostgres:
         Start the server and give its DSN, which stays the same until `stop`.
 
         Raises:
-            SettingsError: If another process owns the folder, or it holds a cluster of another major version, or no
-                identity can run the server.
+            SettingsError: If the folder cannot be used, another process owns it, it holds a cluster of another major
+                version, or no identity can run the server.
             LedgerUnavailable: If the server does not come up; its last words are in the detail.
         """
         try:
-            await asyncio.to_thread(self._prepare)
+            try:
+                await asyncio.to_thread(self._prepare)
+            except OSError as error:
+                raise SettingsError(
+                    f"the embedded database cannot use {self._folder}: {error.strerror} ({error.filename}); choose "
+                    "another --data, or start smartcover as the user that owns it"
+                ) from error
             await self._initialise()
             await self._launch()
         except BaseException:
@@ -127,17 +135,21 @@ class EmbeddedPostgres:
         if self._supervisor is not None:
             self._supervisor.cancel()
             await asyncio.gather(self._supervisor, return_exceptions=True)
-        if self._process is not None and self._process.returncode is None:
-            for number, seconds in ((signal.SIGINT, _STOP_SECONDS), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 10.0)):
-                with contextlib.suppress(ProcessLookupError):
-                    self._process.send_signal(number)
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._process.wait(), seconds)
-                    break
+        if self._process is not None:
+            await self._end(self._process)
         if self._sockets is not None:
             shutil.rmtree(self._sockets, ignore_errors=True)
         if self._lock is not None:
             self._lock.close()
+
+    async def _end(self, process: asyncio.subprocess.Process) -> None:
+        for number, seconds in ((signal.SIGINT, _STOP_SECONDS), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 10.0)):
+            if process.returncode is not None:
+                return
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(number)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), seconds)
 
     def _prepare(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -147,9 +159,10 @@ class EmbeddedPostgres:
         stop_orphan(self._cluster)
         self._check_version()
         self._forget_old_sockets()
-        # Short: PostgreSQL refuses socket paths of more than 107 bytes. Private: mkdtemp makes it 0700.
-        self._sockets = Path(tempfile.mkdtemp(prefix="smartcover-", dir="/tmp"))
+        # Short: PostgreSQL refuses socket paths of more than 107 bytes. Noted first, so that a crash leaks none.
+        self._sockets = Path("/tmp") / f"smartcover-{secrets.token_hex(8)}"  # noqa: S108 - made 0700, or refused
         (self._folder / "sockets").write_text(str(self._sockets))
+        self._sockets.mkdir(mode=0o700)
         password = self._folder / "password"
         if not password.exists():
             draft = password.with_suffix(".new")
@@ -163,7 +176,7 @@ class EmbeddedPostgres:
         self._lock = (self._folder / "lock").open("a+")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             self._lock.close()
             raise SettingsError(
                 f"{self._folder} is in use by another smartcover process; stop that one, or choose another --data"
@@ -203,7 +216,13 @@ class EmbeddedPostgres:
             "--locale=C",
             "--no-instructions",
         )
-        if await process.wait() != 0:
+        try:
+            code = await process.wait()
+        except BaseException:
+            process.kill()  # the folder is not ours any more once this has failed
+            await process.wait()
+            raise
+        if code != 0:
             raise LedgerUnavailable(
                 "the embedded database cannot be made; see postgres.log below the data folder",
                 detail=self._last_words(),
@@ -218,6 +237,7 @@ class EmbeddedPostgres:
             self._process = await self._run("postgres", f"-D{self._cluster}", f"-k{self._sockets}", *options)
             if await self._answers(deadline):
                 return
+            await self._end(self._process)
             words = self._last_words()
             if time.monotonic() > deadline or not any(leftover in words for leftover in _LEFTOVERS):
                 raise LedgerUnavailable(
@@ -246,21 +266,24 @@ class EmbeddedPostgres:
             await connection.close(timeout=5)
 
     async def _supervise(self) -> None:
-        """Bring the server back whenever it ends by itself."""
-        backoff = 0.1
+        """Bring the server back whenever it ends by itself: at once, or with pauses while it does not stay up."""
+        pause = 0.0
+        up_since = time.monotonic()
         while True:
             assert self._process is not None
             code = await self._process.wait()
             _log.warning("the embedded database ended; starting it again", code=code)
-            started = time.monotonic()
+            if time.monotonic() - up_since > _STEADY_SECONDS:
+                pause = 0.0
+            await asyncio.sleep(pause)
+            pause = min(pause * 2 + 0.1, _LONGEST_BACKOFF_SECONDS)
             try:
                 await self._launch()
             except LedgerUnavailable as error:
                 _log.error("the embedded database does not come back yet", detail=error.detail)
-            if time.monotonic() - started > 60:
-                backoff = 0.1
-            await asyncio.sleep(backoff)
-            backoff = min(backoff * 2, _LONGEST_BACKOFF_SECONDS)
+            except OSError as error:
+                _log.error("the embedded database cannot be started yet", error=str(error))
+            up_since = time.monotonic()
 
     async def _run(self, program: str, *arguments: str) -> asyncio.subprocess.Process:
         assert self._identity is not None
@@ -268,6 +291,7 @@ class EmbeddedPostgres:
         if log.exists() and log.stat().st_size > _LOG_LIMIT_BYTES:
             log.replace(log.with_suffix(".log.1"))
         with log.open("ab") as file:
+            self._log_offset_bytes = file.tell()
             return await asyncio.create_subprocess_exec(
                 *self._command(program, arguments),
                 stdin=asyncio.subprocess.DEVNULL,
@@ -283,9 +307,10 @@ class EmbeddedPostgres:
         return [*launcher, str(self._programs / program), *arguments]
 
     def _last_words(self) -> str:
+        """Give what the program started last has said, so that the words of an earlier start mislead nobody."""
         log = self._folder / "postgres.log"
         with contextlib.suppress(OSError), log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - 4000))
+            file.seek(max(self._log_offset_bytes, log.stat().st_size - 4000))
             return file.read().decode(errors="replace")
         return ""
 

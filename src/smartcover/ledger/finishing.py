@@ -73,5 +73,5 @@ async def owe(connection: Any, deliveries: Sequence[NewDelivery], job: Job) -> N
 
 
 def stored_text(text: str) -> str:
-    """PostgreSQL's text holds no NUL."""
-    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+    """Replace what PostgreSQL's text cannot hold: NUL, and the half characters of undecodable names in messages."""
+    return text.encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")

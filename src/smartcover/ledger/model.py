@@ -7,7 +7,8 @@ database's clock, the one clock that every process of a cluster shares.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -128,6 +129,9 @@ class CoverReport:
     reasons: tuple[str, ...] = ()
     signals: Mapping[str, float] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        _require_finite(f"cover {self.key}", (self.seconds, self.score, *self.signals.values()))
+
 
 @dataclass(frozen=True, slots=True)
 class JobResult:
@@ -137,6 +141,15 @@ class JobResult:
     fallback: str | None = None
     duration_seconds: float | None = None
     timings: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _require_finite("a result", (self.duration_seconds or 0.0, *self.timings.values()))
+
+
+def _require_finite(what: str, numbers: Iterable[float]) -> None:
+    """Refuse what JSON cannot hold: written as null, it would make the job unreadable for ever."""
+    if not all(map(math.isfinite, numbers)):
+        raise ValueError(f"{what} holds a number that is not finite; leave it out")
 
 
 @dataclass(frozen=True, slots=True)

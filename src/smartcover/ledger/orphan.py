@@ -20,8 +20,9 @@ def stop_orphan(cluster: Path) -> None:
     """
     End the server that still runs on `cluster`, if one does; a stale note of a dead one is left to PostgreSQL.
 
-    A process is only touched when its command line names this cluster: process ids are used again. A note whose
-    number now belongs to a stranger is removed, since PostgreSQL would take the stranger for a server and not start.
+    A process is only touched when its command line names this cluster or it works in its folder (which was perhaps
+    renamed): process ids are used again. A note whose number now belongs to a stranger is removed, since PostgreSQL
+    would take the stranger for a server and not start.
     """
     pid = _noted_pid(cluster)
     if pid is None or not Path(f"/proc/{pid}").exists():
@@ -55,10 +56,12 @@ def _forget_note(cluster: Path) -> None:
 
 
 def _works_in(cluster: Path) -> bool:
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if (process / "cwd").readlink() == cluster:
-                return True
+    return any(_has_folder(process, cluster) for process in Path("/proc").glob("[0-9]*"))
+
+
+def _has_folder(process: Path, cluster: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return (process / "cwd").readlink() == cluster
     return False
 
 
@@ -70,9 +73,10 @@ def _noted_pid(cluster: Path) -> int | None:
 
 
 def _serves(pid: int, cluster: Path) -> bool:
-    """Whether `pid` is a running server of this cluster."""
+    """Whether `pid` is a running server of this cluster: the note is the server's, and so is its folder."""
+    process = Path(f"/proc/{pid}")
     try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        words = (process / "cmdline").read_bytes().split(b"\0")
     except OSError:
         return False
-    return f"-D{cluster}".encode() in words
+    return f"-D{cluster}".encode() in words or (words[0].endswith(b"/postgres") and _has_folder(process, cluster))

@@ -35,8 +35,8 @@ LIMIT :most;
 
 -- name: lock_queues
 -- One claimer per queue at a time. The next statement sees what the claimer before has committed, so that
--- max_concurrent holds for all workers together.
-SELECT queue_id FROM queues WHERE queue_id = ANY(:queue_ids::text[]) ORDER BY queue_id FOR UPDATE;
+-- max_concurrent holds for all workers together. NO KEY: a submit refers to the queue and need not wait.
+SELECT queue_id FROM queues WHERE queue_id = ANY(:queue_ids::text[]) ORDER BY queue_id FOR NO KEY UPDATE;
 
 -- name: claim_jobs
 WITH picked AS (
@@ -70,9 +70,15 @@ WHERE jobs.job_id = numbered.job_id AND jobs.state = 'Submitted'
 RETURNING jobs.*;
 
 -- name: renew_leases
-UPDATE jobs SET lease_until = smartcover_now() + make_interval(secs => :lease_seconds)
-WHERE lease_token = ANY(:tokens::uuid[]) AND state = 'Running'
-RETURNING lease_token;
+-- A row that its holder is about to end is locked for as long as publishing takes: it counts as held and is passed
+-- over, or the other leases of the same worker would run out behind it.
+WITH free AS (
+    SELECT job_id FROM jobs WHERE lease_token = ANY(:tokens::uuid[]) AND state = 'Running' FOR UPDATE SKIP LOCKED
+), renewed AS (
+    UPDATE jobs SET lease_until = smartcover_now() + make_interval(secs => :lease_seconds)
+    FROM free WHERE jobs.job_id = free.job_id
+)
+SELECT lease_token FROM jobs WHERE lease_token = ANY(:tokens::uuid[]) AND state = 'Running';
 
 -- name: hand_back_job$
 UPDATE jobs SET

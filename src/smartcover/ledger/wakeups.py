@@ -20,6 +20,8 @@ _RECONNECT_SECONDS: Final = 0.5
 _CONNECT_SECONDS: Final = 5.0
 #: A connection that died without a word is found out within this time.
 _PROBE_SECONDS: Final = 10.0
+#: Cancelled jobs kept for a reader. Not every process reads them; a worker that misses one loses the lease anyway.
+_MOST_CANCELLED: Final = 1000
 
 Kind = Literal["jobs", "deliveries", "uploads", "batches"]
 
@@ -35,8 +37,8 @@ class Wakeups:
         self._dsn = dsn
         self._events: dict[str, asyncio.Event] = {kind: asyncio.Event() for kind in get_args(Kind)}
         self._task: asyncio.Task[None] | None = None
-        #: Ids of jobs that were cancelled.
-        self.cancelled: asyncio.Queue[str] = asyncio.Queue()
+        #: Ids of jobs that were cancelled, the latest of them.
+        self.cancelled: asyncio.Queue[str] = asyncio.Queue(_MOST_CANCELLED)
 
     async def wait(self, kind: Kind, timeout_seconds: float) -> None:
         """Return when work of the kind was announced since the last call, or after the time."""
@@ -60,7 +62,13 @@ class Wakeups:
         while True:
             try:
                 await self._listen()
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except (
+                OSError,
+                TimeoutError,
+                asyncpg.PostgresError,
+                asyncpg.InterfaceError,
+                asyncpg.InternalClientError,
+            ) as error:
                 _log.info("the connection for wake-ups is away; trying again", error=str(error))
             await asyncio.sleep(_RECONNECT_SECONDS)
 
@@ -83,6 +91,8 @@ class Wakeups:
     def _heard(self, _connection: Any, _pid: int, _channel: str, payload: Any) -> None:
         text = str(payload)
         if text.startswith(CANCEL):
+            if self.cancelled.full():
+                self.cancelled.get_nowait()
             self.cancelled.put_nowait(text.removeprefix(CANCEL))
         elif text in self._events:
             self._events[text].set()
