@@ -84,6 +84,7 @@ def running_edge(
     *,
     queue_limits: QueueLimits | None = None,
     make_ledger: Callable[[Database], Ledger] | None = None,
+    metrics: Callable[[], bytes] = bytes,
 ) -> Iterator[RunningEdge]:
     """Serve an edge from a thread of its own, with one bucket, until the block ends."""
     config = config or EdgeConfig(region=REGION)
@@ -97,7 +98,9 @@ def running_edge(
         ledger = make_ledger(database) if make_ledger else Ledger(database, queue_limits=queue_limits or QueueLimits())
         await store.create_bucket(BUCKET, REGION)
         waiting = await ledger.default_queue(BUCKET)
-        application = create_app(ledger=ledger, store=store, keys=Keys(), config=config, check_callback=refuse_blocked)
+        application = create_app(
+            ledger=ledger, store=store, keys=Keys(), config=config, check_callback=refuse_blocked, metrics=metrics
+        )
         server = uvicorn.Server(
             uvicorn.Config(
                 application,

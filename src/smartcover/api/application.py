@@ -43,6 +43,7 @@ def create_app(
     keys: KeyRing,
     config: EdgeConfig,
     check_callback: Callable[[CallbackTarget], None],
+    metrics: Callable[[], bytes] = bytes,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     new_hex: Callable[[], str] = lambda: uuid4().hex,
 ) -> ASGIApp:
@@ -54,6 +55,7 @@ def create_app(
 
     Args:
         check_callback: Raises a `RequestError` for a place that no callback can go to, at submit.
+        metrics: Gives what this process counts, in the text format of Prometheus.
         new_hex: Gives 32 random hex digits.
     """
     edge = Edge(
@@ -64,6 +66,7 @@ def create_app(
         clock=clock,
         new_id=lambda letter: new_id(letter, new_hex()),
         check_callback=check_callback,
+        metrics=metrics,
     )
     return _Application(edge, new_hex)
 

@@ -19,7 +19,7 @@ class Edge:
     The surroundings of a handler.
 
     `new_id` makes an identifier of the kind its letter names; `check_callback` raises a `RequestError` for a place
-    that no callback can go to.
+    that no callback can go to; `metrics` gives what the process counts, in the text format of Prometheus.
     """
 
     ledger: Ledger
@@ -29,6 +29,7 @@ class Edge:
     clock: Callable[[], datetime]
     new_id: Callable[[str], str]
     check_callback: Callable[[CallbackTarget], None]
+    metrics: Callable[[], bytes] = bytes
 
     async def bound_bucket(self, call: Call) -> BucketInfo:
         """

@@ -1,5 +1,5 @@
 """
-Our own pages beside the wire of CI and COS: liveness and readiness.
+Our own pages beside the wire of CI and COS: liveness, readiness and metrics.
 
 They answer only when the Host names no bucket and the request carries no signature, so that no object key is shadowed.
 """
@@ -19,6 +19,8 @@ OwnPage = Callable[[Edge], Awaitable[Answer]]
 
 #: A name that every store can look up and none holds: asking for it is the cheapest question.
 _PROBE_BUCKET: Final = "readyz-probe"
+#: Version 0.0.4 of the text format, which every scraper reads.
+_METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
 async def healthz(_edge: Edge) -> Answer:
@@ -34,8 +36,15 @@ async def readyz(edge: Edge) -> Answer:
     return Answer(200 if ready else 503, (content_type("application/json"),), body)
 
 
-OWN_PAGES: Final[Mapping[bytes, OwnPage]] = MappingProxyType({b"/healthz": healthz, b"/readyz": readyz})
-"""Raw path to page; `/metrics` and the console join here."""
+async def metrics(edge: Edge) -> Answer:
+    """Give what this process counts, for Prometheus."""
+    return Answer(headers=(content_type(_METRICS_TYPE),), body=edge.metrics())
+
+
+OWN_PAGES: Final[Mapping[bytes, OwnPage]] = MappingProxyType(
+    {b"/healthz": healthz, b"/readyz": readyz, b"/metrics": metrics}
+)
+"""Raw path to page; the console joins here."""
 
 
 async def _ask_store(edge: Edge) -> None:

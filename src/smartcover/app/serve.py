@@ -15,6 +15,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from prometheus_client import CollectorRegistry, generate_latest
+
 from smartcover import api, callbacks
 from smartcover.app.credentials import KeyPair, OneKeyPair, first_key_pair
 from smartcover.app.foundation import Foundation, foundation
@@ -61,6 +63,7 @@ async def serve(
         SettingsError: If the folder, the address or a setting cannot be used.
     """
     stop = asyncio.Event()
+    registry = CollectorRegistry()
     _stop_on_signals(stop)
     folder = None if data is None else _made(data)
     async with AsyncExitStack() as stack:
@@ -75,7 +78,7 @@ async def serve(
             keys, key_file = first_key_pair(settings, folder)
         base = await stack.enter_async_context(foundation(settings, folder))
         if listener is not None and keys is not None:
-            server = await _api(settings, base, keys)
+            server = await _api(settings, base, keys, lambda: generate_latest(registry))
             url = f"http://{address.host}:{listener.getsockname()[1]}"
             parts["http"] = server.run_until(listener, stop)
         if Role.WORKER in roles:
@@ -86,12 +89,13 @@ async def serve(
             parts["triggers"] = make_trigger_loop(base.ledger, base.store).run(stop)
             parts["housekeeping"] = keep_house(settings, base.ledger, base.store, stop)
         if Role.DISPATCHER in roles:
-            parts["callbacks"] = make_dispatcher(settings, base.ledger).run(stop)
+            counter = callbacks.DispatchMetrics(registry)
+            parts["callbacks"] = make_dispatcher(settings, base.ledger, counter).run(stop)
         ready = server.ready.wait() if server is not None else asyncio.sleep(0)
         await _run_until_stopped(parts, ready, stop, lambda: on_ready(url, keys, key_file))
 
 
-async def _api(settings: Settings, base: Foundation, keys: KeyPair) -> HttpServer:
+async def _api(settings: Settings, base: Foundation, keys: KeyPair, metrics: Callable[[], bytes]) -> HttpServer:
     for name in settings.buckets:
         await create_bucket(base.store, base.ledger, name, settings.region)
     policy, broker = egress_policy(settings), broker_of(settings)
@@ -102,6 +106,7 @@ async def _api(settings: Settings, base: Foundation, keys: KeyPair) -> HttpServe
         keys=OneKeyPair(keys),
         config=edge,
         check_callback=lambda target: callbacks.check_target(target, policy, broker),
+        metrics=metrics,
     )
     return HttpServer(application, edge)
 

@@ -267,7 +267,10 @@ class Dispatcher:
     async def _send(self, delivery: Delivery) -> AttemptReport:
         sender = self._senders.get(delivery.target.kind)
         if sender is None:
-            text = f"callbacks of type {delivery.target.kind} need a message broker, and none is configured here"
+            text = (
+                f"callbacks of type {delivery.target.kind} need a message broker, and none is configured here; set "
+                "SMARTCOVER_BROKER_URL for this process and redeliver"
+            )
             return AttemptReport("refused", 0.0, error=text)
         started = self._clock()
         try:
