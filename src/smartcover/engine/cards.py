@@ -33,7 +33,8 @@ def one_colour(rgb: Bytes, luma: Floats) -> float:
     if not len(ground):
         return 0.0
     colour = np.median(ground, axis=0).astype(np.int16)
-    return float((np.abs(rgb.astype(np.int16) - colour).max(axis=2) <= _SAME_COLOUR).mean())
+    near = np.abs(rgb.astype(np.int16) - colour) <= _SAME_COLOUR
+    return float((near[..., 0] & near[..., 1] & near[..., 2]).mean())
 
 
 def likeness_of_neighbours(luma: Floats) -> float:

@@ -27,8 +27,10 @@ def centre_contrast(picture: Prepared) -> float:
 
 def centre_saturation(picture: Prepared) -> float:
     """Mean of the largest less the smallest channel, 0..255: colour in the middle (chroma of the HSV hexagon)."""
-    middle = _middle(picture.rgb)
-    return float((middle.max(axis=2) - middle.min(axis=2)).mean())
+    # By channels: a maximum along an axis of three is ten times slower.
+    red, green, blue = np.moveaxis(_middle(picture.rgb), -1, 0)
+    largest, smallest = np.maximum(np.maximum(red, green), blue), np.minimum(np.minimum(red, green), blue)
+    return float((largest - smallest).mean())
 
 
 def composition_signals(picture: Prepared) -> Mapping[str, float]:

@@ -164,7 +164,11 @@ PICTURE_SIGNALS: Mapping[str, Callable[[Prepared], float]] = {
 
 def picture_signals(rgb: Bytes) -> dict[str, float]:
     """Compute every signal of one picture. All are finite."""
-    prepared = prepare(rgb)
+    return signals_of(prepare(rgb))
+
+
+def signals_of(prepared: Prepared) -> dict[str, float]:
+    """Compute every signal of a prepared picture."""
     return {name: function(prepared) for name, function in PICTURE_SIGNALS.items()}
 
 

@@ -16,7 +16,7 @@ from smartcover.engine.geometry import Orientation
 from smartcover.engine.moments import moment_signals
 from smartcover.engine.portraits import portrait_signals
 from smartcover.engine.sessions import DEFAULT_RUNTIME, Runtime
-from smartcover.engine.signals import Floats, picture_signals, prepare, signature, streaks, time_signals
+from smartcover.engine.signals import Floats, prepare, signals_of, signature, streaks, time_signals
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,7 +42,7 @@ def study(look: Look, orientation: Orientation) -> Studied:
     prepared = prepare(look.picture)
     upright = [(offset, orientation.apply(glance)) for offset, glance in neighbours]
     signals = {
-        **picture_signals(look.picture),
+        **signals_of(prepared),
         **composition_signals(prepared),
         **card_signals(prepared),
         **time_signals(look.glance, neighbours),
