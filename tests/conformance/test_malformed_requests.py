@@ -334,7 +334,7 @@ CASES = [
         "POST",
     ),
     Case("a delete of nothing", build("POST", "/?delete", body=b"<Delete/>"), 400, "MalformedXML", "POST"),
-    Case("a form upload", build("POST", "/", body=b"--x--"), 400, "NotSupported", "POST"),
+    Case("a form without a boundary", build("POST", "/", body=b"--x--"), 400, "InvalidArgument", "POST"),
     Case(
         "a copy from nowhere", build("PUT", "/a", headers={"x-cos-copy-source": "???"}), 400, "InvalidArgument", "PUT"
     ),

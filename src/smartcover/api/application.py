@@ -14,7 +14,7 @@ from uuid import uuid4
 import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from smartcover.api.auth import authenticate, carries_signature
+from smartcover.api.auth import authenticate, carries_signature, is_unsigned_form
 from smartcover.api.call import Answer, Call, HeaderPair, Headers, Query
 from smartcover.api.config import EdgeConfig, KeyRing
 from smartcover.api.edge import Edge
@@ -23,7 +23,7 @@ from smartcover.api.events import OWN_INLETS, Inlet
 from smartcover.api.limits import RequestBody, frame_of
 from smartcover.api.probes import OWN_PAGES, OwnPage
 from smartcover.api.routes import find_handler
-from smartcover.api.target import Kind, RequestTarget, locate, read_target
+from smartcover.api.target import Kind, RequestTarget, Target, locate, read_target
 from smartcover.errors import BadBucketName, BadParameter, BucketMissing, MethodNotAllowed, SmartCoverError
 from smartcover.ledger import CallbackTarget, Ledger
 from smartcover.protocol import new_id
@@ -152,14 +152,11 @@ class _Application:
             path_bucket_exists=candidate is not None and await self._exists(candidate),
             default_bucket=edge.config.default_bucket,
         )
-        identity = authenticate(
-            method,
-            request_target,
-            target,
-            pairs,
-            keys=edge.keys,
-            now_seconds=int(edge.clock().timestamp()),
-            config=edge.config,
+        # A form is signed in its fields, which its handler checks; no other handler sees a call without a SecretId.
+        secret_id = (
+            ""
+            if is_unsigned_form(method, request_target, target, pairs)
+            else self._signer(method, request_target, target, pairs)
         )
         return Call(
             method=method,
@@ -169,10 +166,23 @@ class _Application:
             headers=Headers(pairs),
             body=body,
             request_id=request_id,
-            secret_id=identity.secret_id,
+            secret_id=secret_id,
             max_page_size=edge.config.max_page_size,
             max_key_bytes=edge.config.max_key_bytes,
         )
+
+    def _signer(self, method: str, request_target: RequestTarget, target: Target, pairs: Sequence[HeaderPair]) -> str:
+        edge = self._edge
+        identity = authenticate(
+            method,
+            request_target,
+            target,
+            pairs,
+            keys=edge.keys,
+            now_seconds=int(edge.clock().timestamp()),
+            config=edge.config,
+        )
+        return identity.secret_id
 
     def _check_headers(self, pairs: Sequence[HeaderPair]) -> None:
         # uvicorn's limit counts what has not been parsed yet, so headers that arrive at once can pass it.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from smartcover.api.call import HeaderPair
 from smartcover.api.config import EdgeConfig, KeyRing
-from smartcover.api.target import RequestTarget, Target
+from smartcover.api.target import Kind, RequestTarget, Target
 from smartcover.protocol import RequestFacts, VerifiedIdentity, verify
 
 
@@ -40,6 +40,24 @@ def authenticate(
         now_seconds,
         config.clock_skew_seconds,
         require_host=config.require_signed_host,
+    )
+
+
+def is_unsigned_form(method: str, request_target: RequestTarget, target: Target, headers: Sequence[HeaderPair]) -> bool:
+    """
+    Tell whether a request can only be an upload by HTML form, which is signed inside: `POST` on a bucket, without a
+    query, of multipart/form-data, and without an Authorization header.
+    """
+    names = {name.lower() for name, _ in headers}
+    types = [value.strip().lower() for name, value in headers if name.lower() == b"content-type"]
+    return (
+        method == "POST"
+        and target.kind is Kind.OBJECT
+        and target.key == ""
+        and not request_target.raw_query
+        and b"authorization" not in names
+        and len(types) == 1
+        and types[0].startswith(b"multipart/form-data")
     )
 
 

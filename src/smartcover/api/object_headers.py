@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC
 from email.utils import format_datetime
 from typing import Final
@@ -92,6 +93,20 @@ def stored_headers(call: Call) -> dict[str, str]:
             kept[name] = value
     if "aws-chunked" in kept.get("content-encoding", "").lower():
         raise Unsupported("Content-Encoding aws-chunked is not part of smartcover; send the body as it is")
+    return kept
+
+
+def stored_fields(fields: Mapping[str, str]) -> dict[str, str]:
+    """
+    Take the fields of a form, by lower-case name, that are kept with an object.
+
+    Raises:
+        BadParameter: If a value holds control characters.
+    """
+    kept = {name: text for name, text in fields.items() if text and (name in _KEPT or name.startswith(_META))}
+    for name, text in kept.items():
+        if _CONTROL.search(text) is not None:
+            raise BadParameter(f"The form's field {name} holds control characters; leave them out")
     return kept
 
 

@@ -12,9 +12,21 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Final
 
-from smartcover.api import batches, buckets, jobs, media_buckets, multipart, objects, queues, runs, templates, workflows
-from smartcover.api.call import Answer, Call, Query
-from smartcover.api.edge import Edge, Handler
+from smartcover.api import (
+    batches,
+    buckets,
+    form_upload,
+    jobs,
+    media_buckets,
+    multipart,
+    objects,
+    queues,
+    runs,
+    templates,
+    workflows,
+)
+from smartcover.api.call import Call, Query
+from smartcover.api.edge import Handler
 from smartcover.api.errors import RefusedWithHeaders
 from smartcover.api.target import Kind, Target
 from smartcover.errors import MethodNotAllowed, Unsupported
@@ -40,10 +52,6 @@ class Place(Enum):
     RUN = "/workflowexecution/<id>"
     BATCHES = "/inventorytriggerjob"
     BATCH = "/inventorytriggerjob/<id>"
-
-
-async def _no_form_upload(_edge: Edge, _call: Call) -> Answer:
-    raise Unsupported("Uploads by HTML form are not part of this version; use PUT")
 
 
 ROUTES: Final[Mapping[tuple[Place, str], Mapping[str, Handler]]] = MappingProxyType(
@@ -72,7 +80,7 @@ ROUTES: Final[Mapping[tuple[Place, str], Mapping[str, Handler]]] = MappingProxyT
             "HEAD": buckets.head_bucket,
             "PUT": buckets.put_bucket,
             "DELETE": buckets.delete_bucket,
-            "POST": _no_form_upload,
+            "POST": form_upload.post_object,
         },
         (Place.BUCKET, "uploads"): {"GET": multipart.list_uploads},
         (Place.BUCKET, "delete"): {"POST": objects.delete_objects},

@@ -82,8 +82,10 @@ from smartcover.protocol.object_messages import (
     list_parts_result,
     parse_complete_multipart_upload,
     parse_delete,
+    post_response,
 )
 from smartcover.protocol.paging import Page, read_token, write_token
+from smartcover.protocol.post_policy import AllowedUpload, check_form
 from smartcover.protocol.queue_messages import (
     QUEUE_CATEGORIES,
     QUEUE_CATEGORY,
@@ -172,6 +174,7 @@ __all__ = [
     "VIDEO_EXTENSIONS",
     "WORKFLOW_FINISH",
     "XML_CONTENT_TYPE",
+    "AllowedUpload",
     "BatchDetail",
     "BatchRequest",
     "BucketSummary",
@@ -227,6 +230,7 @@ __all__ = [
     "batch_missing",
     "batch_response",
     "callback_body",
+    "check_form",
     "check_placeholders",
     "check_url",
     "complete_multipart_upload_result",
@@ -266,6 +270,7 @@ __all__ = [
     "parse_workflow",
     "parse_xml",
     "parse_zone",
+    "post_response",
     "queue_list",
     "queue_response",
     "read_callback",

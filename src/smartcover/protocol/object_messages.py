@@ -361,3 +361,8 @@ def _flag(value: bool) -> str:
 
 def _owner(owner_id: str) -> Tree:
     return {"ID": owner_id, "DisplayName": owner_id}
+
+
+def post_response(location: str, bucket: str, key: str, etag: str) -> dict[str, Tree]:
+    """Build the answer to an upload by form that asked for status 201; the ETag is given without quotes."""
+    return {"PostResponse": {"Location": location, "Bucket": bucket, "Key": key, "ETag": f'"{etag}"'}}
