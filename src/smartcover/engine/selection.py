@@ -33,6 +33,7 @@ _VARIETY = 0.12
 
 # What is taken, step by step, when clean frames do not suffice; each step keeps what the steps before gave.
 _LADDER: tuple[tuple[RejectionKind, ...], ...] = (
+    ("eyes",),
     ("transition",),
     ("card",),
     ("blurry",),

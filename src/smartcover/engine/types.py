@@ -133,7 +133,7 @@ class VideoInfo:
     size_bytes: int | None
 
 
-RejectionKind = Literal["dark", "bright", "flat", "card", "blurry", "transition", "duplicate", "broken"]
+RejectionKind = Literal["dark", "bright", "flat", "card", "eyes", "blurry", "transition", "duplicate", "broken"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,3 +42,19 @@ def test_damage_is_the_gravest_reason() -> None:
     defect = find_defect(picture_signals(plain(0, 270, 480)), CLIP, broken=True)
     assert defect is not None
     assert defect.kind == "broken"
+
+
+def test_shut_eyes_are_a_defect_where_the_same_video_has_open_ones() -> None:
+    shut = {**GOOD, "faces": 1.0, "face_size": 0.3, "eyes_open": 0.05}
+    awake = {**shut, "eyes_open": 0.9}
+    defect = find_defect(shut, Clip.of([shut, awake]), broken=False)
+    assert defect is not None
+    assert defect.kind == "eyes"
+    assert find_defect(awake, Clip.of([shut, awake]), broken=False) is None
+    assert find_defect(shut, Clip.of([shut]), broken=False) is None, "who sleeps all the time still gets a cover"
+
+
+def test_a_face_too_small_for_its_eyes_to_be_seen_is_no_defect() -> None:
+    far = {**GOOD, "faces": 1.0, "face_size": 0.05}
+    awake = {**GOOD, "faces": 1.0, "face_size": 0.3, "eyes_open": 0.9}
+    assert find_defect(far, Clip.of([far, awake]), broken=False) is None
