@@ -23,7 +23,13 @@ async def create_batch(edge: Edge, call: Call) -> Answer:
     bucket = await edge.store.bucket(call.bucket)
     request = parse_batch(await call.xml(edge.config.max_xml_bytes), max_bytes=edge.config.max_xml_bytes)
     batch = await service.create_batch(
-        edge.ledger, edge.store, bucket, request, new_id=edge.new_id, check_callback=edge.check_callback
+        edge.ledger,
+        edge.store,
+        bucket,
+        request,
+        new_id=edge.new_id,
+        check_callback=edge.check_callback,
+        retried_within_seconds=edge.retried_within_seconds(call),
     )
     return xml_answer(batch_response(call.request_id, batch_detail(batch), zone=edge.config.zone))
 

@@ -31,6 +31,11 @@ class Edge:
     check_callback: Callable[[CallbackTarget], None]
     metrics: Callable[[], bytes] = bytes
 
+    def retried_within_seconds(self, call: Call) -> float | None:
+        """Give how far back to look for the first of a call that an SDK sends again; None for a first call."""
+        retried = (call.headers.text("x-cos-sdk-retry") or "").lower() == "true"
+        return self.config.sdk_retry_seconds if retried else None
+
     async def bound_bucket(self, call: Call) -> BucketInfo:
         """
         Look up the bucket of a call that makes or changes something of media processing.

@@ -128,6 +128,7 @@ async def trigger_workflow(edge: Edge, call: Call) -> Answer:
         key,
         start_key=f"call:{call.request_id}" if token is None else f"key:{call.secret_id}:{token[:256]}",
         request_id=call.request_id,
+        retried_within_seconds=edge.retried_within_seconds(call) if token is None else None,
         new_id=edge.new_id,
     )
     return xml_answer(workflow_triggered(call.request_id, run.run_id))

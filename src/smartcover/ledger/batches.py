@@ -155,6 +155,20 @@ class Batches:
             await notify(connection, "batches")
         return _batch(row)
 
+    async def added_lately(self, like: NewBatch, *, seconds: float) -> Batch | None:
+        """Give the newest batch that says the same and was added within the time, None when there is none."""
+        async with self._database.connection("look for an earlier batch") as connection:
+            row = await QUERIES.batch_lately(
+                connection,
+                bucket=like.bucket,
+                name=like.name,
+                kind=like.kind,
+                input=json.dumps(like.input_tree, ensure_ascii=False),
+                operation=json.dumps(like.operation_tree, ensure_ascii=False),
+                seconds=seconds,
+            )
+        return None if row is None else _batch(row)
+
     async def batch(self, bucket: str, batch_id: str) -> Batch:
         """Give a batch of the bucket, or raise `UnknownBatch`."""
         async with self._database.connection("batch") as connection:

@@ -8,6 +8,12 @@ VALUES (
 )
 RETURNING *;
 
+-- name: batch_lately^
+SELECT * FROM batches
+WHERE bucket = :bucket AND name = :name AND kind = :kind AND input::text = :input AND operation::text = :operation
+  AND created_at > smartcover_now() - make_interval(secs => :seconds)
+ORDER BY created_at DESC, seq DESC LIMIT 1;
+
 -- name: batch^
 SELECT * FROM batches WHERE bucket = :bucket AND batch_id = :batch_id;
 

@@ -121,6 +121,14 @@ class Workflows:
             await announce_jobs(connection)
         return started
 
+    async def called_lately(self, workflow_id: str, object_key: str, *, seconds: float) -> Run | None:
+        """Give the newest run that a call has started on that object within the time, None when there is none."""
+        async with self._database.connection("look for an earlier call") as connection:
+            row = await QUERIES.run_called_lately(
+                connection, workflow_id=workflow_id, object_key=object_key, seconds=seconds
+            )
+        return None if row is None else workflow_rows.run(row)
+
     async def run(self, bucket: str, run_id: str) -> Run:
         """Give a run of the bucket with its tasks, or raise `UnknownRun`."""
         async with self._database.connection("run") as connection:

@@ -104,6 +104,12 @@ RETURNING *;
 -- name: run_started_by^
 SELECT * FROM workflow_runs WHERE workflow_id = :workflow_id AND start_key = :start_key;
 
+-- name: run_called_lately^
+SELECT * FROM workflow_runs
+WHERE workflow_id = :workflow_id AND object_key = :object_key AND starts_with(start_key, 'call:')
+  AND created_at > smartcover_now() - make_interval(secs => :seconds)
+ORDER BY created_at DESC, seq DESC LIMIT 1;
+
 -- name: lock_run^
 SELECT * FROM workflow_runs WHERE run_id = :run_id FOR UPDATE;
 

@@ -38,10 +38,15 @@ async def create_batch(
     *,
     new_id: Callable[[str], str],
     check_callback: Callable[[CallbackTarget], None],
+    retried_within_seconds: float | None = None,
 ) -> Batch:
     """
     Accept a batch. Its jobs are fixed now, templates and callbacks included; its workflows act as they are when each
     object's turn comes.
+
+    Args:
+        retried_within_seconds: Set when an SDK says that it sends the batch again: it is answered with a batch that
+            says the same and was accepted within that time, if there is one.
 
     Raises:
         NotBound: If the bucket takes no part in media processing.
@@ -59,18 +64,21 @@ async def create_batch(
         if not is_id(workflow_id, "w"):
             raise UnknownWorkflow(f"workflow {workflow_id[:80]!r} does not exist in bucket {bucket.name}")
         await ledger.workflows.workflow(workflow_id, bucket.name)
-    return await ledger.batches.add(
-        NewBatch(
-            batch_id=new_id("b"),
-            bucket=bucket.name,
-            name=request.name,
-            kind=request.kind,
-            input_tree=request.input_tree,
-            operation_tree=request.operation_tree,
-            plan=BatchPlan(request.source, request.place, request.since, request.until, job),
-            workflow_ids=request.workflow_ids,
-        )
+    new = NewBatch(
+        batch_id=new_id("b"),
+        bucket=bucket.name,
+        name=request.name,
+        kind=request.kind,
+        input_tree=request.input_tree,
+        operation_tree=request.operation_tree,
+        plan=BatchPlan(request.source, request.place, request.since, request.until, job),
+        workflow_ids=request.workflow_ids,
     )
+    if retried_within_seconds is not None:
+        earlier = await ledger.batches.added_lately(new, seconds=retried_within_seconds)
+        if earlier is not None:
+            return earlier
+    return await ledger.batches.add(new)
 
 
 async def describe_batch(ledger: Ledger, bucket: BucketInfo, batch_id: str) -> Batch:

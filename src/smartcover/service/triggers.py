@@ -91,6 +91,7 @@ async def trigger_workflow(
     *,
     start_key: str,
     request_id: str,
+    retried_within_seconds: float | None = None,
     new_id: Callable[[str], str],
 ) -> Run:
     """
@@ -98,6 +99,10 @@ async def trigger_workflow(
 
     The object need not be there yet; a run without one fails and says so. A second call with the same `start_key`
     gives the run of the first.
+
+    Args:
+        retried_within_seconds: Set when an SDK says that it sends the call again: it is answered with the run of a
+            call on the same object within that time, if there is one.
 
     Raises:
         UnknownWorkflow: If the bucket has none of that id.
@@ -107,6 +112,10 @@ async def trigger_workflow(
     if not is_id(workflow_id, "w"):
         raise UnknownWorkflow(f"workflow {workflow_id[:80]!r} does not exist in bucket {bucket.name}")
     workflow = await workflows.workflow(workflow_id, bucket.name)
+    if retried_within_seconds is not None:
+        earlier = await workflows.called_lately(workflow_id, object_key, seconds=retried_within_seconds)
+        if earlier is not None:
+            return earlier
     topology = read_topology(workflow.content.topology)
     around = await workflows.surroundings(bucket.name, topology.queue_id, template_ids(topology))
     headers = await _object_headers(store, bucket, object_key, request_id)

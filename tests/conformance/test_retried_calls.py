@@ -1,0 +1,50 @@
+"""A call that an SDK marks as sent again, because it got no answer, starts nothing a second time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from smartcover.api import EdgeConfig
+from tests.edge_server import BUCKET, REGION, RunningEdge, build, exchange, running_edge
+
+pytestmark = pytest.mark.ours
+RETRY = {"x-cos-sdk-retry": "true"}
+OUTPUT = f"<Output><Region>{REGION}</Region><Bucket>{BUCKET}</Bucket><Object>o${{number}}</Object></Output>"
+
+
+@pytest.fixture(scope="module")
+def edge() -> Iterator[RunningEdge]:
+    with running_edge(EdgeConfig(region=REGION, default_bucket=BUCKET)) as running:
+        yield running
+
+
+def ask(edge: RunningEdge, target: str, node: str, *, body: str = "", **headers: dict[str, str]) -> str:
+    return exchange(edge.port, build("POST", target, body=body.encode(), **headers), method="POST").node(node)  # type: ignore[arg-type]
+
+
+def test_a_trigger_sent_again_gives_the_first_run(edge: RunningEdge) -> None:
+    body = (
+        "<Request><MediaWorkflow><Name>n</Name><Topology>"
+        "<Dependencies><Start>SmartCover_1</Start><SmartCover_1>End</SmartCover_1></Dependencies><Nodes>"
+        "<Start><Input><ObjectPrefix>in/</ObjectPrefix></Input></Start>"
+        f"<SmartCover_1><Type>SmartCover</Type><Operation>{OUTPUT}</Operation></SmartCover_1>"
+        "</Nodes></Topology></MediaWorkflow></Request>"
+    )
+    target = f"/triggerworkflow?workflowId={ask(edge, '/workflow', 'WorkflowId', body=body)}&object="
+    first = ask(edge, f"{target}a.mp4", "InstanceId")
+    assert ask(edge, f"{target}a.mp4", "InstanceId", headers=RETRY) == first
+    assert ask(edge, f"{target}b.mp4", "InstanceId", headers=RETRY) != first
+    assert ask(edge, f"{target}a.mp4", "InstanceId") != first
+
+
+def test_a_batch_sent_again_gives_the_first_batch(edge: RunningEdge) -> None:
+    def body(prefix: str) -> str:
+        operation = f"<Operation><Tag>SmartCover</Tag>{OUTPUT}</Operation>"
+        return f"<Request><Name>n</Name><Input><Prefix>{prefix}</Prefix></Input>{operation}</Request>"
+
+    first = ask(edge, "/inventorytriggerjob", "JobId", body=body("a/"))
+    assert ask(edge, "/inventorytriggerjob", "JobId", body=body("a/"), headers=RETRY) == first
+    assert ask(edge, "/inventorytriggerjob", "JobId", body=body("b/"), headers=RETRY) != first
+    assert ask(edge, "/inventorytriggerjob", "JobId", body=body("a/")) != first
