@@ -19,7 +19,7 @@ _SAME_LEVEL = 1.5
 def card_signals(picture: Prepared) -> Mapping[str, float]:
     """Compute all signals of this module."""
     return {
-        "one_colour": one_colour(picture.rgb[::2, ::2], picture.luma[::2, ::2]),
+        "one_colour": one_colour(picture.rgb[::3, ::3], picture.luma[::3, ::3]),
         "likeness_of_neighbours": likeness_of_neighbours(picture.luma),
         "ruled": ruled(picture.luma),
     }

@@ -38,6 +38,7 @@ class Clip:
     bright: float
     focused: float
     plain: float
+    plainest: float
     flat: float
     eyes: float
 
@@ -50,6 +51,7 @@ class Clip:
             bright=_quantile([signals["bright_share"] for signals in every], 0.5),
             focused=_quantile([signals["blur_extent"] for signals in every], 0.2),
             plain=_quantile([signals.get("one_colour", 0.0) for signals in every], 0.2),
+            plainest=_quantile([signals.get("one_colour", 0.0) for signals in every], 0.1),
             flat=_quantile([signals["flat_share"] for signals in every], 0.2),
             eyes=max((signals.get("eyes_open", 0.0) for signals in every), default=0.0),
         )
@@ -105,11 +107,13 @@ def _find_card(signals: Signals, clip: Clip) -> Defect | None:
     Name drawn pictures where filmed ones exist: screen recordings and drawn films are made of the like throughout.
 
     Thresholds from the judged clips (at most 0.83 of one colour and 0.97 ruled in frames of filmed clips that judges
-    accepted, neighbours alike above 0.69 in all) and from drawn cards (0.92, 0.99, and 0.16 for noise).
+    accepted, neighbours alike above 0.69 in all) and from drawn cards (0.91, 0.99, and 0.16 for noise).
     """
     if signals.get("likeness_of_neighbours", 1.0) < 0.45:
         return Defect("flat", "the frame is nothing but noise")
-    if signals.get("one_colour", 0.0) > 0.87 and clip.plain < 0.6:
+    # Lines of text are unlike their surroundings in every pixel; drawn scenes are not.
+    written = signals.get("likeness_of_neighbours", 1.0) < 0.75
+    if signals.get("one_colour", 0.0) > 0.87 and (clip.plain < 0.6 or (written and clip.plainest < 0.6)):
         return Defect("card", f"{signals['one_colour']:.0%} of the frame is one colour: a title, logo or credits")
     if signals.get("ruled", 0.0) > 0.985 and signals["flat_share"] > 0.9 and clip.flat < 0.85:
         return Defect("card", "the frame is made of bars: a test card")

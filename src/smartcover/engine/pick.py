@@ -31,6 +31,7 @@ from smartcover.engine.types import Cover, CoverOptions, Limits, Picks, Rejectio
 from smartcover.errors import NoFrames
 
 _CLOSER_ROUNDS = 4
+_UNSEEN_ROUNDS = 3
 _SPARE_FINALISTS = 2
 _SPARE_CLOSER_LOOKS = 4
 _SAME_SHOT = 20.0
@@ -146,7 +147,7 @@ class _Picker:
         wanted = self._options.count + _SPARE_FINALISTS
         looked, most = 0, self._options.count + _SPARE_CLOSER_LOOKS
         for _round in range(_CLOSER_ROUNDS):
-            selection = self._select(result, count=wanted)
+            selection = self._see_chosen(result, wanted)
             pending = [entry.index for entry in selection.chosen if not result[entry.index].closer]
             if not pending:
                 break
@@ -156,6 +157,18 @@ class _Picker:
                 looked += not result[index].look.neighbours
                 result[index] = self._closer(gatherer, result, index)
         return result
+
+    def _see_chosen(self, studied: list[Studied], wanted: int) -> Selection:
+        """Choose finalists; show the networks, in place, those that they have not seen, and choose again."""
+        for _round in range(_UNSEEN_ROUNDS):
+            selection = self._select(studied, count=wanted)
+            unseen = [entry.index for entry in selection.chosen if studied[entry.index].faces is None]
+            if not unseen:
+                return selection
+            for index in unseen:
+                self._budget.check_time()
+                studied[index] = self._networks.look(studied[index])
+        return self._select(studied, count=wanted)
 
     def _closer(self, gatherer: Gatherer, studied: list[Studied], index: int) -> Studied:
         """Take the best of the instants after a keyframe, judged as all other moments are."""
