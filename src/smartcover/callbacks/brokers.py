@@ -11,6 +11,7 @@ The clients come with faststream, of the extra `mq`; they are imported when a pu
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 import ssl
@@ -291,6 +292,8 @@ class RedisPublisher:
             raise NotTaken(f"Redis: {fault}") from fault
 
     async def close(self) -> None:
+        if self._client is not None:
+            await self._client.connection_pool.disconnect()  # the broker closes its client only
         await self._broker.stop()
 
 
@@ -303,6 +306,7 @@ class KafkaPublisher:
         from faststream.security import SASLPlaintext
 
         self.faults: tuple[type[BaseException], ...] = (aiokafka.errors.KafkaError, OSError)
+        self._hosts = broker.hosts
         security = _security(broker, tls)
         if broker.username is not None:
             security = SASLPlaintext(
@@ -318,7 +322,21 @@ class KafkaPublisher:
         )
 
     async def open(self) -> None:
+        await self._reach()
         await self._broker.connect()
+
+    async def _reach(self) -> None:
+        """See that one of the hosts listens: a client that finds none is left behind half open by faststream."""
+        for last, place in enumerate(self._hosts, start=1 - len(self._hosts)):
+            host, _, port = place.rpartition(":")
+            try:
+                _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+            except OSError:
+                if last == 0:
+                    raise
+            else:
+                writer.close()
+                return
 
     async def publish(self, message: Outgoing) -> None:
         await self._broker.publish(

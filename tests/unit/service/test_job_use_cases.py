@@ -11,7 +11,14 @@ import pytest
 
 from smartcover.errors import BadParameter, BucketMissing, NotBound, UnknownJob, UnknownQueue, UnknownTemplate
 from smartcover.ledger import CallbackTarget, Job, JobState, Submission, Template
-from smartcover.protocol import CallbackRequest, JobRequest, OperationRequest, Output, SmartCoverParams
+from smartcover.protocol import (
+    CallbackRequest,
+    JobRequest,
+    MessageQueueTarget,
+    OperationRequest,
+    Output,
+    SmartCoverParams,
+)
 from smartcover.service import cancel, create_bucket, describe, submit
 from smartcover.service.jobs import resolve_callback
 from smartcover.storage import BucketInfo, MemoryStore
@@ -164,6 +171,12 @@ async def test_a_callback_that_may_not_be_called_is_refused_before_anything_is_s
         (CallbackRequest(url="http://j/", format="XML"), QUEUE_URL, CallbackTarget(url="http://j/", format="XML")),
         (CallbackRequest(format="XML"), QUEUE_URL, CallbackTarget(url=QUEUE_URL.url, format="XML")),
         (CallbackRequest(type="Url"), CallbackTarget(kind="TDMQ", mq_name="q"), None),
+        (CallbackRequest(), CallbackTarget(kind="TDMQ", mq_name="q"), CallbackTarget(kind="TDMQ", mq_name="q")),
+        (
+            CallbackRequest(type="TDMQ", format="JSON", mq=MessageQueueTarget(region="sh", mode="Topic", name="t")),
+            QUEUE_URL,
+            CallbackTarget(kind="TDMQ", format="JSON", mq_mode="Topic", mq_name="t", mq_region="sh"),
+        ),
     ],
 )
 def test_what_the_job_says_goes_before_what_its_queue_says(
