@@ -134,7 +134,7 @@ def _frames(path: Path, most: int) -> Iterator[Frame]:
                     continue
                 due += 1 / RATE
                 given += 1
-                yield _shaped(frame.to_image())
+                yield _shaped(Image.fromarray(frame.to_ndarray(format="rgb24")))
                 if given >= most:
                     return
     except (av.error.FFmpegError, IndexError):

@@ -130,6 +130,7 @@ def _decode(path: Path, wanted: Sequence[float]) -> Frames:
     converter = ColourConverter()
     glances, seconds = [], []
     for frame, _aspect in _frames(path):
+        assert frame.pts is not None and frame.time_base is not None
         seconds.append(float(frame.pts * frame.time_base))
         glances.append(converter.glance(frame, _GLANCE_SIZE))
     times = np.array(seconds) - seconds[0]

@@ -42,7 +42,8 @@ def scores(clip: GradedClip, fitted: Fitted) -> Array:
     """Score the frames of a clip."""
     signals = list(fitted.weights)
     rows = design(clip, signals, fitted.spreads)
-    return rows @ np.array([fitted.weights[signal] * MEANINGS[signal][0] for signal in signals])
+    result: Array = rows @ np.array([fitted.weights[signal] * MEANINGS[signal][0] for signal in signals])
+    return result
 
 
 def design(clip: GradedClip, signals: Sequence[str], spreads: dict[str, float]) -> Array:

@@ -1,7 +1,7 @@
 """
 Grade the product's own covers: each counts as the judged frame nearest in time within the same shot.
 
-    python -m benchmarks.quality.picks ../shared/data [--sheet FOLDER]
+    python -m benchmarks.quality.picks ../shared/data [--kept-apart]
 
 The weights are those that the engine holds. With --kept-apart each clip is picked with weights fitted without any clip
 of its source, which is the honest number.
@@ -10,7 +10,6 @@ of its source, which is the honest number.
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -18,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import av
 import numpy as np
 
 from benchmarks.quality.features import GradedClip, graded_clips
@@ -117,12 +117,11 @@ def _weights(fitted: Fitted | None) -> Iterator[None]:
 
 def _first_pts(path: Path) -> float:
     """Time stamp of the first frame: the judges' times count from it."""
-    import av
-
     with av.open(str(path)) as container:
         frame = next(container.decode(video=0))
+        assert frame.pts is not None and frame.time_base is not None
         return float(frame.pts * frame.time_base)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
