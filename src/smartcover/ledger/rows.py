@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,25 +31,33 @@ _TARGET = TypeAdapter(CallbackTarget)
 _RESULT = TypeAdapter(JobResult)
 _NOTIFY = TypeAdapter(NotifyConfig)
 
+#: An escaped NUL, after any number of escaped backslashes.
+_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
+
+
+def json_text(adapter: TypeAdapter[Any], value: object) -> str:
+    """Write a value for a JSON column. PostgreSQL reads no NUL out of one again, so each is replaced on its way in."""
+    return _NUL.sub(r"\1\\ufffd", adapter.dump_json(value).decode())
+
 
 def spec_json(spec: JobSpec) -> str:
     """Write what a job was asked for."""
-    return _SPEC.dump_json(spec).decode()
+    return json_text(_SPEC, spec)
 
 
 def target_json(target: CallbackTarget | None) -> str | None:
     """Write where a callback goes."""
-    return None if target is None else _TARGET.dump_json(target).decode()
+    return None if target is None else json_text(_TARGET, target)
 
 
 def result_json(result: JobResult) -> str:
     """Write what a job made."""
-    return _RESULT.dump_json(result).decode()
+    return json_text(_RESULT, result)
 
 
 def notify_json(notify: NotifyConfig) -> str:
     """Write who hears of a queue's jobs."""
-    return _NOTIFY.dump_json(notify).decode()
+    return json_text(_NOTIFY, notify)
 
 
 def job(row: Mapping[str, Any]) -> Job:

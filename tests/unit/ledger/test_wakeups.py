@@ -1,0 +1,23 @@
+"""Wake-ups that nobody reads take no room."""
+
+from __future__ import annotations
+
+from smartcover.ledger import Wakeups
+from smartcover.ledger.wakeups import CANCEL
+
+
+def test_of_many_cancelled_jobs_the_latest_are_kept() -> None:
+    wakeups = Wakeups("postgresql://nowhere")
+    for number in range(2500):
+        wakeups._heard(None, 1, "smartcover", f"{CANCEL}j{number}")
+    kept = [wakeups.cancelled.get_nowait() for _ in range(wakeups.cancelled.qsize())]
+    assert kept == [f"j{number}" for number in range(1500, 2500)]
+
+
+async def test_words_that_are_not_known_wake_nobody() -> None:
+    wakeups = Wakeups("postgresql://nowhere")
+    wakeups._heard(None, 1, "smartcover", "a word of a later version")
+    assert not any(event.is_set() for event in wakeups._events.values())
+    wakeups._heard(None, 1, "smartcover", "jobs")
+    await wakeups.wait("jobs", 0.0)
+    assert not wakeups._events["jobs"].is_set()
