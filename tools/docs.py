@@ -2,7 +2,7 @@
 `make docs`: write the pages of docs/ that are made from code and tables, or with --check tell which are out of step.
 
 docs/settings.md comes from the settings, docs/errors.md from the table of codes, and docs/compatibility.md from
-docs/decisions.toml. A test runs the check.
+docs/decisions.toml; docs/schemas/ comes from the models of the callbacks. A test runs the check.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 from smartcover.protocol import CODES
 from smartcover.settings import Settings
+from tools.callback_schemas import schemas
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
@@ -27,6 +28,7 @@ def main() -> None:
     if "--check" in sys.argv[1:]:
         sys.exit(f"out of step, run make docs: {', '.join(stale)}" if stale else 0)
     for name in stale:
+        (DOCS / name).parent.mkdir(exist_ok=True)
         (DOCS / name).write_text(pages()[name])
         print(f"wrote docs/{name}")
 
@@ -42,6 +44,7 @@ def pages() -> Mapping[str, str]:
         "settings.md": _MADE + settings_page(),
         "errors.md": _MADE + errors_page(),
         "compatibility.md": _MADE + compatibility_page(),
+        **schemas(),
     }
 
 
