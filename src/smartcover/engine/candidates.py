@@ -355,6 +355,11 @@ class Gatherer:
         self.facts.interlaced = bool(frame.interlaced_frame)
         self.facts.size = (frame.width, frame.height)
 
+    def orientation_of_cover(self, frame: VideoFrame) -> Orientation:
+        """Tell how a finely decoded frame is to be turned: by its own matrix, else by that of the frames looked at."""
+        own = orientation_of(frame)
+        return own if own != Orientation() else self.facts.orientation
+
     def _glance(self, frame: VideoFrame) -> Picture:
         return self._converter.glance(frame, _GLANCE_SIZE)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import av.error
 import av.filter
@@ -74,6 +75,7 @@ class RunReader:
         self._stream = source.stream
         self._context = source.stream.codec_context
         self._places: dict[Fraction, int] = {}
+        self._fine: Any = None
 
     def packets(self) -> Iterator[Packet[VideoStream]]:
         """Yield the stream's packets from the container's present position, across what damage it can."""
@@ -161,7 +163,7 @@ class RunReader:
                 break
         return Run(tuple(held)) if held else None
 
-    def decode(self, run: Run, *, sparsely: bool = False) -> Iterator[Decoded]:
+    def decode(self, run: Run, *, sparsely: bool = False, finely: bool = False) -> Iterator[Decoded]:
         """
         Decode a run by itself and yield its frames in order of display.
 
@@ -169,31 +171,36 @@ class RunReader:
 
         Args:
             sparsely: Leave out the frames that no other builds on, about half of them; those given are the same.
+            finely: Decode for a cover. The frames may then lack the container's display matrix.
         """
         damage = 0
-        self._empty()
-        self._context.skip_frame = "NONREF" if sparsely else "DEFAULT"
+        context: Any = self._fine_context() if finely else self._context
+        _empty(context)
+        context.skip_frame = "NONREF" if sparsely else "DEFAULT"
         try:
             for packet in run.packets:
                 self._source.budget.check_time()
                 damage += packet.is_corrupt
                 try:
-                    frames = self._context.decode(packet)
+                    frames = context.decode(packet)
                 except DAMAGE:
                     damage += 1
                     continue
                 yield from self._stamped(frames, run, damage)
             try:
-                frames = self._context.decode(None)
+                frames = context.decode(None)
             except DAMAGE:
                 frames = []
             yield from self._stamped(frames, run, damage)
         finally:
-            self._empty()
+            _empty(context)
 
-    def _empty(self) -> None:
-        if self._context.is_open:
-            self._context.flush_buffers()
+    def _fine_context(self) -> Any:
+        if not self._source.looks_unfiltered:
+            return self._context
+        if self._fine is None:
+            self._fine = self._source.fine_decoder()
+        return self._fine
 
     def _stamped(self, frames: list[VideoFrame], run: Run, damage: int) -> Iterator[Decoded]:
         for frame in frames:
@@ -201,6 +208,11 @@ class RunReader:
             pts = frame.pts * base if frame.pts is not None and base is not None else run.start
             if frame.width > 0 and frame.height > 0:
                 yield Decoded(frame, pts, damage + frame.is_corrupt)
+
+
+def _empty(context: Any) -> None:
+    if context.is_open:
+        context.flush_buffers()
 
 
 def deinterlace(frame: VideoFrame) -> VideoFrame:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smartcover.engine.budget import Budget
-from smartcover.engine.candidates import Gatherer, Look, orientation_of
+from smartcover.engine.candidates import Gatherer, Look
 from smartcover.engine.colour import ColourConverter
 from smartcover.engine.decode import Decoded, deinterlace
 from smartcover.engine.defects import Clip, Defect, find_defect, wreckage
@@ -242,7 +242,7 @@ class _Picker:
         if decoded is None:
             return None
         frame = deinterlace(decoded.frame) if decoded.frame.interlaced_frame else decoded.frame
-        orientation = orientation_of(decoded.frame)
+        orientation = gatherer.orientation_of_cover(decoded.frame)
         picture = orientation.apply(self._converter.full(frame))
         square = orientation.swap(square_pixel_size(frame.width, frame.height, gatherer.facts.pixel_aspect))
         pts = decoded.pts
@@ -283,7 +283,7 @@ def _standing(entry: Studied, value: float, defect: Defect | None) -> float:
 def _decode_again(gatherer: Gatherer, look: Look) -> Decoded | None:
     """Decode a look's packets again and give the frame of its time stamp, or the nearest."""
     nearest: Decoded | None = None
-    for decoded in gatherer.reader.decode(look.run):
+    for decoded in gatherer.reader.decode(look.run, finely=True):
         if nearest is None or abs(decoded.pts - look.pts) < abs(nearest.pts - look.pts):
             nearest = decoded
         if decoded.pts == look.pts:
