@@ -113,7 +113,7 @@ def _find_card(signals: Signals, clip: Clip) -> Defect | None:
         return Defect("flat", "the frame is nothing but noise")
     # Lines of text are unlike their surroundings in every pixel; drawn scenes are not.
     written = signals.get("likeness_of_neighbours", 1.0) < 0.75
-    if signals.get("one_colour", 0.0) > 0.87 and (clip.plain < 0.6 or (written and clip.plainest < 0.6)):
+    if signals.get("one_colour", 0.0) > 0.87 and (clip.plain < 0.75 or (written and clip.plainest < 0.6)):
         return Defect("card", f"{signals['one_colour']:.0%} of the frame is one colour: a title, logo or credits")
     if signals.get("ruled", 0.0) > 0.985 and signals["flat_share"] > 0.9 and clip.flat < 0.85:
         return Defect("card", "the frame is made of bars: a test card")
