@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 VIDEO ?=
 
-.PHONY: help setup demo test slow bench check fix docs lock clean
+.PHONY: help setup demo test slow conformance bench check fix docs lock clean
 
 help: ## Show these commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -31,6 +31,9 @@ test: setup ## Run the tests (no outside service needed)
 
 slow: setup ## Run the tests that take minutes
 	@$(BIN)/python -m pytest -m slow
+
+conformance: setup ## Run what official SDKs and clients do against the server (Node and Go SDKs where they can be had)
+	@$(BIN)/python -m pytest tests/conformance tests/unit/api/test_recorded_requests.py $(ARGS)
 
 bench: setup ## Measure what covers cost, as ratios to the decoder's limit (ARGS=--peers adds other tools, minutes)
 	@$(BIN)/python -m benchmarks.speed $(ARGS)
