@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from smartcover.engine.safety import REJECT_FROM
 from smartcover.engine.types import RejectionKind
 
 Signals = Mapping[str, float]
@@ -38,7 +39,6 @@ class Clip:
     bright: float
     focused: float
     plain: float
-    plainest: float
     flat: float
     eyes: float
 
@@ -50,8 +50,7 @@ class Clip:
             contrasty=_quantile([signals["contrast"] for signals in every], 0.8),
             bright=_quantile([signals["bright_share"] for signals in every], 0.5),
             focused=_quantile([signals["blur_extent"] for signals in every], 0.2),
-            plain=_quantile([signals.get("one_colour", 0.0) for signals in every], 0.2),
-            plainest=_quantile([signals.get("one_colour", 0.0) for signals in every], 0.1),
+            plain=_quantile([signals.get("one_colour", 0.0) for signals in every], 0.1),
             flat=_quantile([signals["flat_share"] for signals in every], 0.2),
             eyes=max((signals.get("eyes_open", 0.0) for signals in every), default=0.0),
         )
@@ -59,6 +58,8 @@ class Clip:
 
 def find_defect(signals: Signals, clip: Clip, *, broken: bool) -> Defect | None:
     """Name the first hard reason against a frame, gravest first, or None when it is clean."""
+    if signals.get("unsafe", 0.0) >= REJECT_FROM:
+        return Defect("unsafe", f"the safety check calls the frame unsafe ({signals['unsafe']:.2f})")
     if broken:
         return Defect("broken", "the data of this frame, or of one it builds on, is damaged")
     if signals.get("streaks", 0.0) > _STREAKED:
@@ -111,9 +112,8 @@ def _find_card(signals: Signals, clip: Clip) -> Defect | None:
     """
     if signals.get("likeness_of_neighbours", 1.0) < 0.45:
         return Defect("flat", "the frame is nothing but noise")
-    # Lines of text are unlike their surroundings in every pixel; drawn scenes are not.
-    written = signals.get("likeness_of_neighbours", 1.0) < 0.75
-    if signals.get("one_colour", 0.0) > 0.87 and (clip.plain < 0.75 or (written and clip.plainest < 0.6)):
+    # A video of cards with a few filmed frames is still better shown by those.
+    if signals.get("one_colour", 0.0) > 0.87 and clip.plain < 0.75:
         return Defect("card", f"{signals['one_colour']:.0%} of the frame is one colour: a title, logo or credits")
     if signals.get("ruled", 0.0) > 0.985 and signals["flat_share"] > 0.9 and clip.flat < 0.85:
         return Defect("card", "the frame is made of bars: a test card")
