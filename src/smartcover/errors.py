@@ -2,7 +2,7 @@
 Every error that smartcover raises on purpose.
 
     SmartCoverError
-      VideoError        NotAVideo, NoVideoStream, NoFrames, VideoTooLarge, DecodeTimedOut, EngineCrashed
+      VideoError        NotAVideo, NoVideoStream, NoFrames, NoSafeFrame, VideoTooLarge, DecodeTimedOut, EngineCrashed
       StorageError      ObjectMissing, BucketMissing, BucketNotEmpty, BucketTaken, UploadMissing, AccessDenied,
                         DigestMismatch, IncompleteBody, RangeUnsatisfiable, PreconditionFailed, InvalidPart,
                         PartsOutOfOrder, StorageUnavailable
@@ -56,6 +56,12 @@ class NoVideoStream(VideoError):
 
 class NoFrames(VideoError):
     """No frame of the video can be decoded."""
+
+
+class NoSafeFrame(VideoError):
+    """Every frame that could be a cover was held back by the safety check."""
+
+    code = "ContentUnsafe"
 
 
 class VideoTooLarge(VideoError):

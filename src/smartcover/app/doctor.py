@@ -25,6 +25,7 @@ from smartcover import callbacks
 from smartcover.app.foundation import foundation
 from smartcover.app.parts import egress_policy
 from smartcover.engine import CoverOptions
+from smartcover.engine.safety import available as safety_available
 from smartcover.errors import NotAVideo, ObjectMissing, SmartCoverError, VideoError
 from smartcover.ledger import Ledger
 from smartcover.settings import Settings
@@ -112,6 +113,12 @@ def _failed(name: str, error: BaseException) -> Finding:
 async def _settings(settings: Settings) -> Finding:
     callbacks.read_secrets(settings.callback_secret.get_secret_value() if settings.callback_secret else None)
     egress_policy(settings)
+    if settings.safety and not safety_available():
+        return Finding(
+            "settings", "fail", "SMARTCOVER_SAFETY is on without its network", 'pip install "smartcover[safety]"'
+        )
+    if settings.scorer is not None and not settings.scorer.is_file():
+        return Finding("settings", "fail", f"there is no file {settings.scorer}", "correct SMARTCOVER_SCORER")
     if settings.callback_ca_file is not None and not settings.callback_ca_file.is_file():
         return Finding(
             "settings", "fail", f"there is no file {settings.callback_ca_file}", "correct SMARTCOVER_CALLBACK_CA_FILE"

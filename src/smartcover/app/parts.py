@@ -74,6 +74,9 @@ def make_worker(settings: Settings, ledger: Ledger, store: BucketStore, engine: 
         lease_seconds=settings.lease_seconds,
         max_attempts=settings.job_max_attempts,
         grace_seconds=settings.shutdown_grace_seconds,
+        safety=settings.safety,
+        scorer=settings.scorer,
+        gpu=settings.gpu,
     )
     return Worker(ledger, store, engine, config=config, deliveries_of=deliveries_of)
 

@@ -33,6 +33,13 @@ def pick(
     unique: Annotated[bool, typer.Option("--unique", help="Leave near-duplicates out, though fewer remain.")] = False,
     crop_letterbox: Annotated[bool, typer.Option("--crop-letterbox", help="Cut black bars away.")] = False,
     quality: Annotated[int | None, typer.Option(help="1 to 100, for jpg and webp.")] = None,
+    safety: Annotated[
+        bool, typer.Option("--safety", help="Never take an unsafe frame (needs the extra [safety]).")
+    ] = False,
+    scorer: Annotated[Path | None, typer.Option(help="ONNX file of your own whose score counts as much.")] = None,
+    gpu: Annotated[
+        bool, typer.Option("--gpu", help="Let the networks use an accelerator, where there is one.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
     sheet: Annotated[bool, typer.Option("--sheet", help="Add a contact sheet that shows why.")] = False,
 ) -> None:
@@ -46,6 +53,9 @@ def pick(
         fit=fit,
         crop_letterbox=crop_letterbox,
         quality=quality,
+        safety=safety,
+        scorer=scorer,
+        gpu=gpu,
     )
     _make_folder(output)
     stems = _distinct_stems(videos)

@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from smartcover.engine import safety
 from smartcover.engine.budget import Budget
 from smartcover.engine.candidates import Gatherer, Look
 from smartcover.engine.colour import ColourConverter
@@ -21,14 +23,16 @@ from smartcover.engine.faces import FaceFinder
 from smartcover.engine.geometry import Box, square_pixel_size
 from smartcover.engine.letterbox import find_content
 from smartcover.engine.render import encode, render
+from smartcover.engine.scorer_hook import UserScorer
 from smartcover.engine.scoring import Score, score_all
 from smartcover.engine.selection import Candidate, Selection, select
+from smartcover.engine.sessions import Runtime
 from smartcover.engine.signals import difference
 from smartcover.engine.source import Source
 from smartcover.engine.steadiness import steadied
 from smartcover.engine.study import Networks, Studied, study
 from smartcover.engine.types import Cover, CoverOptions, Limits, Picks, Rejection, SeekableReader, VideoInfo
-from smartcover.errors import NoFrames
+from smartcover.errors import BadParameter, NoFrames, NoSafeFrame
 
 _CLOSER_ROUNDS = 4
 _UNSEEN_ROUNDS = 3
@@ -76,7 +80,7 @@ class _Picker:
     ) -> None:
         self._video, self._options, self._budget = video, options, budget
         self._progress = on_progress or (lambda _step, _share: None)
-        self._networks = Networks(find_faces)
+        self._networks = _networks(options, find_faces)
         self._converter = ColourConverter()
         self._timings: dict[str, float] = {}
 
@@ -233,6 +237,8 @@ class _Picker:
                     break
                 rendered[entry.index] = cover
             else:
+                if not selection.chosen and self._options.safety and not failed:
+                    raise NoSafeFrame
                 if not selection.chosen:
                     raise NoFrames("No frame of the video can be decoded twice; the file may be damaged")
                 return tuple(rendered[entry.index] for entry in selection.chosen), selection
@@ -274,10 +280,33 @@ def _steadied(studied: list[Studied], defects: list[Defect | None], scores: list
     )
 
 
+def _networks(options: CoverOptions, find_faces: FaceFinder | None) -> Networks:
+    """
+    Prepare the networks that the options ask for.
+
+    Raises:
+        BadParameter: If the safety network is not installed, or the scorer cannot serve.
+    """
+    if options.safety and not safety.available():
+        raise BadParameter(
+            'the safety check needs its network, which is not installed: pip install "smartcover[safety]"'
+        )
+    runtime = Runtime(gpu=options.gpu)
+    scorer = None if options.scorer is None else UserScorer.load(Path(options.scorer), runtime)
+    return Networks(find_faces, runtime, options.safety, scorer)
+
+
 def _standing(entry: Studied, value: float, defect: Defect | None) -> float:
-    """Among broken frames the garbage itself would score as rich detail: there the least broken stands first."""
-    broken = defect is not None and defect.kind == "broken"
-    return value - wreckage(entry.signals) if broken else value
+    """
+    Say how a candidate stands in the choice.
+
+    Among broken frames the garbage itself would score as rich detail: there the least broken stands first. The
+    caller's own score counts as much as ours, and a doubtful frame loses up to half a score.
+    """
+    if defect is not None and defect.kind == "broken":
+        return value - wreckage(entry.signals)
+    doubt = (entry.signals.get("unsafe", 0.0) - safety.DOUBT_FROM) / (safety.REJECT_FROM - safety.DOUBT_FROM)
+    return (value + entry.signals.get("own_score", value)) / 2 - 0.5 * min(1.0, max(0.0, doubt))
 
 
 def _decode_again(gatherer: Gatherer, look: Look) -> Decoded | None:

@@ -31,7 +31,8 @@ _FULLY_DIFFERENT = 40.0
 _VARIETY = 0.12
 """How much score a second cover may give up to be different from the first."""
 
-# What is taken, step by step, when clean frames do not suffice; each step keeps what the steps before gave.
+# What is taken, step by step, when clean frames do not suffice; each step keeps what the steps before gave. Unsafe
+# frames are on no step: who asked for the safety check wants no cover rather than one of those.
 _LADDER: tuple[tuple[RejectionKind, ...], ...] = (
     ("eyes",),
     ("transition",),
@@ -90,7 +91,13 @@ def select(candidates: Sequence[Candidate], options: CoverOptions) -> Selection:
         if len(chosen) >= options.count:
             break
     if not options.delete_duplicates and len(chosen) < options.count:
-        _fill(chosen, list(candidates), options, duplicates, allow_same=True)
+        _fill(
+            chosen,
+            [entry for entry in candidates if not _is_of(entry, ("unsafe",))],
+            options,
+            duplicates,
+            allow_same=True,
+        )
     kept = {entry.index for entry in chosen}
     left_out = tuple(
         entry for entry in {entry.index: entry for entry in duplicates}.values() if entry.index not in kept

@@ -15,6 +15,8 @@ from smartcover.engine.faces import Face, FaceFinder, YuNet
 from smartcover.engine.geometry import Orientation
 from smartcover.engine.moments import moment_signals
 from smartcover.engine.portraits import portrait_signals
+from smartcover.engine.safety import unsafe
+from smartcover.engine.scorer_hook import UserScorer
 from smartcover.engine.sessions import DEFAULT_RUNTIME, Runtime
 from smartcover.engine.signals import Floats, prepare, signals_of, signature, streaks, time_signals
 
@@ -56,10 +58,16 @@ def study(look: Look, orientation: Orientation) -> Studied:
 
 @dataclass(slots=True)
 class Networks:
-    """What the networks see in pictures; each is opened when first used. `find_faces` replaces the face detector."""
+    """
+    What the networks see in pictures; each is opened when first used. `find_faces` replaces the face detector.
+
+    With `safety` the signal `unsafe` is added, with `scorer` the signal `own_score`, both 0 to 1.
+    """
 
     find_faces: FaceFinder | None = None
     runtime: Runtime = field(default=DEFAULT_RUNTIME)
+    safety: bool = False
+    scorer: UserScorer | None = None
 
     def look(self, entry: Studied) -> Studied:
         """Add faces and meaning, and their signals."""
@@ -70,4 +78,8 @@ class Networks:
         features = embedding.features(picture, self.runtime)
         length = float(np.linalg.norm(features))
         signals = {**entry.signals, **portrait_signals(picture, faces, self.runtime), "recognisable": length}
+        if self.safety:
+            signals["unsafe"] = unsafe([picture], self.runtime)[0]
+        if self.scorer is not None:
+            signals["own_score"] = self.scorer.score(picture)
         return replace(entry, signals=signals, faces=faces, meaning=features / max(length, 1e-9))

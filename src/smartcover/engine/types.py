@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -52,6 +53,10 @@ class CoverOptions:
     With none the cover has the display size of the video. `quality` (1-100) is for JPEG and WebP.
     `delete_duplicates` leaves near-duplicates out, so fewer than `count` may come back.
 
+    Optional powers: `safety` never takes a frame that the safety network calls unsafe (needs the extra `[safety]`);
+    `scorer` is an ONNX file of the caller's own whose score counts as much as ours (see scorer_hook.py); `gpu` lets
+    the installed onnxruntime use its accelerator, where it has one.
+
     Raises:
         BadParameter: If a value is out of range.
     """
@@ -64,6 +69,9 @@ class CoverOptions:
     fit: Fit = "crop"
     crop_letterbox: bool = False
     quality: int | None = None
+    safety: bool = False
+    scorer: str | os.PathLike[str] | None = None
+    gpu: bool = False
 
     def __post_init__(self) -> None:
         _check_range("count", self.count, 1, MAX_COUNT)
@@ -133,7 +141,9 @@ class VideoInfo:
     size_bytes: int | None
 
 
-RejectionKind = Literal["dark", "bright", "flat", "card", "eyes", "blurry", "transition", "duplicate", "broken"]
+RejectionKind = Literal[
+    "dark", "bright", "flat", "card", "eyes", "blurry", "transition", "duplicate", "broken", "unsafe"
+]
 
 
 @dataclass(frozen=True, slots=True)

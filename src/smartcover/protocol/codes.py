@@ -72,6 +72,7 @@ _TABLE: Final = (
     ErrorCode("SlowDown", 503, "Too many requests; slow down."),
     ErrorCode("InputUnreadable", 400, "The video cannot be read.", for_job=True),
     ErrorCode("NoVideoStream", 400, "The file holds no video stream.", for_job=True),
+    ErrorCode("ContentUnsafe", 400, "Every frame was held back by the safety check.", for_job=True),
     ErrorCode("InputTooLarge", 400, "The video is larger than the limits allow.", for_job=True),
     ErrorCode("ProcessTimeout", 400, "The video took longer to process than the limit allows.", for_job=True),
     ErrorCode("ProcessFailed", 400, "The decoder ended without an answer.", for_job=True),

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -46,13 +47,20 @@ _RETRY_DELAY_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class WorkerConfig:
-    """How one worker works; `worker_id` names it in the ledger and in logs."""
+    """
+    How one worker works; `worker_id` names it in the ledger and in logs.
+
+    `safety`, `scorer` and `gpu` are the optional powers of the engine (see `CoverOptions`).
+    """
 
     worker_id: str
     concurrency: int = 2
     lease_seconds: float = 15.0
     max_attempts: int = 8
     grace_seconds: float = 20.0
+    safety: bool = False
+    scorer: Path | None = None
+    gpu: bool = False
 
 
 class Worker:
@@ -162,7 +170,7 @@ class Worker:
             await self._store.bucket(job.spec.output.bucket)
             source = await self._store.video(job.bucket, job.spec.object_key)
             log.info("job started", object=job.spec.object_key)
-            picked = await self._engine.pick(source, _options(job))
+            picked = await self._engine.pick(source, _options(job, self._config))
             for number, cover in enumerate(picked.covers):
                 staged.append(await self._stage(job, number, cover))
             log.info("covers written", covers=len(staged))
@@ -285,7 +293,7 @@ async def _either(*waits: Coroutine[Any, Any, Any]) -> None:
             await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _options(job: Job) -> CoverOptions:
+def _options(job: Job, config: WorkerConfig) -> CoverOptions:
     covers = job.spec.covers
     return CoverOptions(
         count=covers.count,
@@ -293,6 +301,9 @@ def _options(job: Job) -> CoverOptions:
         width_px=covers.width_px,
         height_px=covers.height_px,
         delete_duplicates=covers.delete_duplicates,
+        safety=config.safety,
+        scorer=config.scorer,
+        gpu=config.gpu,
     )
 
 
