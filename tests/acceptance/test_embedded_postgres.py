@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -52,16 +53,19 @@ async def eventually(condition: Callable[[], bool], seconds: float = 15) -> bool
 
 async def remember(dsn: str, value: int) -> None:
     connection = await asyncpg.connect(dsn)
-    await connection.execute("CREATE TABLE IF NOT EXISTS memory (value int)")
-    await connection.execute("INSERT INTO memory VALUES ($1)", value)
-    await connection.close()
+    try:
+        await connection.execute("CREATE TABLE IF NOT EXISTS memory (value int)")
+        await connection.execute("INSERT INTO memory VALUES ($1)", value)
+    finally:
+        connection.terminate()
 
 
 async def remembered(dsn: str) -> list[int]:
     connection = await asyncpg.connect(dsn)
-    values = [row["value"] for row in await connection.fetch("SELECT value FROM memory ORDER BY value")]
-    await connection.close()
-    return values
+    try:
+        return [row["value"] for row in await connection.fetch("SELECT value FROM memory ORDER BY value")]
+    finally:
+        connection.terminate()
 
 
 @contextlib.asynccontextmanager
@@ -255,3 +259,142 @@ class TestRootWithoutUserNamespaces:
         monkeypatch.undo()
         async with started(tmp_path / "data") as postgres:
             assert await remembered(postgres.dsn) == [1]
+
+
+@pytest.mark.slow
+async def test_a_server_killed_again_and_again_is_back_within_seconds(tmp_path: Path) -> None:
+    async with started(tmp_path) as postgres:
+        await remember(postgres.dsn, 1)
+        for _ in range(3):
+            pid = postgres.pid
+            assert pid is not None
+            os.kill(pid, signal.SIGKILL)
+            killed = time.monotonic()
+            while True:
+                with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                    assert await remembered(postgres.dsn) == [1]
+                    break
+                assert time.monotonic() - killed < 20, "a second or two on an idle machine"
+                await asyncio.sleep(0.02)
+            assert postgres.pid != pid
+
+
+async def test_a_start_that_is_given_up_leaves_no_process_and_no_sockets(tmp_path: Path) -> None:
+    postgres = EmbeddedPostgres(tmp_path)
+    start = asyncio.create_task(postgres.start())
+    assert await eventually((tmp_path / "cluster.new" / "PG_VERSION").exists), "initdb did not begin"
+    start.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await start
+    assert not Path((tmp_path / "sockets").read_text()).exists()
+    assert not [p for p in Path("/proc").glob("[0-9]*/cmdline") if _names(p, tmp_path)]
+    async with started(tmp_path) as postgres:
+        await remember(postgres.dsn, 1)
+
+
+def _names(cmdline: Path, folder: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return str(folder).encode() in cmdline.read_bytes() and alive(int(cmdline.parent.name))
+    return False
+
+
+async def test_a_folder_that_was_moved_serves_on(tmp_path: Path) -> None:
+    async with started(tmp_path / "before") as postgres:
+        await remember(postgres.dsn, 1)
+    (tmp_path / "before").rename(tmp_path / "after")
+    (tmp_path / "link").symlink_to(tmp_path / "after")
+    async with started(tmp_path / "link") as postgres:
+        assert await remembered(postgres.dsn) == [1]
+
+
+async def test_a_relative_folder_is_taken_from_where_the_process_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with started(Path("data")) as postgres:
+        await remember(postgres.dsn, 1)
+    assert (tmp_path / "data" / "cluster" / "PG_VERSION").exists()
+
+
+async def test_a_folder_that_is_a_file_is_refused_in_words(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("")
+    with pytest.raises(SettingsError, match="another --data"):
+        await EmbeddedPostgres(tmp_path / "data").start()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+async def test_an_ordinary_user_starts_it(tmp_path: Path) -> None:
+    """As nobody, with whatever Python that user may run and the packages of this run."""
+    folder = Path("/tmp") / f"smartcover-nobody-{os.getpid()}"
+    folder.mkdir(mode=0o700)
+    os.chown(folder, 65534, 65534)
+    script = (
+        "import asyncio, pathlib, sys\n"
+        "from smartcover.ledger import EmbeddedPostgres\n"
+        "async def main():\n"
+        "    postgres = EmbeddedPostgres(pathlib.Path(sys.argv[1]) / 'data')\n"
+        "    await postgres.start()\n"
+        "    print(pathlib.Path(f'/proc/{postgres.pid}').stat().st_uid)\n"
+        "    await postgres.stop()\n"
+        "asyncio.run(main())\n"
+    )
+    try:
+        for python in (sys.executable, f"/usr/bin/python3.{sys.version_info.minor}"):
+            command = [python, "-c", script, str(folder)]
+            environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+            try:
+                ran = subprocess.run(
+                    command,
+                    user=65534,
+                    group=65534,
+                    extra_groups=[],
+                    env=environment,
+                    cwd="/",
+                    capture_output=True,
+                    text=True,
+                    timeout=120,
+                )
+            except PermissionError:
+                continue
+            except FileNotFoundError:
+                continue
+            if "ModuleNotFoundError" in ran.stderr or "PermissionError" in ran.stderr:
+                continue
+            assert (ran.returncode, ran.stdout.strip()) == (0, "65534"), ran.stderr
+            return
+        pytest.skip("the user nobody can run neither this Python nor its packages")
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.geteuid() != 0 or sys.platform != "linux", reason="mounts a small file system")
+async def test_a_full_disk_loses_nothing_that_was_committed(tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=120m", "tmpfs", str(small)], check=False)
+    if mounted.returncode != 0:
+        pytest.skip("no file system can be mounted here")
+    try:
+        async with started(small / "data") as postgres:
+            await remember(postgres.dsn, 1)
+            filler = small / "filler"
+            with contextlib.suppress(OSError), filler.open("wb") as file:
+                while True:
+                    file.write(b"\0" * 65536)
+            kept = [1]
+            with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                for value in range(2, 3000):
+                    await remember(postgres.dsn, value)
+                    kept.append(value)
+            filler.unlink()
+            deadline = time.monotonic() + 60
+            while True:
+                with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                    found = await remembered(postgres.dsn)
+                    break
+                assert time.monotonic() < deadline, "the server did not come back when there was room again"
+                await asyncio.sleep(0.1)
+            assert found[: len(kept)] == kept
+    finally:
+        subprocess.run(["umount", "-l", str(small)], check=False)

@@ -39,6 +39,8 @@ _LOG_LIMIT_BYTES = 8 << 20
 #: Longest wait for a start; crash recovery of a busy database takes a while.
 _START_SECONDS = 120.0
 _STOP_SECONDS = 30.0
+#: How long a folder may look taken: a child that a killed process had forked and not yet replaced keeps the lock.
+_LOCK_SECONDS = 2.0
 _LONGEST_BACKOFF_SECONDS = 5.0
 #: A server that ran for so long before it ended is started again without a pause.
 _STEADY_SECONDS = 10.0
@@ -174,13 +176,19 @@ class EmbeddedPostgres:
 
     def _take_lock(self) -> None:
         self._lock = (self._folder / "lock").open("a+")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            self._lock.close()
-            raise SettingsError(
-                f"{self._folder} is in use by another smartcover process; stop that one, or choose another --data"
-            ) from error
+        deadline = time.monotonic() + _LOCK_SECONDS
+        while True:
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                if time.monotonic() < deadline:
+                    time.sleep(0.02)
+                    continue
+                self._lock.close()
+                raise SettingsError(
+                    f"{self._folder} is in use by another smartcover process; stop that one, or choose another --data"
+                ) from error
+            return
 
     def _check_version(self) -> None:
         version = self._cluster / "PG_VERSION"
@@ -247,11 +255,13 @@ class EmbeddedPostgres:
 
     async def _answers(self, deadline: float) -> bool:
         assert self._process is not None
+        pause = 0.03
         while time.monotonic() < deadline and self._process.returncode is None:
             try:
                 await self._make_database()
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                await asyncio.sleep(0.03)
+                await asyncio.sleep(pause)
+                pause = min(pause * 1.5, 0.3)  # each look during a recovery is a line in the server's log
             else:
                 return True
         return False
@@ -310,7 +320,7 @@ class EmbeddedPostgres:
         """Give what the program started last has said, so that the words of an earlier start mislead nobody."""
         log = self._folder / "postgres.log"
         with contextlib.suppress(OSError), log.open("rb") as file:
-            file.seek(max(self._log_offset_bytes, log.stat().st_size - 4000))
+            file.seek(max(self._log_offset_bytes, log.stat().st_size - 2000))
             return file.read().decode(errors="replace")
         return ""
 
