@@ -2,7 +2,8 @@
 Databases for tests: one PostgreSQL for the whole run, a database of the newest schema for whoever asks.
 
 The embedded PostgreSQL serves, or with SMARTCOVER_TEST_DATABASE_URL the server there, on which each run makes
-databases of its own and drops them at the end.
+databases of its own and drops them at the end. Suites that hold the SQL itself to its promises run on every one of
+`SERVERS`: on the embedded one, and on the named one too.
 """
 
 from __future__ import annotations
@@ -26,20 +27,23 @@ from smartcover.ledger import EmbeddedPostgres, upgrade
 
 T = TypeVar("T")
 
+_OUTSIDE_URL = os.environ.get("SMARTCOVER_TEST_DATABASE_URL")
+SERVERS = ("embedded", "outside") if _OUTSIDE_URL else ("embedded",)
+
 
 class Cluster:
-    """The run's PostgreSQL, kept by an event loop in a thread of its own."""
+    """One PostgreSQL of the run, reached through an event loop in a thread of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, server: str) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self._folder = Path(tempfile.mkdtemp(prefix="smartcover-tests-"))
         self._made: list[str] = []
         self.embedded: EmbeddedPostgres | None = None
-        outside = os.environ.get("SMARTCOVER_TEST_DATABASE_URL")
-        if outside:
-            self._dsn = outside
+        if server == "outside":
+            assert _OUTSIDE_URL is not None
+            self._dsn = _OUTSIDE_URL
         else:
             self.embedded = EmbeddedPostgres(self._folder / "postgres")
             self._dsn = self.run(self.embedded.start())
@@ -87,9 +91,13 @@ class Cluster:
             await connection.close()
 
 
+def cluster(server: str = SERVERS[-1]) -> Cluster:
+    """Give one of the run's servers, started at the first call: the outside one if there is one, or as asked."""
+    return _started(server)
+
+
 @functools.cache
-def cluster() -> Cluster:
-    """Give the run's cluster, started at the first call."""
-    started = Cluster()
+def _started(server: str) -> Cluster:
+    started = Cluster(server)
     atexit.register(started.stop)
     return started

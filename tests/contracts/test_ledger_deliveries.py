@@ -24,16 +24,16 @@ from smartcover.ledger import (
     NewJob,
     OutputSpec,
 )
-from tests.postgres import cluster
+from tests.postgres import SERVERS, cluster
 
 BUCKET = "owed-1250000000"
 OK = AttemptReport("ok", 0.05, address="203.0.113.9", http_status=200, answer_head=b"\x00fine")
 FAILED = AttemptReport("http", 0.1, http_status=500, error="answered 500\0")
 
 
-@pytest.fixture(scope="module")
-def dsn() -> str:
-    return cluster().make_database()
+@pytest.fixture(scope="module", params=SERVERS)
+def dsn(request: pytest.FixtureRequest) -> str:
+    return cluster(request.param).make_database()
 
 
 @pytest.fixture

@@ -25,15 +25,15 @@ from smartcover.ledger import (
     NewJob,
     OutputSpec,
 )
-from tests.postgres import cluster
+from tests.postgres import SERVERS, cluster
 
 BUCKET = "ledger-1250000000"
 LEASE_SECONDS = 30.0
 
 
-@pytest.fixture(scope="module")
-def dsn() -> str:
-    return cluster().make_database()
+@pytest.fixture(scope="module", params=SERVERS)
+def dsn(request: pytest.FixtureRequest) -> str:
+    return cluster(request.param).make_database()
 
 
 @pytest.fixture
