@@ -62,7 +62,8 @@ def contrast(picture: Prepared) -> float:
 
 def highlights(picture: Prepared) -> float:
     """The 98th percentile of luma, 0..1: a night scene with lamps is high here, a black frame is not."""
-    return float(np.percentile(picture.luma, 98)) / 255
+    # A quarter of the pixels: sorting is the dearest of the cheap steps, and the percentile does not need them all.
+    return float(np.percentile(picture.luma[::2, ::2], 98)) / 255
 
 
 def dark_share(picture: Prepared) -> float:
@@ -77,7 +78,7 @@ def bright_share(picture: Prepared) -> float:
 
 def entropy(picture: Prepared) -> float:
     """Shannon entropy of luma in 64 steps, in bits, 0..6."""
-    counts = np.bincount((picture.luma.ravel() / 4).astype(np.intp).clip(0, 63), minlength=64)
+    counts = np.bincount(picture.luma.astype(np.uint8).ravel(), minlength=256).reshape(64, 4).sum(axis=1)
     share = counts[counts > 0] / counts.sum()
     return float(-(share * np.log2(share)).sum())
 
