@@ -111,7 +111,9 @@ def test_fine_colour_survives_where_chroma_is_kept(tmp_path: Path) -> None:
 
 def _light_to_709(rgb_2020: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Linear BT.2020 to linear BT.709, by the primaries' chromaticities (ITU-R BT.2087)."""
-    light: npt.NDArray[np.float64] = np.linalg.solve(_to_xyz([(0.64, 0.33), (0.30, 0.60), (0.15, 0.06)]), _TO_XYZ_2020 @ rgb_2020).astype(np.float64)
+    light: npt.NDArray[np.float64] = np.linalg.solve(
+        _to_xyz([(0.64, 0.33), (0.30, 0.60), (0.15, 0.06)]), _TO_XYZ_2020 @ rgb_2020
+    ).astype(np.float64)
     return light
 
 
