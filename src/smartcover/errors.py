@@ -13,6 +13,7 @@ Every error that smartcover raises on purpose.
                         MethodNotAllowed, Unsupported
       LedgerError       Conflict, AlreadyFinished, QueueFull, WorkflowActive, LeaseLost, LedgerUnavailable
       ReceiverError     MalformedCallback, BadSignature, StaleCallback
+      ConformanceError  Mismatch, NotTried, ServerUnreachable
       SettingsError
 
 The first line of each class's docstring is its default public text. `code` is the word on the wire (the HTTP status
@@ -370,6 +371,24 @@ class BadSignature(ReceiverError):
 
 class StaleCallback(ReceiverError):
     """The callback's timestamp lies outside the tolerance."""
+
+
+class ConformanceError(SmartCoverError):
+    """A conformance flow did not come to its end."""
+
+
+class Mismatch(ConformanceError):
+    """The server's answer is not what the flow expects."""
+
+
+class NotTried(ConformanceError):
+    """The flow needs something that is not here."""
+
+
+class ServerUnreachable(ConformanceError):
+    """The server under test cannot be reached."""
+
+    retryable = True
 
 
 class SettingsError(SmartCoverError):

@@ -29,6 +29,7 @@ COMMANDS = (
     ("db", "db", "Upgrade or check the schema of your own database."),
     ("listen", "listen", "Receive callbacks while you develop: print, check, or fail on purpose."),
     ("callbacks", "callbacks", "See, repeat and try callbacks: list, show, redeliver, test."),
+    ("conformance", "conformance", "Try whether a server does what clients of covers need."),
     ("doctor", "doctor", "Say what would fail before it fails."),
     ("settings", "settings", "Show every setting of the service with its value and meaning."),
 )
