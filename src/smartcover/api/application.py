@@ -8,12 +8,15 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from importlib.metadata import version
+from typing import Final
 from urllib.parse import unquote
 from uuid import uuid4
 
 import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from smartcover.api.admin import PREFIX, create_admin
 from smartcover.api.auth import authenticate, carries_signature, is_unsigned_form
 from smartcover.api.call import Answer, Call, HeaderPair, Headers, Query
 from smartcover.api.config import EdgeConfig, KeyRing
@@ -90,10 +93,14 @@ def _title(name: bytes) -> bytes:
     return name if name.startswith(b"x-") else name.title()
 
 
+_ADMIN: Final = PREFIX.encode() + b"/"
+
+
 class _Application:
     def __init__(self, edge: Edge, new_hex: Callable[[], str]) -> None:
         self._edge = edge
         self._new_hex = new_hex
+        self._admin = create_admin(edge, version("smartcover"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -118,6 +125,9 @@ class _Application:
             )
             path = request_target.raw_path
             own = request_target.host_bucket is None and not carries_signature(scope["query_string"], pairs)
+            if own and (path + b"/").startswith(_ADMIN):
+                await self._admin(scope, receive, send)
+                return
             if own and path in OWN_PAGES:
                 answer = await self._own_page(scope["method"], OWN_PAGES[path])
             elif own and path in OWN_INLETS:

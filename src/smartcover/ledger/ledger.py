@@ -367,12 +367,17 @@ class Ledger:
         destination: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
+        before: int | None = None,
         limit: int = 100,
     ) -> list[Delivery]:
-        """List deliveries that fit everything given, newest first; `since` and `until` are times of creation."""
+        """
+        List deliveries that fit everything given, newest first.
+
+        `since` and `until` are times of creation; `before` is the `seq` of the last delivery of the page before.
+        """
         wanted = DeliveryFilter(job_id, state, destination, since, until)
         async with self._database.connection("deliveries") as connection:
-            found = QUERIES.deliveries(connection, **_parameters(wanted), most=limit)
+            found = QUERIES.deliveries(connection, **_parameters(wanted), before=before, most=limit)
             return [rows.delivery(row) async for row in found]
 
     async def redeliver(

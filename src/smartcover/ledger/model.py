@@ -319,6 +319,7 @@ class Delivery:
     next_at: datetime | None
     reason: str = ""
     redelivery: bool = False
+    seq: int = 0
 
 
 @dataclass(frozen=True, slots=True)

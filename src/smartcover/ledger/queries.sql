@@ -196,6 +196,7 @@ SELECT * FROM deliveries
 WHERE (:job_id::text IS NULL OR job_id = :job_id) AND (:state::text IS NULL OR state = :state)
   AND (:destination::text IS NULL OR destination = :destination)
   AND (:since::timestamptz IS NULL OR created_at >= :since) AND (:until::timestamptz IS NULL OR created_at < :until)
+  AND (:before::bigint IS NULL OR seq < :before)
 ORDER BY seq DESC LIMIT :most;
 
 -- name: redeliver

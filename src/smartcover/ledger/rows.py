@@ -131,6 +131,7 @@ def delivery(row: Mapping[str, Any]) -> Delivery:
         next_at=row["next_at"],
         reason=row["reason"],
         redelivery=row["redelivery"],
+        seq=row["seq"],
     )
 
 
