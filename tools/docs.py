@@ -16,6 +16,7 @@ from typing import Any
 from smartcover.protocol import CODES
 from smartcover.settings import Settings
 from tools.callback_schemas import schemas
+from tools.compatibility import matrix
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
@@ -78,12 +79,23 @@ def errors_page() -> str:
 
 
 def compatibility_page() -> str:
-    """List each decision that we took where the cloud's documentation is silent or contradicts itself."""
+    """Show which SDK makes which call, and each decision where the cloud's documentation is silent or contradictory."""
     table = tomllib.loads((DOCS / "decisions.toml").read_text())
     lines = [
         "# Compatibility\n",
-        "smartcover answers the SmartCover calls of Tencent Cloud CI and the object calls around them. Where the "
-        "cloud's documentation says nothing, or two things, we decided; each decision is here with its reason.\n",
+        "smartcover answers the SmartCover calls of Tencent Cloud CI and the object calls around them.\n",
+        "## Calls and SDKs\n",
+        "Each cell says what shows that the official SDK and the call go together. *run*: the SDK itself, unmodified, "
+        "makes the call in our tests. *replayed*: what the SDK was recorded to send, signed again, is sent by our "
+        "tests. *written*: a program for the SDK is in our tests and runs where its toolchain is; it was not run when "
+        "this page was made. *inferred*: our tests send what the SDK's source says that it sends. `smartcover "
+        "conformance URL` tries most of these calls on any server. A dash: nothing shows it, and "
+        "some SDKs lack the call.\n",
+        *matrix(),
+        "",
+        "## Decisions\n",
+        "Where the cloud's documentation says nothing, or two things, we decided; each decision is here with its "
+        "reason.\n",
         "| topic | what smartcover does | why | setting |",
         "|---|---|---|---|",
     ]

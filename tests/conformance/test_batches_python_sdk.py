@@ -74,6 +74,7 @@ def work(edge: RunningEdge) -> None:
 
 
 @pytest.mark.documented
+@pytest.mark.call("POST /inventorytriggerjob", "GET /inventorytriggerjob/<id>", sdk="python")
 def test_a_batch_is_accepted_and_worked_through(edge: RunningEdge, client: CosS3Client) -> None:
     prefix = f"input-{uuid4().hex}/"
     for name in ("a.mp4", "中 b.mov", "c.txt"):
@@ -94,12 +95,14 @@ def test_a_batch_is_accepted_and_worked_through(edge: RunningEdge, client: CosS3
 
 
 @pytest.mark.observed
+@pytest.mark.call("POST /inventorytriggerjob", sdk="python")
 def test_an_empty_time_interval_is_none(edge: RunningEdge, client: CosS3Client) -> None:
     batch = begin(client, wish({"Prefix": "/"}, TimeInterval={"Start": "", "End": ""}))
     assert batch["State"] == "Submitted"
 
 
 @pytest.mark.documented
+@pytest.mark.call("GET /inventorytriggerjob", "PUT /inventorytriggerjob/<id>?cancel", sdk="python")
 def test_batches_are_listed_and_cancelled(edge: RunningEdge, client: CosS3Client) -> None:
     ids = [begin(client, wish({"Object": f"{number}.mp4"}))["JobId"] for number in range(3)]
 
@@ -120,6 +123,7 @@ def test_batches_are_listed_and_cancelled(edge: RunningEdge, client: CosS3Client
 
 
 @pytest.mark.ours
+@pytest.mark.call("GET /inventorytriggerjob/<id>", "PUT /inventorytriggerjob/<id>?cancel", sdk="python")
 def test_an_unknown_batch_is_named_and_cannot_be_cancelled(client: CosS3Client) -> None:
     assert client.ci_get_inventory_trigger_jobs(Bucket=BUCKET, JobID=UNKNOWN)["NonExistJobId"] == UNKNOWN
     with pytest.raises(CosServiceError) as refused:
@@ -145,6 +149,7 @@ def test_an_unknown_batch_is_named_and_cannot_be_cancelled(client: CosS3Client) 
         (wish({"Prefix": "a"}, WorkflowIds="w" + "1" * 32) | {"Type": "Workflow"}, "workflow"),
     ],
 )
+@pytest.mark.call("POST /inventorytriggerjob", sdk="python")
 def test_what_cannot_be_done_is_refused_and_named(client: CosS3Client, body: dict[str, Any], named: str) -> None:
     with pytest.raises(CosServiceError) as refused:
         begin(client, body)

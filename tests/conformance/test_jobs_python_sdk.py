@@ -70,6 +70,7 @@ def submit(client: CosS3Client, body: dict[str, Any], **more: Any) -> list[dict[
 
 
 @pytest.mark.documented
+@pytest.mark.call("POST /jobs", sdk="python")
 def test_a_submit_answers_submitted_with_the_nodes_as_sent(client: CosS3Client) -> None:
     cover = {"Format": "jpg", "Width": "1280", "Height": "", "Count": "5", "DeleteDuplicates": "true"}
     body = wish(SmartCover=cover, UserData="order-77", JobLevel="1")
@@ -87,11 +88,13 @@ def test_a_submit_answers_submitted_with_the_nodes_as_sent(client: CosS3Client) 
 
 
 @pytest.mark.observed
+@pytest.mark.call("POST /jobs", sdk="python")
 def test_a_submit_needs_no_content_type(client: CosS3Client) -> None:
     assert submit(client, wish())[0]["State"] == "Submitted"
 
 
 @pytest.mark.documented
+@pytest.mark.call("POST /jobs", sdk="python")
 def test_several_operations_make_several_jobs_in_order(client: CosS3Client) -> None:
     body = wish()
     operations = [{**body["Operation"], "Tag": "SmartCover", "UserData": str(number)} for number in range(3)]
@@ -102,6 +105,7 @@ def test_several_operations_make_several_jobs_in_order(client: CosS3Client) -> N
 
 
 @pytest.mark.documented
+@pytest.mark.call("GET /jobs/<ids>", sdk="python")
 def test_one_job_is_described(client: CosS3Client) -> None:
     (submitted,) = submit(client, wish())
     detail = client.ci_get_media_jobs(Bucket=BUCKET, JobIDs=submitted["JobId"])["JobsDetail"]
@@ -110,6 +114,7 @@ def test_one_job_is_described(client: CosS3Client) -> None:
 
 
 @pytest.mark.observed
+@pytest.mark.call("GET /jobs/<ids>", sdk="python")
 def test_several_jobs_are_described_and_unknown_ones_named(client: CosS3Client) -> None:
     ids = [submit(client, wish())[0]["JobId"] for _ in range(2)]
     answer = client.ci_get_media_jobs(Bucket=BUCKET, JobIDs=",".join([*ids, UNKNOWN_JOB]))
@@ -118,12 +123,14 @@ def test_several_jobs_are_described_and_unknown_ones_named(client: CosS3Client) 
 
 
 @pytest.mark.ours
+@pytest.mark.call("GET /jobs/<ids>", sdk="python")
 def test_an_unknown_job_alone_is_no_error(client: CosS3Client) -> None:
     answer = client.ci_get_media_jobs(Bucket=BUCKET, JobIDs=UNKNOWN_JOB)
     assert answer["NonExistJobIds"] == UNKNOWN_JOB
 
 
 @pytest.mark.documented
+@pytest.mark.call("PUT /jobs/<id>?cancel", "GET /jobs/<ids>", sdk="python")
 def test_a_job_is_cancelled(client: CosS3Client) -> None:
     (submitted,) = submit(client, wish())
     client.ci_cancel_jobs(Bucket=BUCKET, JobID=submitted["JobId"])
@@ -133,6 +140,7 @@ def test_a_job_is_cancelled(client: CosS3Client) -> None:
 
 @pytest.mark.ours
 @pytest.mark.parametrize(("known", "status", "code"), [(True, 400, "InvalidArgument"), (False, 404, "NoSuchJob")])
+@pytest.mark.call("PUT /jobs/<id>?cancel", sdk="python")
 def test_a_job_that_cannot_be_cancelled_is_refused(client: CosS3Client, known: bool, status: int, code: str) -> None:
     job_id = submit(client, wish())[0]["JobId"] if known else UNKNOWN_JOB
     if known:
@@ -143,6 +151,7 @@ def test_a_job_that_cannot_be_cancelled_is_refused(client: CosS3Client, known: b
 
 
 @pytest.mark.observed
+@pytest.mark.call("POST /jobs", sdk="python")
 def test_an_error_arrives_with_all_its_parts(client: CosS3Client) -> None:
     with pytest.raises(CosServiceError) as refused:
         submit(client, wish(SmartCover={"Count": "11"}))
@@ -155,12 +164,14 @@ def test_an_error_arrives_with_all_its_parts(client: CosS3Client) -> None:
 
 
 @pytest.mark.ours
+@pytest.mark.call("POST /jobs", sdk="python")
 def test_a_blocked_callback_is_refused_with_the_setting_that_allows_it(client: CosS3Client) -> None:
     with pytest.raises(CosServiceError, match="SMARTCOVER_CALLBACK_ALLOW"):
         submit(client, wish() | {"CallBack": f"http://{BLOCKED_CALLBACK_HOST}/cb"})
 
 
 @pytest.mark.documented
+@pytest.mark.call("POST /jobs", sdk="python")
 def test_the_callback_of_the_job_is_kept_with_it(edge: RunningEdge, client: CosS3Client) -> None:
     body = wish() | {"CallBack": "http://receiver.example/cb", "CallBackFormat": "JSON"}
     callback = edge.job(submit(client, body)[0]["JobId"]).callback
@@ -169,6 +180,7 @@ def test_the_callback_of_the_job_is_kept_with_it(edge: RunningEdge, client: CosS
 
 
 @pytest.mark.observed
+@pytest.mark.call("POST /jobs", sdk="python")
 def test_wrong_keys_are_refused_by_name(edge: RunningEdge) -> None:
     proxy = {"Proxies": {"http": f"http://127.0.0.1:{edge.port}"}}
     for wrong, code in (({"SecretKey": "x"}, "SignatureDoesNotMatch"), ({"SecretId": "x"}, "InvalidAccessKeyId")):
@@ -180,6 +192,7 @@ def test_wrong_keys_are_refused_by_name(edge: RunningEdge) -> None:
 
 
 @pytest.mark.observed
+@pytest.mark.call("PUT /<key>", "GET /<key> presigned", sdk="python")
 def test_a_presigned_url_opens_with_a_plain_client(edge: RunningEdge) -> None:
     client = client_of(edge, IP="127.0.0.1", Port=edge.port)
     client.put_object(Bucket=BUCKET, Key="dir/a b.txt", Body=b"hello")
@@ -191,6 +204,7 @@ def test_a_presigned_url_opens_with_a_plain_client(edge: RunningEdge) -> None:
 
 
 @pytest.mark.observed
+@pytest.mark.call("PUT /<key>", "HEAD /<key>", sdk="python")
 def test_headers_are_found_by_their_usual_spelling(client: CosS3Client) -> None:
     # The SDK hands headers over in a plain dict, so `answer["ETag"]` works only if that is how it was spelled.
     assert (
@@ -202,6 +216,7 @@ def test_headers_are_found_by_their_usual_spelling(client: CosS3Client) -> None:
 
 
 @pytest.mark.observed
+@pytest.mark.call("POST /jobs", sdk="python")
 def test_a_host_with_the_bucket_needs_no_default() -> None:
     with running_edge(EdgeConfig(region=REGION)) as edge:
         client = client_of(edge, IP="127.0.0.1", Port=edge.port, Domain=COS_HOST)

@@ -86,6 +86,7 @@ def ids_of(answer: dict[str, Any]) -> list[str]:
 
 
 @pytest.mark.documented
+@pytest.mark.call("GET /jobs", sdk="python")
 def test_jobs_are_listed_page_by_page_in_both_orders(client: CosS3Client, edge: RunningEdge) -> None:
     queue_id = a_queue(edge)
     made = [submit_to(client, queue_id) for _ in range(5)]
@@ -104,6 +105,7 @@ def test_jobs_are_listed_page_by_page_in_both_orders(client: CosS3Client, edge: 
 
 
 @pytest.mark.documented
+@pytest.mark.call("GET /jobs", sdk="python")
 def test_jobs_are_listed_by_state_and_time(client: CosS3Client, edge: RunningEdge) -> None:
     queue_id = a_queue(edge)
     kept, cancelled = submit_to(client, queue_id), submit_to(client, queue_id)
@@ -157,6 +159,9 @@ def test_a_filter_that_nothing_fits_gives_an_empty_list(edge: RunningEdge, query
 
 
 @pytest.mark.documented
+@pytest.mark.call(
+    "POST /template", "PUT /template/<id>", "GET /template", "DELETE /template/<id>", "POST /jobs", sdk="python"
+)
 def test_a_template_lives_through_create_update_list_use_and_delete(client: CosS3Client, edge: RunningEdge) -> None:
     name = f"模板_{uuid4().hex[:8]}*"
     request = {"Tag": "SmartCover", "Name": name, "SmartCover": COVER}
@@ -202,6 +207,7 @@ def test_a_template_lives_through_create_update_list_use_and_delete(client: CosS
 
 
 @pytest.mark.documented
+@pytest.mark.call("GET /template", sdk="python")
 def test_templates_are_listed_in_pages(client: CosS3Client) -> None:
     prefix = uuid4().hex
     made = [
@@ -221,6 +227,7 @@ def test_templates_are_listed_in_pages(client: CosS3Client) -> None:
 
 
 @pytest.mark.documented
+@pytest.mark.call("GET /queue", sdk="python")
 def test_the_queues_of_a_bucket_are_listed(client: CosS3Client, edge: RunningEdge) -> None:
     answer = client.ci_get_media_queue(Bucket=BUCKET, QueueIds=f"{edge.queue_id},p1")
     (queue,) = listed(answer["QueueList"])
@@ -235,6 +242,7 @@ def test_the_queues_of_a_bucket_are_listed(client: CosS3Client, edge: RunningEdg
 
 
 @pytest.mark.documented
+@pytest.mark.call("PUT /queue/<id>", sdk="python")
 def test_a_queue_is_renamed_paused_resumed_and_given_a_receiver(client: CosS3Client, edge: RunningEdge) -> None:
     queue_id = a_queue(edge)
     notify = {
@@ -275,6 +283,7 @@ def test_a_queue_is_renamed_paused_resumed_and_given_a_receiver(client: CosS3Cli
 
 
 @pytest.mark.ours
+@pytest.mark.call("PUT /queue/<id>", sdk="python")
 def test_what_a_queue_cannot_be_is_refused_by_the_node_that_is_wrong(client: CosS3Client, edge: RunningEdge) -> None:
     on = {"State": "On", "Type": "Url", "Url": "http://h/", "Event": "TaskFinish"}
     for node, notify in {
@@ -300,6 +309,7 @@ def test_what_a_queue_cannot_be_is_refused_by_the_node_that_is_wrong(client: Cos
 
 
 @pytest.mark.documented
+@pytest.mark.call("GET /mediabucket", sdk="python")
 def test_bound_buckets_are_listed_with_and_without_a_bucket_in_the_host(client: CosS3Client) -> None:
     answer = client.ci_get_media_bucket(Regions=REGION, BucketNames=f"{BUCKET},nowhere-1")
     (bucket,) = listed(answer["MediaBucketList"])

@@ -84,6 +84,7 @@ def refused(error: pytest.ExceptionInfo[Any]) -> tuple[int, str]:
 
 class TestEveryWayToPointTheSdkHere:
     @pytest.mark.documented
+    @pytest.mark.call("PUT /<key>", "GET /<key>", "HEAD /<key>", "DELETE /<key>", sdk="python")
     def test_an_object_goes_round(self, client: Any, key: str) -> None:
         data = os.urandom(70_000)
         put = client.put_object(
@@ -109,6 +110,9 @@ class TestEveryWayToPointTheSdkHere:
         assert keys_of(client, key) == []
 
     @pytest.mark.observed
+    @pytest.mark.call(
+        "GET /?uploads", "POST /<key>?uploads", "PUT /<key>?partNumber&uploadId", "POST /<key>?uploadId", sdk="python"
+    )
     def test_a_large_file_goes_up_in_parts_and_comes_down_in_ranges(
         self, client: Any, key: str, tmp_path: Path
     ) -> None:
@@ -130,12 +134,14 @@ class TestEveryWayToPointTheSdkHere:
         assert target.read_bytes() == data
 
     @pytest.mark.documented
+    @pytest.mark.call("HEAD /", sdk="python")
     def test_the_bucket_is_there(self, client: Any) -> None:
         assert client.head_bucket(BUCKET)["x-cos-request-id"]
         assert client.bucket_exists(BUCKET)
 
     @pytest.mark.documented
     @pytest.mark.parametrize("mode", ["domain", "domain with bucket"])  # elsewhere it names a host of the cloud
+    @pytest.mark.call("GET /<key> presigned", sdk="python")
     def test_a_presigned_address_works_without_the_sdk(self, client: Any, key: str) -> None:
         client.put_object(BUCKET, b"presigned", key)
         address = client.get_presigned_url(BUCKET, key, "GET", Expired=60)
@@ -148,6 +154,7 @@ class TestEveryWayToPointTheSdkHere:
         assert read(client, key) == b"put by address"
 
     @pytest.mark.documented
+    @pytest.mark.call("PUT /<key> (copy)", sdk="python")
     def test_a_copy_is_made_in_the_store(self, client: Any, key: str) -> None:
         client.put_object(BUCKET, b"copied", key, Metadata={"x-cos-meta-a": "1"})
         source = {"Bucket": BUCKET, "Key": key, "Region": REGION}
@@ -283,6 +290,7 @@ class TestMultipart:
         assert plain.head_object(BUCKET, key)["Content-Type"] == "video/mp4"
 
     @pytest.mark.documented
+    @pytest.mark.call("DELETE /<key>?uploadId", sdk="python")
     def test_an_aborted_upload_is_gone(self, plain: Any, key: str) -> None:
         upload_id = plain.create_multipart_upload(BUCKET, key)["UploadId"]
         assert [entry["UploadId"] for entry in plain.list_multipart_uploads(BUCKET, Prefix=key)["Upload"]] == [
@@ -295,6 +303,7 @@ class TestMultipart:
         assert refused(error) == (404, "NoSuchUpload")
 
     @pytest.mark.observed
+    @pytest.mark.call("GET /<key>?uploadId", sdk="python")
     def test_an_interrupted_file_is_resumed_without_sending_its_parts_again(
         self, plain: Any, key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -322,6 +331,7 @@ class TestMultipart:
         assert [entry["UploadId"] for entry in left] == [stale]
 
     @pytest.mark.documented
+    @pytest.mark.call("PUT /<key>?partNumber&uploadId (copy)", sdk="python")
     def test_a_part_may_be_copied_from_an_object(self, plain: Any, key: str) -> None:
         plain.put_object(BUCKET, b"0123456789", key + ".source")
         upload_id = plain.create_multipart_upload(BUCKET, key)["UploadId"]
@@ -336,6 +346,7 @@ class TestMultipart:
 
 class TestListing:
     @pytest.mark.documented
+    @pytest.mark.call("GET /", sdk="python")
     def test_folders_and_pages(self, plain: Any, key: str) -> None:
         root = key.rpartition("/")[0] + "/"
         names = [root + name for name in ("a b", "dir 一/1", "dir 一/2", "dir+/3", "z")]
@@ -360,6 +371,7 @@ class TestListing:
         assert seen == [root + "a b", root + "dir 一/", root + "dir+/", root + "z"]
 
     @pytest.mark.documented
+    @pytest.mark.call("POST /?delete", sdk="python")
     def test_many_objects_are_deleted_at_once(self, plain: Any, key: str) -> None:
         names = [key, key + " +", key + "&<>"]
         for name in names:
@@ -375,6 +387,7 @@ class TestListing:
 
 class TestBuckets:
     @pytest.mark.documented
+    @pytest.mark.call("PUT /", "DELETE /", sdk="python")
     def test_a_bucket_is_made_and_deleted_when_it_is_empty(self, plain: Any) -> None:
         name = "made-1250000000"
         plain.create_bucket(name)
@@ -388,6 +401,7 @@ class TestBuckets:
         assert not plain.bucket_exists(name)
 
     @pytest.mark.documented
+    @pytest.mark.call("GET / (buckets)", sdk="python")
     def test_all_buckets_are_listed(self, plain: Any) -> None:
         names = [entry["Name"] for entry in plain.list_buckets()["Buckets"]["Bucket"]]
         assert BUCKET in names

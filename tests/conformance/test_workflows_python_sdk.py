@@ -102,6 +102,7 @@ def refusal(call: Any, *args: Any, **kwargs: Any) -> tuple[int, str, str]:
 
 
 @pytest.mark.documented
+@pytest.mark.call("POST /workflow", "GET /workflow", sdk="python")
 def test_a_workflow_is_created_and_shown_as_sent(edge: RunningEdge, client: CosS3Client) -> None:
     body = definition(edge, state="Active")
     created = create(client, body)
@@ -114,6 +115,7 @@ def test_a_workflow_is_created_and_shown_as_sent(edge: RunningEdge, client: CosS
 
 
 @pytest.mark.documented
+@pytest.mark.call("PUT /workflow/<id>?active|paused", sdk="python")
 def test_a_workflow_is_switched_on_and_off(edge: RunningEdge, client: CosS3Client) -> None:
     workflow_id = create(client, definition(edge))["WorkflowId"]
     for word, state in (("active", "Active"), ("active", "Active"), ("paused", "Paused")):
@@ -123,6 +125,7 @@ def test_a_workflow_is_switched_on_and_off(edge: RunningEdge, client: CosS3Clien
 
 
 @pytest.mark.documented
+@pytest.mark.call("PUT /workflow/<id>", "DELETE /workflow/<id>", sdk="python")
 def test_only_a_paused_workflow_is_updated_or_deleted(edge: RunningEdge, client: CosS3Client) -> None:
     workflow_id = create(client, definition(edge, state="Active"))["WorkflowId"]
     other = definition(edge, name="other")
@@ -139,6 +142,7 @@ def test_only_a_paused_workflow_is_updated_or_deleted(edge: RunningEdge, client:
 
 
 @pytest.mark.observed
+@pytest.mark.call("GET /workflow", sdk="python")
 def test_workflows_are_listed_by_name_and_page(edge: RunningEdge, client: CosS3Client) -> None:
     name = f"list-{uuid4().hex}"
     ids = [create(client, definition(edge, name=f"{name}-{number}"))["WorkflowId"] for number in range(3)]
@@ -163,6 +167,7 @@ def test_workflows_are_listed_by_name_and_page(edge: RunningEdge, client: CosS3C
         (("Dependencies", "SmartCover_1"), "Snapshot_1", "Dependencies.SmartCover_1"),
     ],
 )
+@pytest.mark.call("POST /workflow", sdk="python")
 def test_what_cannot_be_done_is_refused_and_named(
     edge: RunningEdge, client: CosS3Client, node: tuple[str, ...], replacement: str, named: str
 ) -> None:
@@ -177,6 +182,7 @@ def test_what_cannot_be_done_is_refused_and_named(
 
 
 @pytest.mark.ours
+@pytest.mark.call("POST /workflow", sdk="python")
 def test_a_workflow_that_would_feed_itself_needs_a_word(edge: RunningEdge, client: CosS3Client) -> None:
     body = definition(edge)
     nodes = body["MediaWorkflow"]["Topology"]["Nodes"]
@@ -188,6 +194,7 @@ def test_a_workflow_that_would_feed_itself_needs_a_word(edge: RunningEdge, clien
 
 
 @pytest.mark.documented
+@pytest.mark.call("POST /triggerworkflow", "GET /workflowexecution/<id>", sdk="python")
 def test_a_workflow_is_triggered_and_its_run_described(edge: RunningEdge, client: CosS3Client) -> None:
     client.put_object(Bucket=BUCKET, Key="input/中 a.mp4", Body=b"video", ContentType="video/mp4")
     created = create(client, definition(edge, state="Active"))
@@ -208,6 +215,7 @@ def test_a_workflow_is_triggered_and_its_run_described(edge: RunningEdge, client
 
 
 @pytest.mark.documented
+@pytest.mark.call("GET /workflowexecution", sdk="python")
 def test_runs_are_listed_with_every_filter(edge: RunningEdge, client: CosS3Client) -> None:
     workflow_id = create(client, definition(edge))["WorkflowId"]
     run_ids = [trigger(client, workflow_id, f"input/{number}.mp4") for number in range(3)]
@@ -233,6 +241,7 @@ def test_runs_are_listed_with_every_filter(edge: RunningEdge, client: CosS3Clien
 
 
 @pytest.mark.ours
+@pytest.mark.call("PUT /jobs/<id>?cancel", "GET /workflowexecution/<id>", sdk="python")
 def test_cancelling_the_job_of_a_run_cancels_the_run(edge: RunningEdge, client: CosS3Client) -> None:
     run_id = trigger(client, create(client, definition(edge))["WorkflowId"])
     task = described(client, run_id)["Tasks"]

@@ -21,6 +21,7 @@ from tests.edge_server import (
     exchange,
 )
 from tests.shared import SHARED
+from tools.compatibility import claims
 
 pytestmark = [
     pytest.mark.observed,
@@ -189,10 +190,112 @@ def begun(edge: RunningEdge) -> str:
     return exchange(edge.port, build("POST", "/inventorytriggerjob", body=body)).node("JobId")
 
 
+def call_of(recorded: Recorded) -> str:
+    """Name the recorded call in the words of docs/compatibility.md."""
+    query = recorded.target.partition("?")[2]
+    first, _, rest = recorded.path[1:].partition("/")
+    if first in CI or first == "workflowexecution":
+        if recorded.method == "PUT" and first in ("jobs", "inventorytriggerjob"):
+            return f"PUT /{first}/<id>?cancel"
+        if recorded.method == "PUT" and re.match("active|paused", query):
+            return "PUT /workflow/<id>?active|paused"
+        return f"{recorded.method} /{first}" + (("/<ids>" if first == "jobs" else "/<id>") if rest else "")
+    place = "/<key>" if recorded.path != "/" else "/"
+    if "q-signature" in query:
+        return f"{recorded.method} {place} presigned"
+    subs = {"uploads": "uploads", "partNumber": "partNumber&uploadId", "uploadId": "uploadId"}
+    sub = next((f"?{text}" for name, text in subs.items() if re.search(rf"\b{name}\b", query)), "")
+    return f"{recorded.method} {place}{sub}"
+
+
 FILES = sorted(RECORDED.glob("*/*.txt")) if SHARED is not None else []
 SERIES = sorted({(path.parent.name, path.stem.split("-")[1]) for path in FILES})
 
 
+@pytest.mark.call(
+    "POST /jobs",
+    "GET /jobs/<ids>",
+    "GET /jobs",
+    "PUT /jobs/<id>?cancel",
+    "POST /template",
+    "PUT /template/<id>",
+    "GET /template",
+    "DELETE /template/<id>",
+    "GET /queue",
+    "PUT /queue/<id>",
+    "GET /mediabucket",
+    "POST /workflow",
+    "PUT /workflow/<id>",
+    "PUT /workflow/<id>?active|paused",
+    "GET /workflow",
+    "DELETE /workflow/<id>",
+    "POST /triggerworkflow",
+    "GET /workflowexecution",
+    "GET /workflowexecution/<id>",
+    "POST /inventorytriggerjob",
+    "GET /inventorytriggerjob/<id>",
+    "GET /inventorytriggerjob",
+    "PUT /inventorytriggerjob/<id>?cancel",
+    "HEAD /",
+    "GET /",
+    "GET /?uploads",
+    "PUT /<key>",
+    "GET /<key>",
+    "GET /<key> presigned",
+    "HEAD /<key>",
+    "DELETE /<key>",
+    "POST /<key>?uploads",
+    "PUT /<key>?partNumber&uploadId",
+    "POST /<key>?uploadId",
+    sdk="python",
+    evidence="replayed",
+)
+@pytest.mark.call(
+    "POST /jobs",
+    "GET /jobs/<ids>",
+    "GET /jobs",
+    "PUT /jobs/<id>?cancel",
+    "PUT /workflow/<id>?active|paused",
+    "POST /triggerworkflow",
+    "GET /",
+    "GET /?uploads",
+    "PUT /<key>",
+    "GET /<key>",
+    "HEAD /<key>",
+    "DELETE /<key>",
+    "POST /<key>?uploads",
+    "PUT /<key>?partNumber&uploadId",
+    "POST /<key>?uploadId",
+    sdk="node",
+    evidence="replayed",
+)
+@pytest.mark.call(
+    "POST /jobs",
+    "GET /jobs/<ids>",
+    "GET /jobs",
+    "PUT /jobs/<id>?cancel",
+    "POST /template",
+    "GET /template",
+    "GET /queue",
+    "PUT /queue/<id>",
+    "POST /mediabucket",
+    "POST /workflow",
+    "PUT /workflow/<id>?active|paused",
+    "POST /triggerworkflow",
+    "GET /workflowexecution",
+    "POST /inventorytriggerjob",
+    "PUT /inventorytriggerjob/<id>?cancel",
+    "GET /",
+    "PUT /<key>",
+    "GET /<key>",
+    "GET /<key> presigned",
+    "HEAD /<key>",
+    "POST /<key>?uploads",
+    "PUT /<key>?partNumber&uploadId",
+    "POST /<key>?uploadId",
+    sdk="go",
+    evidence="replayed",
+)
 @pytest.mark.parametrize(("client", "mode"), SERIES, ids=["/".join(series) for series in SERIES])
 def test_recorded_calls_are_answered(edge: RunningEdge, client: str, mode: str) -> None:
     session = Session(edge, [], "")
@@ -225,3 +328,15 @@ def put_missing_keys(edge: RunningEdge, client: str, mode: str) -> None:
             continue
         if not recorded.path.startswith(tuple(f"/{word}" for word in CI)):
             assert exchange(edge.port, build("PUT", recorded.path, body=b"hello")).status == 200
+
+
+def test_the_marks_of_the_replay_name_what_was_recorded() -> None:
+    recorded: dict[str, set[str]] = {"python": set(), "node": set(), "go": set()}
+    for path in FILES:
+        file = Recorded.read(path)
+        of_node = "nodejs" in file.headers.get("User-Agent", "")
+        client = path.parent.name if path.parent.name in recorded else "node" if of_node else "python"
+        if "ERR" not in file.name:
+            recorded[client].add(call_of(file))
+    marked = {claim.sdk: set(claim.calls) for claim in claims() if Path(__file__).name in claim.where}
+    assert marked == recorded
