@@ -38,6 +38,9 @@ def merge_ranges(ranges: Iterable[tuple[int, int]], size_bytes: int | None = Non
             if offset <= last + length + _MERGED_GAP_BYTES and joined <= _LARGEST_RANGE_BYTES:
                 merged[-1] = last, joined
                 continue
+            offset = max(offset, last + length)
+            if offset >= end:
+                continue
         merged.append((offset, end - offset))
     return merged
 
