@@ -238,14 +238,15 @@ def _even_triples(here: _Timed, others: Sequence[_Timed]) -> list[tuple[_Timed, 
     """
     List the triples of about evenly spaced pictures with `here` among them, in order of time.
 
-    A keyframe has no earlier neighbours, so a dissolve that goes on after it must be seen from its start.
+    A keyframe has no earlier neighbours, so a dissolve that goes on after it must be seen from its start. Pictures
+    at one and the same time, which a broken file may give, are in no triple.
     """
     entries = sorted([here, *others], key=lambda entry: entry[0])
     return [
         (first, second, third)
         for first, second, third in combinations(entries, 3)
         if any(entry[0] == here[0] for entry in (first, second, third))
-        and 0.6 < (second[0] - first[0]) / (third[0] - second[0]) < 1.7
+        and 0.6 * (third[0] - second[0]) < second[0] - first[0] < 1.7 * (third[0] - second[0])
     ]
 
 

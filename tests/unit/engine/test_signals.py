@@ -99,6 +99,12 @@ def test_a_dissolve_that_begins_at_a_keyframe_is_recognised_without_earlier_fram
     assert time_signals(one, later)["blend"] < 0.05
 
 
+def test_pictures_of_one_and_the_same_time_are_no_transition() -> None:
+    pictures = [texture(27, 48, seed=seed) for seed in range(4)]
+    signals = time_signals(pictures[0], [(0.0, picture) for picture in pictures[1:]])
+    assert (signals["blend"], signals["change"]) == (1.0, 0.0)
+
+
 def test_difference_sees_hue_and_place() -> None:
     base = texture(27, 48)
     assert difference(signature(base), signature(base)) == 0
