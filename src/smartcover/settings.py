@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -26,7 +27,7 @@ GIBIBYTE = 1 << 30
 class Settings(BaseSettings):
     """What a smartcover process was told by its environment."""
 
-    model_config = SettingsConfigDict(env_prefix="SMARTCOVER_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="SMARTCOVER_", frozen=True, extra="ignore", allow_inf_nan=False)
 
     # Identity and place
     secret_id: str | None = Field(None, description="SecretId of the first key pair; none makes one at first start.")
@@ -180,6 +181,21 @@ class Settings(BaseSettings):
         "auto", description="How log lines look; auto is console on a terminal and JSON elsewhere."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
+
+    @field_validator("database_url")
+    @classmethod
+    def _check_database_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None:
+            return None
+        parts = urlsplit(value.get_secret_value())
+        if parts.scheme not in ("postgresql", "postgres"):
+            raise ValueError(f"it begins with {parts.scheme!r}; give postgresql://user:password@host:port/database")
+        try:
+            for host in parts.netloc.rpartition("@")[2].split(","):  # PostgreSQL's URLs may name several
+                _ = urlsplit(f"//{host}").port
+        except ValueError:
+            raise ValueError("its port is not a number from 0 to 65535; write / in a password as %2F") from None
+        return value
 
     @field_validator("buckets", "callback_allow", "callback_ports", mode="before")
     @classmethod

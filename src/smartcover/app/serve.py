@@ -12,6 +12,7 @@ import signal
 from collections.abc import Callable, Collection, Coroutine
 from contextlib import AsyncExitStack
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ async def serve(
     _stop_on_signals(stop)
     folder = None if data is None else _made(data)
     async with AsyncExitStack() as stack:
-        parts: dict[str, Coroutine[Any, Any, None]] = {}
+        parts: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {}
         url: str | None = None
         keys: KeyPair | None = None
         key_file: Path | None = None
@@ -80,17 +81,17 @@ async def serve(
         if listener is not None and keys is not None:
             server = await _api(settings, base, keys, lambda: generate_latest(registry))
             url = f"http://{address.host}:{listener.getsockname()[1]}"
-            parts["http"] = server.run_until(listener, stop)
+            parts["http"] = partial(server.run_until, listener, stop)
         if Role.WORKER in roles:
             engine = make_engine(settings)
             stack.callback(engine.close)
-            parts["worker"] = make_worker(settings, base.ledger, base.store, engine).run(stop)
-            parts["batches"] = make_batch_loop(base.ledger, base.store).run(stop)
-            parts["triggers"] = make_trigger_loop(base.ledger, base.store).run(stop)
-            parts["housekeeping"] = keep_house(settings, base.ledger, base.store, stop)
+            parts["worker"] = partial(make_worker(settings, base.ledger, base.store, engine).run, stop)
+            parts["batches"] = partial(make_batch_loop(base.ledger, base.store).run, stop)
+            parts["triggers"] = partial(make_trigger_loop(base.ledger, base.store).run, stop)
+            parts["housekeeping"] = partial(keep_house, settings, base.ledger, base.store, stop)
         if Role.DISPATCHER in roles:
             counter = callbacks.DispatchMetrics(registry)
-            parts["callbacks"] = make_dispatcher(settings, base.ledger, counter).run(stop)
+            parts["callbacks"] = partial(make_dispatcher(settings, base.ledger, counter).run, stop)
         ready = server.ready.wait() if server is not None else asyncio.sleep(0)
         await _run_until_stopped(parts, ready, stop, lambda: on_ready(url, keys, key_file))
 
@@ -112,13 +113,13 @@ async def _api(settings: Settings, base: Foundation, keys: KeyPair, metrics: Cal
 
 
 async def _run_until_stopped(
-    parts: dict[str, Coroutine[Any, Any, None]],
+    parts: dict[str, Callable[[], Coroutine[Any, Any, None]]],
     ready: Coroutine[Any, Any, object],
     stop: asyncio.Event,
     on_ready: Callable[[], None],
 ) -> None:
     """Run the parts until `stop`; one that ends before is a fault that ends the process, never a half-dead server."""
-    tasks = {asyncio.create_task(part, name=name) for name, part in parts.items()}
+    tasks = {asyncio.create_task(part(), name=name) for name, part in parts.items()}
     watch = asyncio.create_task(stop.wait())
     up = asyncio.create_task(ready)
     try:
