@@ -169,7 +169,12 @@ async def test_a_url_file_names_its_objects_a_line_each(ledger: Ledger, store: L
     assert (await batch_of(ledger, batch_id)).seen == len(lines)
 
 
-async def test_an_inventory_is_read_row_by_row_and_resumed(ledger: Ledger, store: LocalStore, pool: Any) -> None:
+@pytest.mark.parametrize(
+    "named", ["inv/manifest.json", f"https://{BUCKET}.cos.ap-chongqing.myqcloud.com/inv/manifest.json"]
+)
+async def test_an_inventory_is_read_row_by_row_and_resumed(
+    ledger: Ledger, store: LocalStore, pool: Any, named: str
+) -> None:
     def rows(start: int) -> bytes:
         lines = [f'"{BUCKET}","in/{number}+x.mp4","7"' for number in range(start, start + 5)]
         return gzip.compress("\n".join([*lines, '"other-1","in/z.mp4","7"', '"x"', ""]).encode())
@@ -182,7 +187,7 @@ async def test_an_inventory_is_read_row_by_row_and_resumed(ledger: Ledger, store
         "files": [{"key": "inv/1.csv.gz"}, {"key": "inv/2.csv.gz"}],
     }
     await put(store, "inv/manifest.json", data=json.dumps(manifest).encode())
-    batch_id = await start(ledger, store, {"Manifest": "inv/manifest.json"})
+    batch_id = await start(ledger, store, {"Manifest": named})
     while True:  # a new worker for every step
         await pool.execute("UPDATE batches SET next_at = smartcover_now() WHERE ended_at IS NULL")
         claimed = await ledger.batches.claim(lease_seconds=0.0)

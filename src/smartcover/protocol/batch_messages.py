@@ -177,10 +177,10 @@ def _window(operation: Fields, source: BatchSource) -> tuple[datetime | None, da
     if interval is None:
         return None, None
     since, until = _moment(interval, "Start"), _moment(interval, "End")
-    if source != "Prefix" and (since is not None or until is not None):
-        raise BadParameter(f"{interval.path} goes with Input.Prefix only; leave it out with Input.{source}")
     if since is not None and until is not None and since > until:
         raise BadParameter(f"{interval.path} ends before it starts; exchange Start and End")
+    if source != "Prefix":
+        return None, None  # the vendor's own examples send one with a manifest, where it means nothing
     return since, until
 
 

@@ -57,9 +57,15 @@ def entries(
         return _alone(plan.place, marker)
     if plan.source == "Prefix":
         return _under_prefix(store, bucket, plan, marker, created_at)
+    place = _key_of_list(plan.place, bucket)
     if plan.source == "UrlFile":
-        return _in_url_file(store, bucket, plan.place, marker)
-    return _in_inventory(store, bucket, plan.place, marker)
+        return _in_url_file(store, bucket, place, marker)
+    return _in_inventory(store, bucket, place, marker)
+
+
+def _key_of_list(place: str, bucket: str) -> str:
+    """Give the key of the file that lists the objects: clients name it by key, or by its access URL."""
+    return key_of_url(place, bucket) or place
 
 
 async def _alone(key: str, marker: str) -> AsyncGenerator[Entry, None]:

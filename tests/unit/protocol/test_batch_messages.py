@@ -50,6 +50,13 @@ def test_a_window_is_read_as_times_or_seconds() -> None:
     assert (read.since, read.until) == (datetime(2020, 1, 1, tzinfo=UTC), datetime(2020, 1, 1, 0, 0, 1, tzinfo=UTC))
 
 
+@pytest.mark.parametrize("given", [{"Manifest": "inv/manifest.json"}, {"UrlFile": "urls.txt"}, {"Object": "a.mp4"}])
+def test_a_window_beside_another_input_than_a_prefix_changes_nothing(given: dict[str, str]) -> None:
+    interval = {"Start": "2002-02-16T10:45:12+0800", "End": "2022-05-16T10:45:12+0800"}
+    read = parse_batch(body(Input=given, Operation=operation(TimeInterval=interval)))
+    assert (read.since, read.until) == (None, None)
+
+
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
