@@ -269,6 +269,17 @@ class Gatherer:
                 self._on_look((number + 1) / len(runs))
             if self._budget.elapsed_seconds() > self._budget.limits.seconds / 2:
                 break
+        return looks or self._look_at_packets(runs)
+
+    def _look_at_packets(self, runs: list[Run]) -> list[Look]:
+        """Look where packets say that frames are: evenly spread moments may all lie in a gap of hours."""
+        share = self._budget.limits.candidates / max(1, sum(len(run.packets) for run in runs))
+        looks: list[Look] = []
+        for run in runs:
+            if self._budget.elapsed_seconds() > self._budget.limits.seconds / 2:
+                break
+            times = sorted(time for packet in run.packets if (time := packet_time(packet)) is not None)
+            looks.extend(self._look_at(run, times[:: max(1, round(1 / share))] or [run.start]))
         return looks
 
     def _share_moments(self, runs: list[Run]) -> list[list[Fraction]]:

@@ -35,6 +35,21 @@ def test_a_video_of_few_frames_gives_each_of_them(tmp_path: Path, frames: int) -
     assert picks.fallback is None
 
 
+def test_a_video_with_a_gap_of_a_day_in_its_time_gets_covers_from_both_sides(tmp_path: Path) -> None:
+    path = tmp_path / "gap.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
+        for number, picture in enumerate(_pictures(40)):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts = number if number < 20 else number + 25 * 90_000
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    seconds = [cover.seconds for cover in pick_covers(path).covers]
+    assert any(second < 1 for second in seconds)
+    assert any(second > 90_000 for second in seconds)
+
+
 def test_a_video_that_opens_on_black_gets_a_bright_cover(tmp_path: Path) -> None:
     frames = [plain(0)] * 30 + _pictures(10) + [plain(0)] * 20
     picks = pick_covers(write_clip(tmp_path / "clip.mp4", frames))
