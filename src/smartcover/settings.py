@@ -47,7 +47,27 @@ class Settings(BaseSettings):
         description="postgresql://… of your own server; none runs the embedded PostgreSQL under the data folder.",
     )
     database_pool_size: int = Field(16, ge=4, le=200, description="Most database connections of one process.")
-    storage: str = Field("file:", description="Where objects live: file: is the data folder.")
+    storage: str = Field(
+        "file:",
+        description="Where objects live: file: is the data folder; s3:// a store bucket of the same name for each "
+        "bucket; s3://name/prefix one store bucket with a folder for each.",
+    )
+    s3_endpoint: str | None = Field(
+        None, description="Address of the S3-compatible store, such as https://s3.example.com; none is AWS."
+    )
+    s3_region: str | None = Field(None, description="Region of the store; none takes AWS_REGION or us-east-1.")
+    s3_access_key_id: str | None = Field(
+        None, description="Access key of the store; none takes AWS_ACCESS_KEY_ID or the machine's role."
+    )
+    s3_secret_access_key: SecretStr | None = Field(None, description="Secret of the store's access key.")
+    s3_session_token: SecretStr | None = Field(None, description="Token of a temporary access key.")
+    s3_path_style: bool = Field(
+        False, description="Put the store bucket's name into the path and not the host, as MinIO wants it."
+    )
+    s3_allow_http: bool = Field(False, description="Let the store be reached without TLS.")
+    s3_read_budget_bytes: int = Field(
+        GIBIBYTE, ge=MEBIBYTE, description="Most bytes that may be read of one video in an S3 store."
+    )
 
     # The HTTP edge
     auth_clock_skew_seconds: int = Field(

@@ -13,7 +13,7 @@ from smartcover.app.owed import owed_by_runs
 from smartcover.errors import SettingsError
 from smartcover.ledger import EmbeddedPostgres, Ledger, QueueLimits, check_schema, upgrade
 from smartcover.settings import Settings
-from smartcover.storage import LocalStore
+from smartcover.storage import BucketStore, LocalStore, S3Options, S3Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Foundation:
     """The durable state as one process sees it."""
 
     ledger: Ledger
-    store: LocalStore
+    store: BucketStore
 
 
 @contextlib.asynccontextmanager
@@ -64,15 +64,37 @@ async def foundation(settings: Settings, data: Path | None) -> AsyncIterator[Fou
         # pool would wait for each other for ever.
         pool = await asyncpg.create_pool(dsn, min_size=0, max_size=settings.database_pool_size)
         stack.callback(pool.terminate)
-        store = LocalStore(_objects(settings, data), pool, max_object_bytes=settings.max_object_bytes)
-        yield Foundation(ledger, store)
+        yield Foundation(ledger, _store(settings, data, pool))
+
+
+def _store(settings: Settings, data: Path | None, pool: asyncpg.Pool[asyncpg.Record]) -> BucketStore:
+    """Open what `SMARTCOVER_STORAGE` names."""
+    if not settings.storage.startswith("s3:"):
+        return LocalStore(_objects(settings, data), pool, max_object_bytes=settings.max_object_bytes)
+    secret, token = settings.s3_secret_access_key, settings.s3_session_token
+    options = S3Options(
+        endpoint=settings.s3_endpoint,
+        region=settings.s3_region,
+        access_key_id=settings.s3_access_key_id,
+        secret_access_key=None if secret is None else secret.get_secret_value(),
+        session_token=None if token is None else token.get_secret_value(),
+        path_style=settings.s3_path_style,
+        allow_http=settings.s3_allow_http,
+    )
+    return S3Store(
+        settings.storage,
+        options,
+        pool,
+        max_object_bytes=settings.max_object_bytes,
+        read_budget_bytes=settings.s3_read_budget_bytes,
+    )
 
 
 def _objects(settings: Settings, data: Path | None) -> Path:
     """Find the folder of local objects that `SMARTCOVER_STORAGE` names."""
     scheme, _, place = settings.storage.partition(":")
     if scheme != "file":
-        raise SettingsError(f"SMARTCOVER_STORAGE is {settings.storage!r}; give file: or file:/a/folder")
+        raise SettingsError(f"SMARTCOVER_STORAGE is {settings.storage!r}; give file:, file:/a/folder or s3://…")
     if place:
         return Path(place)
     if data is None:

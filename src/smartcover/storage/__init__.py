@@ -1,4 +1,4 @@
-"""Objects: the port, the local adaptor and its fake."""
+"""Objects: the port, the adaptors for a local disk and for S3-compatible stores, and the fake."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ from smartcover.storage.bucket import (
     UploadEvent,
     UploadInfo,
     UploadPage,
+    VideoReader,
     VideoSource,
 )
 from smartcover.storage.local import LocalStore
 from smartcover.storage.memory import MemoryStore
+from smartcover.storage.s3 import S3Store
+from smartcover.storage.s3_place import S3Options
 
 __all__ = [
     "BucketInfo",
@@ -30,10 +33,13 @@ __all__ = [
     "ObjectPage",
     "PartInfo",
     "PartPage",
+    "S3Options",
+    "S3Store",
     "StagedObject",
     "Swept",
     "UploadEvent",
     "UploadInfo",
     "UploadPage",
+    "VideoReader",
     "VideoSource",
 ]

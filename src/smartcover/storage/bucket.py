@@ -12,6 +12,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from types import TracebackType
 from typing import BinaryIO, Protocol
 
 
@@ -125,6 +126,19 @@ class Swept:
     uploads: int
 
 
+class VideoReader(Protocol):
+    """An open video: bytes at positions, as of a file that is open for reading."""
+
+    def __enter__(self) -> VideoReader: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None: ...
+    def read(self, size: int = -1, /) -> bytes: ...
+    def seek(self, offset: int, whence: int = 0, /) -> int: ...
+    def tell(self) -> int: ...
+    def close(self) -> None: ...
+
+
 class VideoSource(Protocol):
     """
     A way to read an object from another process: picklable, small, without open files.
@@ -132,7 +146,7 @@ class VideoSource(Protocol):
     `open` is called in the decoder's child process and gives a seekable reader.
     """
 
-    def open(self) -> BinaryIO:
+    def open(self) -> VideoReader:
         """Give the video to the engine."""
 
 

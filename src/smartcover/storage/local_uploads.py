@@ -1,14 +1,16 @@
-"""Multipart uploads of the local store: parts are blobs of their own until they are joined into the object's."""
+"""Multipart uploads: parts are blobs of their own until they are joined into the object's."""
 
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from smartcover.errors import BucketMissing, StorageUnavailable, UploadMissing
+from smartcover.storage.blobs import Contents
 from smartcover.storage.bucket import ObjectInfo, PartInfo, PartPage, UploadEvent, UploadInfo, UploadPage
 from smartcover.storage.crc64 import combine
 from smartcover.storage.rules import (
@@ -23,23 +25,23 @@ from smartcover.storage.rules import (
     page_limit,
     parts_fingerprint,
 )
-from smartcover.storage.shelf import QUERIES, Shelf, swept_meanwhile
+from smartcover.storage.shelf import QUERIES, Register, Shelf, swept_meanwhile
 
 
-class LocalUploads:
-    """The multipart half of `LocalStore`; the methods promise what those of `BucketStore` do."""
+class Uploads(ABC):
+    """The multipart half of a store, but for the bytes; the methods promise what those of `BucketStore` do."""
 
-    def __init__(self, shelf: Shelf) -> None:
-        self._shelf = shelf
+    def __init__(self, register: Register) -> None:
+        self._register = register
 
     async def start(self, bucket: str, key: str, *, headers: Mapping[str, str]) -> UploadInfo:
         """Begin an upload under a new id of 32 hex digits: 14 of its time and 18 at random."""
         check_bucket_name(bucket)
         check_key(key)
         kept = check_headers(headers)
-        async with self._shelf.connection("start an upload") as connection:
+        async with self._register.connection("start an upload") as connection:
             row = await QUERIES.add_upload(
-                connection, random=self._shelf.make_id().hex[:18], bucket=bucket, key=key, headers=json.dumps(kept)
+                connection, random=self._register.make_id().hex[:18], bucket=bucket, key=key, headers=json.dumps(kept)
             )
         if row is None:
             raise BucketMissing(detail=bucket)
@@ -59,14 +61,12 @@ class LocalUploads:
         """Store a part; an upload that is completed or aborted meanwhile keeps nothing of it."""
         check_part_number(number)
         await self._find(bucket, key, upload_id)
-        blob = self._shelf.make_id()
-        async with self._shelf.connection("announce a blob") as connection:
-            known = await QUERIES.announce_part_blob(connection, blob=blob, upload_id=upload_id, bucket=bucket, key=key)
-        if known is None:
+        blob = await self._announce(bucket, key, upload_id)
+        if blob is None:
             raise UploadMissing(detail=upload_id)
-        contents = await self._shelf.receive(blob, body, content_md5=content_md5, size_bytes=size_bytes)
+        contents = await self._receive(bucket, blob, body, content_md5, size_bytes)
         etag = contents.md5.hex()
-        async with self._shelf.connection("show a part") as connection:
+        async with self._register.connection("show a part") as connection:
             last_modified = await QUERIES.show_part(
                 connection,
                 upload_id=upload_id,
@@ -101,7 +101,7 @@ class LocalUploads:
         limit = page_limit(limit)
         # Without an id the marker stands behind all uploads of its key: ids are hex and '~' is above them.
         key, upload_id = (key_marker, upload_id_marker or "~") if key_marker >= prefix else (prefix, "")
-        async with self._shelf.connection("list uploads") as connection:
+        async with self._register.connection("list uploads") as connection:
             found = QUERIES.open_uploads(
                 connection, bucket=bucket, prefix=prefix, key=key, upload_id=upload_id, limit=limit + 1
             )
@@ -130,17 +130,18 @@ class LocalUploads:
         for part in chosen:
             crc64 = combine(crc64, int(part["crc64"]), part["size_bytes"])
         etag = joined_etag([part["etag"] for part in chosen])
-        blob = await self._join(bucket, key, upload_id, [part["blob"] for part in chosen], size_bytes)
+        blob = await self._announce(bucket, key, upload_id)
         if blob is None:
             return _first_answer(await self._find(bucket, key, upload_id, done=True), parts)
+        store_etag = await self._join(upload_info(row), blob, [part["blob"] for part in chosen], size_bytes)
 
-        async with self._shelf.transaction("complete an upload") as connection:
+        async with self._register.transaction("complete an upload") as connection:
             row = await QUERIES.lock_upload(connection, upload_id=upload_id, bucket=bucket, key=key)
             if row is None:
                 raise UploadMissing(detail=upload_id)
             if row["done_at"] is not None:
                 return _first_answer(row, parts)  # our copy was announced and is swept
-            info = await self._shelf.show(
+            info = await self._register.show(
                 connection,
                 bucket,
                 key,
@@ -150,6 +151,7 @@ class LocalUploads:
                 crc64=crc64,
                 headers=json.loads(row["headers"]),
                 event=event,
+                store_etag=store_etag,
             )
             if info is None:
                 raise swept_meanwhile("complete_upload")
@@ -168,7 +170,7 @@ class LocalUploads:
     async def abort(self, bucket: str, key: str, upload_id: str) -> None:
         """Forget an open upload; its parts' bytes go with the next sweeps."""
         await self._find(bucket, key, upload_id)
-        async with self._shelf.connection("abort an upload") as connection:
+        async with self._register.connection("abort an upload") as connection:
             removed = await QUERIES.remove_upload(connection, upload_id=upload_id, bucket=bucket, key=key)
         if removed is None:
             raise UploadMissing(detail=upload_id)
@@ -179,7 +181,7 @@ class LocalUploads:
         check_key(key)
         if not upload_id.isascii() or not upload_id.isalnum():
             raise UploadMissing(detail=upload_id[:80])
-        async with self._shelf.connection("find an upload") as connection:
+        async with self._register.connection("find an upload") as connection:
             row: Mapping[str, Any] | None = await QUERIES.upload(
                 connection, upload_id=upload_id, bucket=bucket, key=key
             )
@@ -190,22 +192,44 @@ class LocalUploads:
         return row
 
     async def _part_rows(self, upload_id: str, after: int, limit: int) -> list[Mapping[str, Any]]:
-        async with self._shelf.connection("list parts") as connection:
+        async with self._register.connection("list parts") as connection:
             return [row async for row in QUERIES.parts(connection, upload_id=upload_id, after=after, limit=limit)]
 
-    async def _join(
-        self, bucket: str, key: str, upload_id: str, sources: Sequence[UUID], size_bytes: int
-    ) -> UUID | None:
+    async def _announce(self, bucket: str, key: str, upload_id: str) -> UUID | None:
+        """Give the id of a new blob that was noted down for an upload; None when the upload is not open any more."""
+        blob = self._register.make_id()
+        async with self._register.connection("announce a blob") as connection:
+            known = await QUERIES.announce_part_blob(connection, blob=blob, upload_id=upload_id, bucket=bucket, key=key)
+        return None if known is None else blob
+
+    @abstractmethod
+    async def _receive(
+        self, bucket: str, blob: UUID, body: AsyncIterator[bytes], content_md5: bytes | None, size_bytes: int | None
+    ) -> Contents:
+        """Write a part's body to a blob that was announced; it is durable when this returns."""
+
+    @abstractmethod
+    async def _join(self, upload: UploadInfo, blob: UUID, sources: Sequence[UUID], size_bytes: int) -> str | None:
         """
-        Write the parts into one blob; None when the upload is not open any more.
+        Write the parts into one blob that was announced; give the ETag of it if the store has its own.
 
         The parts stay readable: what replaces or drops them leaves their bytes for the grace period.
         """
-        blob = self._shelf.make_id()
-        async with self._shelf.connection("announce a blob") as connection:
-            known = await QUERIES.announce_part_blob(connection, blob=blob, upload_id=upload_id, bucket=bucket, key=key)
-        if known is None:
-            return None
+
+
+class LocalUploads(Uploads):
+    """The multipart half of `LocalStore`."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        super().__init__(shelf)
+        self._shelf = shelf
+
+    async def _receive(
+        self, bucket: str, blob: UUID, body: AsyncIterator[bytes], content_md5: bytes | None, size_bytes: int | None
+    ) -> Contents:
+        return await self._shelf.receive(blob, body, content_md5=content_md5, size_bytes=size_bytes)
+
+    async def _join(self, upload: UploadInfo, blob: UUID, sources: Sequence[UUID], size_bytes: int) -> str | None:
         folder = self._shelf.folder
         try:
             if len(sources) == 1:
@@ -216,7 +240,7 @@ class LocalUploads:
         except StorageUnavailable:
             self._shelf.in_background(lambda: folder.remove([blob]))  # gives back a full disk's room at once
             raise
-        return blob
+        return None
 
 
 def upload_info(row: Mapping[str, Any]) -> UploadInfo:

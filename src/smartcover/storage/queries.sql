@@ -192,3 +192,27 @@ DELETE FROM uploads WHERE upload_id IN (
     FOR UPDATE SKIP LOCKED
 )
 RETURNING upload_id;
+
+-- name: objects_of_keys
+SELECT bucket, key, blob, size_bytes, etag, crc64, headers::text AS headers, last_modified
+FROM objects WHERE bucket = :bucket AND key = ANY(:keys::text[]);
+
+-- name: forget_objects!
+DELETE FROM objects WHERE bucket = :bucket;
+
+-- name: owned_blobs
+-- Of the blobs given those that something may still ask for: parts, and what is noted down as garbage of any age.
+SELECT blob FROM upload_parts WHERE blob = ANY(:blobs::uuid[])
+UNION ALL
+SELECT blob FROM garbage WHERE blob = ANY(:blobs::uuid[]);
+
+-- name: take_old_garbage
+SELECT blob FROM garbage
+WHERE blob = ANY(:blobs::uuid[])
+  AND since < CASE reason WHEN 'unfinished' THEN :unfinished_before::timestamptz
+                                 ELSE :dropped_before::timestamptz END
+FOR UPDATE SKIP LOCKED;
+
+-- name: forget_old_garbage!
+-- What has no bytes of its own left: objects that lie under their keys leave such rows when they are replaced.
+DELETE FROM garbage WHERE since < :before;

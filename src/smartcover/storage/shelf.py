@@ -32,24 +32,16 @@ QUERIES: Any = aiosql.from_path(Path(__file__).with_name("queries.sql"), "asyncp
 #: Longest wait for a free connection of the pool, so that a dead database is an answer and not a hang.
 ACQUIRE_TIMEOUT_SECONDS = 10.0
 
+#: Where the stored headers hold the ETag that a store of its own gave; a colon stands in no header's name.
+STORE_ETAG = ":store-etag"
 
-class Shelf:
-    """A blob folder and the database that knows whose blobs they are."""
 
-    def __init__(
-        self,
-        folder: BlobFolder,
-        pool: asyncpg.Pool[asyncpg.Record],
-        *,
-        make_id: Callable[[], UUID],
-        max_object_bytes: int,
-        reserve_bytes: int,
-    ) -> None:
-        self.folder = folder
+class Register:
+    """The database that knows which blobs there are and whose they are."""
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], *, make_id: Callable[[], UUID]) -> None:
         self.make_id = make_id
         self._pool = pool
-        self._max_object_bytes = max_object_bytes
-        self._reserve_bytes = reserve_bytes
 
     @asynccontextmanager
     async def connection(self, doing: str) -> AsyncIterator[Any]:
@@ -63,6 +55,92 @@ class Shelf:
         """Lend a connection with a transaction that commits at the end."""
         async with self.connection(doing) as connection, connection.transaction():
             yield connection
+
+    async def announce(self, bucket: str) -> UUID:
+        """
+        Give the id of a new blob, noted down before its file exists so that a crash cannot lose track of it.
+
+        Raises:
+            BucketMissing: Early, before a body is read.
+        """
+        check_bucket_name(bucket)
+        blob = self.make_id()
+        async with self.connection("announce a blob") as connection:
+            known = await QUERIES.announce_object_blob(connection, blob=blob, bucket=bucket)
+        if known is None:
+            raise BucketMissing(detail=bucket)
+        return blob
+
+    async def show(
+        self,
+        connection: Any,
+        bucket: str,
+        key: str,
+        blob: UUID,
+        *,
+        size_bytes: int,
+        etag: str,
+        crc64: int,
+        headers: Mapping[str, str],
+        event: UploadEvent | None = None,
+        store_etag: str | None = None,
+    ) -> ObjectInfo | None:
+        """
+        Make a durable blob visible under a key; None when the sweep took the blob first.
+
+        Every object, however it arrived, becomes visible here and nowhere else, inside the caller's transaction;
+        so an upload and the event of it are stored together or not at all. `store_etag` is what a store of its own
+        calls this version; it is kept beside the headers, under a name that no header can have.
+
+        Raises:
+            BucketMissing: If the bucket was deleted meanwhile.
+        """
+        try:
+            last_modified: datetime | None = await QUERIES.show_object(
+                connection,
+                bucket=bucket,
+                key=key,
+                blob=blob,
+                size_bytes=size_bytes,
+                etag=etag,
+                crc64=Decimal(crc64),
+                headers=json.dumps(dict(headers) if store_etag is None else {**headers, STORE_ETAG: store_etag}),
+            )
+        except asyncpg.ForeignKeyViolationError as error:
+            raise BucketMissing from error
+        if last_modified is None:
+            return None
+        if event is not None:
+            await QUERIES.note_upload(
+                connection,
+                event_id=f"cos:{event.request_id}",
+                bucket=bucket,
+                key=key,
+                name=event.name,
+                size_bytes=size_bytes,
+                etag=etag,
+                headers=json.dumps(dict(headers)),
+                request_id=event.request_id,
+            )
+        return ObjectInfo(bucket, key, size_bytes, etag, crc64, last_modified, dict(headers))
+
+
+class Shelf(Register):
+    """A blob folder and the database that knows whose blobs they are."""
+
+    def __init__(
+        self,
+        folder: BlobFolder,
+        pool: asyncpg.Pool[asyncpg.Record],
+        *,
+        make_id: Callable[[], UUID],
+        max_object_bytes: int,
+        reserve_bytes: int,
+    ) -> None:
+        super().__init__(pool, make_id=make_id)
+        self.folder = folder
+        self._max_object_bytes = max_object_bytes
+        self._reserve_bytes = reserve_bytes
 
     async def in_thread(self, doing: str, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Do disk work off the event loop."""
@@ -90,21 +168,6 @@ class Shelf:
         free_bytes = await self.in_thread("ask for free space", self.folder.free_bytes)
         if free_bytes < size_bytes + self._reserve_bytes:
             raise StorageUnavailable(DISK_FULL, detail=f"{free_bytes} bytes are free, {size_bytes} are needed")
-
-    async def announce(self, bucket: str) -> UUID:
-        """
-        Give the id of a new blob, noted down before its file exists so that a crash cannot lose track of it.
-
-        Raises:
-            BucketMissing: Early, before a body is read.
-        """
-        check_bucket_name(bucket)
-        blob = self.make_id()
-        async with self.connection("announce a blob") as connection:
-            known = await QUERIES.announce_object_blob(connection, blob=blob, bucket=bucket)
-        if known is None:
-            raise BucketMissing(detail=bucket)
-        return blob
 
     async def receive(
         self, blob: UUID, body: AsyncIterator[bytes], *, content_md5: bytes | None, size_bytes: int | None
@@ -149,57 +212,6 @@ class Shelf:
             f"The body has {size_bytes} bytes or more; at most {self._max_object_bytes} are allowed, "
             "and no more than Content-Length says. Larger objects go up in parts."
         )
-
-    async def show(
-        self,
-        connection: Any,
-        bucket: str,
-        key: str,
-        blob: UUID,
-        *,
-        size_bytes: int,
-        etag: str,
-        crc64: int,
-        headers: Mapping[str, str],
-        event: UploadEvent | None = None,
-    ) -> ObjectInfo | None:
-        """
-        Make a durable blob visible under a key; None when the sweep took the blob first.
-
-        Every object, however it arrived, becomes visible here and nowhere else, inside the caller's transaction;
-        so an upload and the event of it are stored together or not at all.
-
-        Raises:
-            BucketMissing: If the bucket was deleted meanwhile.
-        """
-        try:
-            last_modified: datetime | None = await QUERIES.show_object(
-                connection,
-                bucket=bucket,
-                key=key,
-                blob=blob,
-                size_bytes=size_bytes,
-                etag=etag,
-                crc64=Decimal(crc64),
-                headers=json.dumps(dict(headers)),
-            )
-        except asyncpg.ForeignKeyViolationError as error:
-            raise BucketMissing from error
-        if last_modified is None:
-            return None
-        if event is not None:
-            await QUERIES.note_upload(
-                connection,
-                event_id=f"cos:{event.request_id}",
-                bucket=bucket,
-                key=key,
-                name=event.name,
-                size_bytes=size_bytes,
-                etag=etag,
-                headers=json.dumps(dict(headers)),
-                request_id=event.request_id,
-            )
-        return ObjectInfo(bucket, key, size_bytes, etag, crc64, last_modified, dict(headers))
 
     async def open(self, blob: UUID) -> BlobReader | None:
         """Open a blob for reading; None when its file is gone."""

@@ -17,7 +17,14 @@ from dataclasses import dataclass
 
 from smartcover import errors
 from smartcover.engine import CoverOptions, Limits
-from smartcover.errors import DecodeTimedOut, EngineCrashed, VideoError
+from smartcover.errors import (
+    DecodeTimedOut,
+    EngineCrashed,
+    ObjectMissing,
+    SmartCoverError,
+    StorageUnavailable,
+    VideoError,
+)
 from smartcover.storage import VideoSource
 from smartcover.worker import answers, child, frames
 from smartcover.worker.answers import ImageFormat
@@ -25,6 +32,8 @@ from smartcover.worker.answers import ImageFormat
 _LARGEST_IMAGE_BYTES = 256 << 20  # one encoded cover; a 8192 x 8192 PNG stays below
 _LARGEST_WORDS_BYTES = 1 << 20
 _MOST_MESSAGES = 10_000
+#: What a child may say went wrong: the video, or the store that it reads the video from.
+_KINDS = (VideoError, ObjectMissing, StorageUnavailable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,10 +163,10 @@ def _converse(
     raise EngineCrashed(detail=f"the engine sent {_MOST_MESSAGES} messages without an end")
 
 
-def _error(failure: answers.Failure) -> VideoError:
+def _error(failure: answers.Failure) -> SmartCoverError:
     kind = getattr(errors, failure.error, EngineCrashed)
     public = failure.public[:1000]
-    return kind(public) if isinstance(kind, type) and issubclass(kind, VideoError) else EngineCrashed(public)
+    return kind(public) if isinstance(kind, type) and issubclass(kind, _KINDS) else EngineCrashed(public)
 
 
 def _picked(picks: answers.Picks, images: list[bytes]) -> PickedCovers:

@@ -1,0 +1,187 @@
+"""Where in an S3-compatible store our buckets and keys lie, and what its failures mean."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, cast
+from uuid import UUID
+
+from obstore.exceptions import BaseError, NotFoundError, PermissionDeniedError, PreconditionError, UnauthenticatedError
+from obstore.store import S3Store as ObjectStore
+
+from smartcover.errors import BadKey, BucketMissing, ObjectMissing, SettingsError, StorageUnavailable
+from smartcover.storage.rules import check_key
+
+#: Under this folder of each bucket lies what is not published yet; no client sees it or names a key in it.
+RESERVED = ".smartcover-staging"
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_CONNECT_TIMEOUT_SECONDS = 5.0
+#: Longest time of one request; long enough for the largest part that we send and for a client that reads slowly.
+_REQUEST_TIMEOUT_SECONDS = 3600.0
+_RETRIES = 3
+_RETRY_TIMEOUT_SECONDS = 15.0
+_MAX_PREFIX_BYTES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class S3Options:
+    """
+    How to reach the store; what is None comes from the usual AWS_* variables or from the machine's role.
+
+    `path_style` puts the bucket's name into the path, as MinIO and Ceph want it, and not into the host.
+    """
+
+    endpoint: str | None = None
+    region: str | None = None
+    access_key_id: str | None = None
+    secret_access_key: str | None = field(default=None, repr=False)
+    session_token: str | None = field(default=None, repr=False)
+    path_style: bool = False
+    allow_http: bool = False
+
+
+class S3Place:
+    """
+    The way from a bucket and key of ours to a store bucket and a path in it.
+
+    With `s3://` each bucket is the store's bucket of that name; with `s3://name/prefix` all are folders of one.
+    """
+
+    def __init__(self, url: str, options: S3Options) -> None:
+        """
+        Raises:
+            SettingsError: If `url` is no such address.
+        """
+        scheme, _, rest = url.partition("://")
+        name, _, prefix = rest.partition("/")
+        prefix = prefix.strip("/")
+        if scheme != "s3" or (prefix and (not name or _unreachable(prefix))):
+            raise SettingsError(f"SMARTCOVER_STORAGE is {url!r}; give s3:// or s3://store-bucket/prefix")
+        if len(prefix.encode()) > _MAX_PREFIX_BYTES:
+            raise SettingsError(f"the prefix in SMARTCOVER_STORAGE has more than {_MAX_PREFIX_BYTES} bytes; shorten it")
+        self._name = name
+        self._prefix = f"{prefix}/" if prefix else ""
+        self._options = options
+        self._stores: dict[str, ObjectStore] = {}
+
+    def store(self, bucket: str) -> ObjectStore:
+        """Give the store's own bucket in which a bucket of ours lies."""
+        name = self._name or bucket
+        if name not in self._stores:
+            self._stores[name] = self._open(name)
+        return self._stores[name]
+
+    def store_name(self, bucket: str) -> str:
+        """Name the store's own bucket."""
+        return self._name or bucket
+
+    def root(self, bucket: str) -> str:
+        """Give what stands before every key of the bucket."""
+        return f"{self._prefix}{bucket}/" if self._name else ""
+
+    def path(self, bucket: str, key: str) -> str:
+        """
+        Give the path of an object.
+
+        Raises:
+            BadKey: If the key is one that the store's client cannot reach, or lies in our own folder.
+        """
+        check_reachable(key)
+        return self.root(bucket) + key
+
+    def staging(self, bucket: str, blob: UUID) -> str:
+        """Give the path of bytes that are not published yet."""
+        return f"{self.root(bucket)}{RESERVED}/{blob.hex}"
+
+    def _open(self, name: str) -> ObjectStore:
+        options = self._options
+        given: dict[str, Any] = {
+            "endpoint": options.endpoint,
+            "region": options.region,
+            "access_key_id": options.access_key_id,
+            "secret_access_key": options.secret_access_key,
+            "session_token": options.session_token,
+        }
+        if options.endpoint and not options.path_style:
+            # The client puts the bucket into the path of a given endpoint, unless the host names it already.
+            scheme, _, host = options.endpoint.partition("://")
+            given["endpoint"] = f"{scheme}://{name}.{host}"
+        return ObjectStore(
+            name,
+            config=cast("Any", {key: value for key, value in given.items() if value is not None}),
+            virtual_hosted_style_request=not options.path_style,
+            client_options={
+                "allow_http": options.allow_http,
+                "connect_timeout": timedelta(seconds=_CONNECT_TIMEOUT_SECONDS),
+                "timeout": timedelta(seconds=_REQUEST_TIMEOUT_SECONDS),
+            },
+            retry_config={
+                "max_retries": _RETRIES,
+                "retry_timeout": timedelta(seconds=_RETRY_TIMEOUT_SECONDS),
+            },
+        )
+
+
+def check_reachable(key: str) -> None:
+    """
+    Accept a key that an object of the store can have.
+
+    Raises:
+        BadKey: With the reason, also where the key would silently name another object.
+    """
+    check_key(key)
+    reason = _unreachable(key)
+    if reason is not None:
+        raise BadKey(f"The object key {key[:80]!r} cannot be kept in an S3 store: {reason}. Choose another key.")
+
+
+def _unreachable(key: str) -> str | None:
+    """Tell why the store's client cannot name a key; None when it can."""
+    segments = key.split("/")
+    if "" in segments:
+        return "it begins or ends with '/' or holds '//'"
+    if "." in segments or ".." in segments:
+        return "it has '.' or '..' between slashes"
+    if _CONTROL.search(key):
+        return "it holds a control character"
+    if segments[0] == RESERVED:
+        return f"{RESERVED}/ is reserved"
+    return None
+
+
+@contextmanager
+def s3_failures(doing: str) -> Iterator[None]:
+    """
+    Turn what the store's client raises inside into a `StorageError`; the original text goes to the log only.
+
+    Raises:
+        ObjectMissing: If the store knows no such object.
+        BucketMissing: If the store's own bucket is missing.
+        BadKey: If the client cannot name the path.
+        StorageUnavailable: For everything else: connection, time-out, refused keys, a changed object.
+    """
+    try:
+        yield
+    except (NotFoundError, FileNotFoundError) as error:
+        if "NoSuchBucket" in str(error):
+            raise BucketMissing(detail=f"{doing}: {error}") from error
+        raise ObjectMissing(detail=f"{doing}: {error}") from error
+    except PreconditionError as error:
+        raise StorageUnavailable("The object was replaced while it was read; try again.", detail=doing) from error
+    except (PermissionDeniedError, UnauthenticatedError, PermissionError) as error:
+        raise StorageUnavailable(
+            "The object store refuses the server's own keys; the operator must look.", detail=f"{doing}: {error}"
+        ) from error
+    except ValueError as error:
+        raise BadKey(f"The store's client cannot name this key: {str(error)[:200]}", detail=doing) from error
+    except TimeoutError as error:
+        raise StorageUnavailable(detail=f"{doing}: no answer in time") from error
+    except (BaseError, OSError) as error:
+        if "NoSuchBucket" in str(error):
+            raise BucketMissing(detail=f"{doing}: {error}") from error
+        raise StorageUnavailable(detail=f"{doing}: {type(error).__name__}: {error}") from error

@@ -1,0 +1,132 @@
+"""The bucket store contract over an S3 store: a moto server in a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from smartcover.errors import BadKey, ObjectMissing, StorageUnavailable
+from smartcover.storage import BucketStore
+from smartcover.storage.s3 import S3Store
+from smartcover.storage.s3_place import S3Options
+from tests.contracts.bucket_store_suite import (
+    LIMIT_BYTES,
+    MEBIBYTE,
+    WEIRD_KEYS,
+    B,
+    BucketStoreContract,
+    content,
+    names,
+    put,
+)
+from tests.objects_database import Pool
+
+STORE_BUCKETS = ("everything", B, "second-1250000000", "second-1")
+
+
+def ask(address: str, method: str) -> None:
+    with contextlib.suppress(urllib.error.HTTPError):
+        urllib.request.urlopen(urllib.request.Request(address, method=method), timeout=10).close()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(300):
+            with contextlib.suppress(OSError):
+                urllib.request.urlopen(f"{address}/moto-api/", timeout=5).close()
+                break
+            time.sleep(0.1)
+        yield address
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(params=["s3://", "s3://everything/some/prefix"])
+async def store(request: pytest.FixtureRequest, server: str, object_pool: Pool) -> AsyncIterator[BucketStore]:
+    ask(f"{server}/moto-api/reset", "POST")
+    for name in STORE_BUCKETS:
+        ask(f"{server}/{name}", "PUT")
+    options = S3Options(
+        endpoint=server,
+        region="us-east-1",
+        access_key_id="key",
+        secret_access_key="secret",
+        path_style=True,
+        allow_http=True,
+    )
+    made = S3Store(request.param, options, object_pool, max_object_bytes=LIMIT_BYTES, whole_put_bytes=MEBIBYTE)
+    await made.create_bucket(B, "ap-chongqing")
+    yield made
+
+
+REACHABLE = [
+    key
+    for key in WEIRD_KEYS
+    if not {"", ".", ".."} & set(key.split("/")) and not any(ord(letter) < 32 or letter == "\x7f" for letter in key)
+]
+
+
+class TestS3Store(BucketStoreContract):
+    @pytest.mark.parametrize("key", REACHABLE)
+    async def test_a_key_is_an_opaque_string(self, store: BucketStore, key: str) -> None:
+        for other in REACHABLE:
+            await put(store, other, b"other")
+        await put(store, key, key.encode())
+        assert (await store.head(B, key)).key == key
+        assert await content(store, key) == key.encode()
+        assert names(await store.list(B)) == sorted(REACHABLE, key=str.encode)
+        await store.delete(B, key)
+        with pytest.raises(ObjectMissing):
+            await store.head(B, key)
+
+    @pytest.mark.parametrize("key", [key for key in WEIRD_KEYS if key not in REACHABLE])
+    async def test_a_key_that_the_client_cannot_name_is_refused_with_the_reason(
+        self, store: BucketStore, key: str
+    ) -> None:
+        for call in (put(store, key), store.head(B, key), store.delete(B, key), store.video(B, key)):
+            with pytest.raises(BadKey, match="cannot be kept in an S3 store: it "):
+                await call
+
+    async def test_a_video_can_be_read_in_another_process(self, store: BucketStore) -> None:
+        await put(store, "v", b"video")
+        source = pickle.loads(pickle.dumps(await store.video(B, "v")))
+        assert "secret" not in repr(source)
+        with source.open() as opened:
+            assert opened.read() == b"video"
+            assert opened.seek(1) == 1
+            assert opened.read(2) == b"id"
+        await put(store, "v", b"other")
+        with source.open() as opened, pytest.raises(StorageUnavailable, match="replaced"):
+            opened.read()
+
+    async def test_a_prefix_selects_and_a_delimiter_folds(self, store: BucketStore) -> None:
+        """As of the suite, without the key `b//2`, which this store cannot hold."""
+        for key in ["a", "a/1", "a/2", "a/b/3", "a0", "b/1", "c"]:
+            await put(store, key)
+        page = await store.list(B, delimiter="/")
+        assert (names(page), page.common_prefixes, page.next_marker) == (["a", "a0", "c"], ("a/", "b/"), None)
+        page = await store.list(B, prefix="a/", delimiter="/")
+        assert (names(page), page.common_prefixes) == (["a/1", "a/2"], ("a/b/",))
+        assert names(await store.list(B, prefix="a")) == ["a", "a/1", "a/2", "a/b/3", "a0"]
+        page = await store.list(B, prefix="nothing/", delimiter="/")
+        assert (names(page), page.common_prefixes, page.next_marker) == ([], (), None)
