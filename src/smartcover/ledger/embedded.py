@@ -17,6 +17,7 @@ import secrets
 import shutil
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -210,9 +211,7 @@ class EmbeddedPostgres:
         if self._cluster.exists():
             return
         assert self._identity is not None
-        draft = self._folder / "cluster.new"
-        await asyncio.to_thread(shutil.rmtree, draft, ignore_errors=True)
-        draft.mkdir(mode=0o700)
+        draft = await asyncio.to_thread(self._new_draft)
         own(self._identity, draft)
         process = await self._run(
             "initdb",
@@ -235,7 +234,13 @@ class EmbeddedPostgres:
                 "the embedded database cannot be made; see postgres.log below the data folder",
                 detail=self._last_words(),
             )
-        draft.rename(self._cluster)
+        await asyncio.to_thread(draft.rename, self._cluster)
+
+    def _new_draft(self) -> Path:
+        for left in self._folder.glob("cluster.new*"):
+            shutil.rmtree(left, ignore_errors=True)
+        # A name of its own: what a killed start left running may write to its folder for a moment longer.
+        return Path(tempfile.mkdtemp(prefix="cluster.new-", dir=self._folder))
 
     async def _launch(self) -> None:
         """Start the server and wait until it answers; leftovers of a killed one get time to end."""
