@@ -9,9 +9,9 @@ import time
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
 
 from smartcover.errors import NotAVideo
+from smartcover.storage.bucket import FileReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Hangs:
 
     note: Path
 
-    def open(self) -> BinaryIO:
+    def open(self) -> FileReader:
         # The child may write no files, so the note is a file that exists already and whose name changes.
         self.note.rename(self.note.with_suffix(f".{os.getpid()}"))
         time.sleep(600)
@@ -31,7 +31,7 @@ class Hangs:
 class Dies:
     """Ends the process without a word."""
 
-    def open(self) -> BinaryIO:
+    def open(self) -> FileReader:
         os._exit(3)
 
 
@@ -39,7 +39,7 @@ class Dies:
 class Segfaults:
     """Reads from address 0."""
 
-    def open(self) -> BinaryIO:
+    def open(self) -> FileReader:
         ctypes.string_at(0)
         raise AssertionError("unreachable")
 
@@ -48,7 +48,7 @@ class Segfaults:
 class Devours:
     """Asks for memory without end."""
 
-    def open(self) -> BinaryIO:
+    def open(self) -> FileReader:
         hoard = []
         while True:
             hoard.append(bytearray(16 << 20))
@@ -61,7 +61,7 @@ class TakesOver:
     words: bytes
     ends: bool = True
 
-    def open(self) -> BinaryIO:
+    def open(self) -> FileReader:
         pipe: int = sys._getframe(1).f_locals["answers"].fileno()
         os.write(pipe, self.words)
         if not self.ends:
@@ -73,7 +73,7 @@ class TakesOver:
 class ShowsItsLimits:
     """Raises an error whose text is the limits it runs under."""
 
-    def open(self) -> BinaryIO:
+    def open(self) -> FileReader:
         import resource
 
         names = ("RLIMIT_DATA", "RLIMIT_CORE", "RLIMIT_FSIZE")
@@ -86,7 +86,7 @@ class Writes:
 
     path: Path
 
-    def open(self) -> BinaryIO:
+    def open(self) -> FileReader:
         with self.path.open("wb") as file:
             file.write(b"x" * 4096)
-        return BytesIO(b"")
+        return FileReader(BytesIO(b""))

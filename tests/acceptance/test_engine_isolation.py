@@ -70,6 +70,21 @@ async def test_a_good_video_gives_covers_and_progress(runner: EngineRunner, tmp_
     assert all(0 <= share <= 1 for _, share in steps)
 
 
+async def test_what_was_read_of_a_video_is_told_also_when_it_fails(runner: EngineRunner, tmp_path: Path) -> None:
+    clip = small_clip(tmp_path / "clip.mp4")
+    told: list[int] = []
+    picked = await runner.pick(LocalVideo(clip), CoverOptions(count=1), on_bytes_read=told.append)
+    assert 0 < picked.bytes_read == told[-1]
+    assert told == sorted(told)
+    noise = tmp_path / "noise"
+    noise.write_bytes(os.urandom(4096))
+    told.clear()
+    with pytest.raises(NotAVideo):
+        await runner.pick(LocalVideo(noise), CoverOptions(), on_bytes_read=told.append)
+    assert told
+    assert told[-1] >= 4096
+
+
 async def test_an_unreadable_video_fails_in_words_that_name_no_path(runner: EngineRunner, tmp_path: Path) -> None:
     path = tmp_path / "secret-place"
     path.write_bytes(os.urandom(4096))
@@ -119,6 +134,9 @@ def picks(**changes: object) -> dict[str, object]:
         framed({"picks": {"covers": "many"}}),
         framed(picks(signals=[1, 2])),
         framed(picks(width_px=1e999)),
+        framed({"step": "look", "share": 0.1, "bytes_read": -1}),
+        framed({"step": "look", "share": 0.1, "bytes_read": 1 << 63}),
+        framed({"step": "look", "share": 0.1, "bytes_read": "many"}),
         framed(picks(score=float("nan"))) + framed(b"image"),
         framed(picks(format="../../evil")) + framed(b"image"),
         framed({"picks": {**picks()["picks"], "covers": picks()["picks"]["covers"] * 11}}),  # type: ignore[dict-item, index]

@@ -409,6 +409,7 @@ class BucketStoreContract:
             assert opened.read() == b"video"
             assert opened.seek(1) == 1
             assert opened.read(2) == b"id"
+            assert opened.bytes_read >= 5
 
     # Listing
 

@@ -127,7 +127,13 @@ class Swept:
 
 
 class VideoReader(Protocol):
-    """An open video: bytes at positions, as of a file that is open for reading."""
+    """
+    An open video: bytes at positions, as of a file that is open for reading.
+
+    `bytes_read` counts what was fetched of it so far, for limits and metrics.
+    """
+
+    bytes_read: int
 
     def __enter__(self) -> VideoReader: ...
     def __exit__(
@@ -150,15 +156,49 @@ class VideoSource(Protocol):
         """Give the video to the engine."""
 
 
+class FileReader:
+    """A `VideoReader` over a binary file at hand, which it closes in the end."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.bytes_read = 0
+
+    def __enter__(self) -> FileReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        self.close()
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Give up to `size` bytes, and b"" only at the end."""
+        data = self._file.read(size)
+        self.bytes_read += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Go to a position."""
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """Give the position."""
+        return self._file.tell()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
 @dataclass(frozen=True, slots=True)
 class LocalVideo:
     """A video that is a file of this machine; `path` is opaque and has no useful suffix."""
 
     path: Path
 
-    def open(self) -> BinaryIO:
+    def open(self) -> FileReader:
         """Open the file; the engine is not told the path, which clients must not see in its errors."""
-        return self.path.open("rb")
+        return FileReader(self.path.open("rb"))
 
 
 class BucketStore(Protocol):

@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
-from typing import BinaryIO
 from uuid import UUID, uuid4
 
 from fastcrc import crc64
@@ -25,6 +24,7 @@ from smartcover.errors import (
 )
 from smartcover.storage.bucket import (
     BucketInfo,
+    FileReader,
     ObjectInfo,
     ObjectPage,
     PartInfo,
@@ -60,9 +60,9 @@ class MemoryVideo:
 
     data: bytes
 
-    def open(self) -> BinaryIO:
+    def open(self) -> FileReader:
         """Give a seekable reader."""
-        return BytesIO(self.data)
+        return FileReader(BytesIO(self.data))
 
 
 @dataclass(slots=True)

@@ -19,7 +19,7 @@ _Text = Annotated[str, Field(max_length=2000)]
 _Pixels = Annotated[int, Field(ge=1, le=1 << 16)]
 
 
-class _Message(BaseModel):
+class _Words(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
@@ -31,6 +31,12 @@ def _finite(numbers: Mapping[str, float]) -> Mapping[str, float]:
 _Numbers = Annotated[
     Mapping[_Text, Annotated[float, Field(allow_inf_nan=True)]], Field(max_length=1000), AfterValidator(_finite)
 ]
+
+
+class _Message(_Words):
+    """A message of its own; each says how many bytes of the video were read from the store so far."""
+
+    bytes_read: Annotated[int, Field(ge=0, le=1 << 62)] = 0
 
 
 class Progress(_Message):
@@ -47,7 +53,7 @@ class Failure(_Message):
     public: Annotated[str, Field(max_length=100_000)]
 
 
-class Cover(_Message):
+class Cover(_Words):
     """A cover, whose image follows as a message of its own."""
 
     format: ImageFormat
@@ -68,7 +74,7 @@ class Picks(_Message):
     covers: tuple[Cover, ...]
 
 
-class _Found(_Message):
+class _Found(_Words):
     picks: Picks
 
 

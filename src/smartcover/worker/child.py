@@ -24,7 +24,7 @@ from typing import Any
 from smartcover import engine
 from smartcover.engine import CoverOptions, Limits, Picks
 from smartcover.errors import SmartCoverError
-from smartcover.storage import VideoSource
+from smartcover.storage import VideoReader, VideoSource
 from smartcover.worker import frames
 
 
@@ -33,22 +33,27 @@ def run(answers: Connection, source: VideoSource, options: CoverOptions, limits:
     Pick covers of `source` under the resource limits and send the answer; the child's main function.
 
     Messages: any number of `{"step", "share"}`, then `{"error", "public"}` or `{"picks"}` with one raw message
-    for each cover's image.
+    for each cover's image. Each but the images also says `"bytes_read"`: what came from the store so far.
     """
     _confine(memory_bytes)
+    video: VideoReader | None = None
+
+    def bytes_read() -> int:
+        return 0 if video is None else video.bytes_read
 
     def report(step: str, share: float) -> None:
-        _say(answers, {"step": step, "share": share})
+        _say(answers, {"step": step, "share": share, "bytes_read": bytes_read()})
 
     try:
-        picks = engine.pick_covers(source.open(), options, limits=limits, on_progress=report)
+        video = source.open()
+        picks = engine.pick_covers(video, options, limits=limits, on_progress=report)
     except SmartCoverError as error:
-        _say(answers, {"error": type(error).__name__, "public": error.public})
+        _say(answers, {"error": type(error).__name__, "public": error.public, "bytes_read": bytes_read()})
     except MemoryError:
         public = f"the video needs more than {memory_bytes >> 20} MiB of memory"
-        _say(answers, {"error": "EngineCrashed", "public": public})
+        _say(answers, {"error": "EngineCrashed", "public": public, "bytes_read": bytes_read()})
     else:
-        _say(answers, {"picks": _describe(picks)})
+        _say(answers, {"picks": _describe(picks, bytes_read())})
         for cover in picks.covers:
             frames.send(answers.fileno(), cover.image)
     answers.close()
@@ -58,8 +63,9 @@ def _say(answers: Connection, message: Mapping[str, Any]) -> None:
     frames.send(answers.fileno(), json.dumps(message).encode())
 
 
-def _describe(picks: Picks) -> Mapping[str, Any]:
+def _describe(picks: Picks, bytes_read: int) -> Mapping[str, Any]:
     return {
+        "bytes_read": bytes_read,
         "duration_seconds": picks.video.duration_seconds,
         "fallback": picks.fallback,
         "timings": dict(picks.timings),

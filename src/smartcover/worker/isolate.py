@@ -61,12 +61,13 @@ class PickedCover:
 
 @dataclass(frozen=True, slots=True)
 class PickedCovers:
-    """What the engine found, best first."""
+    """What the engine found, best first; `bytes_read` is what came from the store for it."""
 
     covers: tuple[PickedCover, ...]
     fallback: str | None
     duration_seconds: float | None
     timings: Mapping[str, float]
+    bytes_read: int = 0
 
 
 class EngineRunner:
@@ -84,12 +85,15 @@ class EngineRunner:
         options: CoverOptions,
         *,
         on_progress: Callable[[str, float], None] = lambda step, share: None,
+        on_bytes_read: Callable[[int], None] = lambda bytes_read: None,
     ) -> PickedCovers:
         """
         Pick covers of a video; cancelling this call kills the child at once.
 
         Args:
             on_progress: Called in another thread with the step's name and the share done, 0 to 1.
+            on_bytes_read: Called in another thread with the bytes that were read of the video so far; what a video
+                cost is known that way also when it fails.
 
         Raises:
             VideoError: As the engine raises it; `DecodeTimedOut` past the time limit; `EngineCrashed` when the
@@ -97,7 +101,7 @@ class EngineRunner:
         """
         abandoned = threading.Event()
         loop = asyncio.get_running_loop()
-        work = loop.run_in_executor(self._threads, self._drive, source, options, on_progress, abandoned)
+        work = loop.run_in_executor(self._threads, self._drive, source, options, on_progress, on_bytes_read, abandoned)
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
@@ -114,6 +118,7 @@ class EngineRunner:
         source: VideoSource,
         options: CoverOptions,
         on_progress: Callable[[str, float], None],
+        on_bytes_read: Callable[[int], None],
         abandoned: threading.Event,
     ) -> PickedCovers:
         limits = Limits(seconds=self._limits.seconds, max_pixels=self._limits.max_pixels)
@@ -134,7 +139,7 @@ class EngineRunner:
                     raise DecodeTimedOut(f"the video took longer than {self._limits.seconds:g} seconds")
 
             try:
-                return _converse(receive.fileno(), options.count, on_progress, go_on)
+                return _converse(receive.fileno(), options.count, on_progress, on_bytes_read, go_on)
             except EOFError as error:
                 process.join(1.0)
                 raise EngineCrashed(detail=f"the engine's process ended with code {process.exitcode}") from error
@@ -147,10 +152,15 @@ class EngineRunner:
 
 
 def _converse(
-    pipe: int, most_covers: int, on_progress: Callable[[str, float], None], go_on: Callable[[], None]
+    pipe: int,
+    most_covers: int,
+    on_progress: Callable[[str, float], None],
+    on_bytes_read: Callable[[int], None],
+    go_on: Callable[[], None],
 ) -> PickedCovers:
     for _ in range(_MOST_MESSAGES):
         message = answers.read(frames.receive(pipe, most_bytes=_LARGEST_WORDS_BYTES, go_on=go_on))
+        on_bytes_read(message.bytes_read)
         if isinstance(message, answers.Progress):
             on_progress(message.step, message.share)
         elif isinstance(message, answers.Failure):
@@ -187,4 +197,5 @@ def _picked(picks: answers.Picks, images: list[bytes]) -> PickedCovers:
         fallback=picks.fallback,
         duration_seconds=picks.duration_seconds,
         timings=picks.timings,
+        bytes_read=picks.bytes_read,
     )

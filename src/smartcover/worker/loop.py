@@ -166,11 +166,17 @@ class Worker:
             await self._fail(claim, BadParameter(job.spec.fault), log)
             return
         staged: list[StagedObject] = []
+        bytes_read = 0
+
+        def note_bytes_read(total: int) -> None:
+            nonlocal bytes_read
+            bytes_read = total
+
         try:
             await self._store.bucket(job.spec.output.bucket)
             source = await self._store.video(job.bucket, job.spec.object_key)
             log.info("job started", object=job.spec.object_key)
-            picked = await self._engine.pick(source, _options(job, self._config))
+            picked = await self._engine.pick(source, _options(job, self._config), on_bytes_read=note_bytes_read)
             for number, cover in enumerate(picked.covers):
                 staged.append(await self._stage(job, number, cover))
             log.info("covers written", covers=len(staged))
@@ -179,7 +185,7 @@ class Worker:
             await self._discard(staged, log)
             if error.retryable or isinstance(error, LedgerError):
                 raise
-            await self._fail(claim, error, log)
+            await self._fail(claim, error, log.bind(bytes_read=bytes_read))
         except BaseException:
             await self._discard(staged, log)
             raise
@@ -210,7 +216,7 @@ class Worker:
             )
             final = replace(finishing.job, state=JobState.SUCCESS, ended_at=finishing.ended_at, result=result)
             await finishing.succeed(result, self._deliveries_of(final))
-        log.info("job succeeded", covers=len(staged), fallback=picked.fallback)
+        log.info("job succeeded", covers=len(staged), fallback=picked.fallback, bytes_read=picked.bytes_read)
 
     async def _fail(self, claim: Claim, error: SmartCoverError, log: Any) -> None:
         message = _failure_message(claim.job, error)
