@@ -11,7 +11,7 @@ from io import BytesIO
 from pathlib import Path
 
 from smartcover.errors import NotAVideo
-from smartcover.storage.bucket import FileReader
+from smartcover.storage import FileReader
 
 
 @dataclass(frozen=True, slots=True)

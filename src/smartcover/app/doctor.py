@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Literal
 from uuid import uuid4
 
 from smartcover import callbacks
@@ -29,7 +29,7 @@ from smartcover.engine.safety import available as safety_available
 from smartcover.errors import NotAVideo, ObjectMissing, SmartCoverError, VideoError
 from smartcover.ledger import Ledger
 from smartcover.settings import Settings
-from smartcover.storage import BucketStore
+from smartcover.storage import BucketStore, FileReader
 from smartcover.worker import EngineLimits, EngineRunner
 
 Level = Literal["ok", "warn", "fail"]
@@ -57,9 +57,9 @@ class Finding:
 class _NoVideo:
     """What the isolation check sends to the engine's child."""
 
-    def open(self) -> BinaryIO:
+    def open(self) -> FileReader:
         """Give bytes that are no video."""
-        return BytesIO(b"no video, on purpose")
+        return FileReader(BytesIO(b"no video, on purpose"))
 
 
 async def examine(settings: Settings, data: Path | None) -> list[Finding]:

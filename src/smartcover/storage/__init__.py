@@ -5,6 +5,7 @@ from __future__ import annotations
 from smartcover.storage.bucket import (
     BucketInfo,
     BucketStore,
+    FileReader,
     LocalVideo,
     ObjectInfo,
     ObjectPage,
@@ -26,6 +27,7 @@ from smartcover.storage.s3_place import S3Options
 __all__ = [
     "BucketInfo",
     "BucketStore",
+    "FileReader",
     "LocalStore",
     "LocalVideo",
     "MemoryStore",
