@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import pickle
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -17,7 +10,6 @@ import pytest
 from smartcover.errors import BadKey, ObjectMissing, StorageUnavailable
 from smartcover.storage import BucketStore
 from smartcover.storage.s3 import S3Store
-from smartcover.storage.s3_place import S3Options
 from tests.contracts.bucket_store_suite import (
     LIMIT_BYTES,
     MEBIBYTE,
@@ -28,52 +20,22 @@ from tests.contracts.bucket_store_suite import (
     names,
     put,
 )
+from tests.moto_server import fresh, options_of, running_moto
 from tests.objects_database import Pool
 
 STORE_BUCKETS = ("everything", B, "second-1250000000", "second-1")
 
 
-def ask(address: str, method: str) -> None:
-    with contextlib.suppress(urllib.error.HTTPError):
-        urllib.request.urlopen(urllib.request.Request(address, method=method), timeout=10).close()
-
-
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(300):
-            with contextlib.suppress(OSError):
-                urllib.request.urlopen(f"{address}/moto-api/", timeout=5).close()
-                break
-            time.sleep(0.1)
+    with running_moto() as address:
         yield address
-    finally:
-        process.kill()
-        process.wait()
 
 
 @pytest.fixture(params=["s3://", "s3://everything/some/prefix"])
 async def store(request: pytest.FixtureRequest, server: str, object_pool: Pool) -> AsyncIterator[BucketStore]:
-    ask(f"{server}/moto-api/reset", "POST")
-    for name in STORE_BUCKETS:
-        ask(f"{server}/{name}", "PUT")
-    options = S3Options(
-        endpoint=server,
-        region="us-east-1",
-        access_key_id="key",
-        secret_access_key="secret",
-        path_style=True,
-        allow_http=True,
-    )
+    fresh(server, *STORE_BUCKETS)
+    options = options_of(server)
     made = S3Store(request.param, options, object_pool, max_object_bytes=LIMIT_BYTES, whole_put_bytes=MEBIBYTE)
     await made.create_bucket(B, "ap-chongqing")
     yield made

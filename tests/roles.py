@@ -1,0 +1,119 @@
+"""`smartcover api`, `worker` and `dispatcher` as processes of their own on one database and one store; a receiver."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from qcloud_cos import CosConfig, CosS3Client
+
+
+class Receiver:
+    """Keeps the bodies of callbacks and answers 200."""
+
+    def __init__(self) -> None:
+        self.bodies: list[bytes] = []
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                receiver.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_: Any) -> None:
+                """Stay quiet."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/cb"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class Roles:
+    """The processes of one installation; `log_of` reads what a role wrote."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+        self._folder = folder
+        self._environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(("SMARTCOVER_", "AWS_"))},
+            "SMARTCOVER_SECRET_ID": "AKIDTEST",
+            "SMARTCOVER_SECRET_KEY": "SECRETTEST",
+            "SMARTCOVER_CALLBACK_ALLOW": "127.0.0.1",
+            "SMARTCOVER_CALLBACK_SCHEDULE": ",".join(["0.5"] * 20),
+            "SMARTCOVER_LOG_FORMAT": "json",
+            **environment,
+        }
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            self.port = int(probe.getsockname()[1])
+
+    def start(self, role: str) -> None:
+        arguments = [f"--port={self.port}"] if role == "api" else []
+        with (self._folder / f"{role}.log").open("ab") as log, (self._folder / f"{role}.out").open("ab") as out:
+            self.processes[role] = subprocess.Popen(
+                [sys.executable, "-m", "smartcover", role, *arguments], env=self._environment, stdout=out, stderr=log
+            )
+        said = "answers at" if role == "api" else "is ready"
+        self.wait_until(lambda: said in (self._folder / f"{role}.out").read_text(), f"{role} does not start")
+
+    def stop(self) -> None:
+        for process in self.processes.values():
+            process.terminate()
+        for process in self.processes.values():
+            try:
+                process.wait(40)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def log_of(self, role: str) -> list[dict[str, Any]]:
+        lines = (self._folder / f"{role}.log").read_bytes().split(b"\n")
+        return [json.loads(line) for line in lines if line.startswith(b"{")]
+
+    def wait_until(self, condition: Callable[[], object], complaint: str, seconds: float = 90) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            ends = "\n".join(path.read_text(errors="replace")[-3000:] for path in self._folder.glob("*.log"))
+            for role, process in self.processes.items():
+                assert process.poll() is None, f"{role} ended with {process.returncode}:\n{ends}"
+            assert time.monotonic() < deadline, f"{complaint}; the logs end:\n{ends}"
+            time.sleep(0.05)
+
+    def client(self, region: str) -> Any:
+        return CosS3Client(
+            CosConfig(
+                Region=region,
+                SecretId="AKIDTEST",
+                SecretKey="SECRETTEST",
+                Scheme="http",
+                IP="127.0.0.1",
+                Port=self.port,
+            )
+        )
+
+
+@contextlib.contextmanager
+def installation(folder: Path, environment: Mapping[str, str]) -> Iterator[Roles]:
+    """Run the API, a worker and a dispatcher."""
+    roles = Roles(folder, environment)
+    try:
+        for role in ("api", "worker", "dispatcher"):
+            roles.start(role)
+        yield roles
+    finally:
+        roles.stop()
