@@ -28,6 +28,7 @@ from smartcover.ledger import (
     NewDelivery,
     NewJob,
     OutputSpec,
+    connections,
     database,
 )
 from smartcover.ledger.finishing import QUERIES
@@ -191,7 +192,7 @@ async def test_a_holder_that_freezes_while_it_ends_a_job_loses_it(
     ledger: Ledger, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (taken,) = await running(ledger, lease_seconds=0.0)
-    monkeypatch.setattr(database, "_IDLE_IN_TRANSACTION", "200ms")
+    monkeypatch.setitem(connections._SESSION, "idle_in_transaction_session_timeout", "200ms")
     frozen = await Ledger.connect(dsn, pool_size=1)
     with pytest.raises(LedgerUnavailable):
         async with frozen.finishing(taken) as finishing:

@@ -11,7 +11,7 @@ import asyncpg
 
 from smartcover.app.owed import owed_by_runs
 from smartcover.errors import SettingsError
-from smartcover.ledger import EmbeddedPostgres, Ledger, QueueLimits, check_schema, upgrade
+from smartcover.ledger import EmbeddedPostgres, Ledger, QueueLimits, check_schema, open_pool, upgrade
 from smartcover.settings import Settings
 from smartcover.storage import BucketStore, LocalStore, S3Options, S3Store
 
@@ -62,7 +62,7 @@ async def foundation(settings: Settings, data: Path | None) -> AsyncIterator[Fou
         stack.push_async_callback(ledger.close)
         # A pool of its own: publishing covers happens inside a ledger transaction, and two users of one exhausted
         # pool would wait for each other for ever.
-        pool = await asyncpg.create_pool(dsn, min_size=0, max_size=settings.database_pool_size)
+        pool = await open_pool(dsn, pool_size=settings.database_pool_size)
         stack.callback(pool.terminate)
         yield Foundation(ledger, _store(settings, data, pool))
 

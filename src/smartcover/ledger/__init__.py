@@ -13,6 +13,7 @@ from smartcover.ledger.batches import (
     BatchStep,
     NewBatch,
 )
+from smartcover.ledger.connections import open_pool
 from smartcover.ledger.database import Database
 from smartcover.ledger.embedded import EmbeddedPostgres
 from smartcover.ledger.finishing import Finishing
@@ -129,6 +130,7 @@ __all__ = [
     "expected_revision",
     "expire",
     "jobs_detail",
+    "open_pool",
     "queue_detail",
     "run_detail",
     "run_state",

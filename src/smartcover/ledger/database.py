@@ -4,19 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any
 
-import asyncpg
-
+from smartcover.ledger.connections import ACQUIRE_SECONDS, open_pool
 from smartcover.ledger.failures import ledger_failures
 from smartcover.ledger.wakeups import CHANNEL, Wakeups
-
-#: Longest wait for a free connection of the pool, so that a dead database is an answer and not a hang.
-ACQUIRE_SECONDS: Final = 10.0
-#: Longest time of one statement; the slowest, a claim over many queues, takes milliseconds.
-_STATEMENT_SECONDS: Final = 30.0
-#: A process that freezes inside a transaction must not hold its rows for ever, whoever runs the server.
-_IDLE_IN_TRANSACTION: Final = "15s"
 
 
 class Database:
@@ -40,17 +32,7 @@ class Database:
             LedgerUnavailable: If the DSN cannot be used.
         """
         with ledger_failures("connect"):
-            pool = await asyncpg.create_pool(
-                dsn,
-                min_size=0,
-                max_size=pool_size,
-                command_timeout=_STATEMENT_SECONDS,
-                timeout=ACQUIRE_SECONDS,
-                server_settings={
-                    "application_name": "smartcover",
-                    "idle_in_transaction_session_timeout": _IDLE_IN_TRANSACTION,
-                },
-            )
+            pool = await open_pool(dsn, pool_size=pool_size)
         return cls(dsn, pool)
 
     def close(self) -> None:

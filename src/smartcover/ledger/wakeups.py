@@ -10,6 +10,8 @@ from typing import Any, Final, Literal, Self, get_args
 import asyncpg
 import structlog
 
+from smartcover.ledger.connections import connect
+
 _log = structlog.get_logger(__name__)
 
 CHANNEL: Final = "smartcover"
@@ -73,7 +75,7 @@ class Wakeups:
             await asyncio.sleep(_RECONNECT_SECONDS)
 
     async def _listen(self) -> None:
-        connection = await asyncpg.connect(self._dsn, timeout=_CONNECT_SECONDS, command_timeout=_CONNECT_SECONDS)
+        connection = await connect(self._dsn, timeout=_CONNECT_SECONDS, command_timeout=_CONNECT_SECONDS)
         try:
             ended = asyncio.Event()
             connection.add_termination_listener(lambda _: ended.set())

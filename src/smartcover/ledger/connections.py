@@ -1,0 +1,85 @@
+"""
+How connections to PostgreSQL are made, so that a peer that vanished without a word is noticed within seconds.
+
+Left to itself, TCP repeats unanswered data for a quarter of an hour and never asks a silent peer. Both ends are told
+to be quicker: a process that lost its network must get back to work soon after it returns, and a server whose client
+is gone must not keep that client's locks.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+from typing import Any, Final, cast
+
+import asyncpg
+
+#: Longest wait for a connection to be made, and for a free one of a pool: a dead database is an answer, not a hang.
+ACQUIRE_SECONDS: Final = 10.0
+#: Longest time of one statement; the slowest, a claim over many queues, takes milliseconds.
+_STATEMENT_SECONDS: Final = 30.0
+#: How long sent data may stay unacknowledged, and how long a silent peer is believed to be there.
+_DEAD_AFTER_SECONDS: Final = 12
+#: Silence after which the peer is asked, and between the askings that follow.
+_ASK_AFTER_SECONDS: Final = 6
+_ASK_AGAIN_SECONDS: Final = 2
+_ASKINGS: Final = (_DEAD_AFTER_SECONDS - _ASK_AFTER_SECONDS) // _ASK_AGAIN_SECONDS
+
+#: What each session asks of the server. On a Unix socket the TCP ones mean nothing and are ignored.
+_SESSION: Final = {
+    "application_name": "smartcover",
+    # A process that freezes inside a transaction must not hold its rows for ever, whoever runs the server.
+    "idle_in_transaction_session_timeout": "15s",
+    "tcp_user_timeout": f"{_DEAD_AFTER_SECONDS}s",
+    "tcp_keepalives_idle": str(_ASK_AFTER_SECONDS),
+    "tcp_keepalives_interval": str(_ASK_AGAIN_SECONDS),
+    "tcp_keepalives_count": str(_ASKINGS),
+}
+
+
+async def connect(
+    dsn: str, *, timeout: float = ACQUIRE_SECONDS, command_timeout: float = _STATEMENT_SECONDS, **options: Any
+) -> Any:
+    """
+    Make one connection; asyncpg's exceptions go through.
+
+    Args:
+        timeout: Seconds to make the connection in.
+        command_timeout: Seconds for each statement.
+        options: More of what `asyncpg.connect` takes.
+    """
+    connection = await asyncpg.connect(
+        dsn, timeout=timeout, command_timeout=command_timeout, server_settings=_SESSION, **options
+    )
+    _watch(connection)
+    return connection
+
+
+async def open_pool(dsn: str, *, pool_size: int) -> Any:
+    """
+    Open a pool of up to `pool_size` connections, each made when it is first needed.
+
+    Whoever acquires gives `ACQUIRE_SECONDS` or less as the timeout; asyncpg's exceptions go through.
+    """
+    return await asyncpg.create_pool(
+        dsn,
+        min_size=0,
+        max_size=pool_size,
+        connect=cast(Any, connect),  # its type in asyncpg's stubs is narrower than what asyncpg calls
+        command_timeout=_STATEMENT_SECONDS,
+        timeout=ACQUIRE_SECONDS,
+    )
+
+
+def _watch(connection: Any) -> None:
+    """Let the kernel end the connection when the other side has been gone for `_DEAD_AFTER_SECONDS`."""
+    # asyncpg has no option for this and hands out no socket; tests/contracts/test_ledger_connections.py holds it.
+    of_connection: socket.socket = connection._transport.get_extra_info("socket")
+    if of_connection.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    of_connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if sys.platform == "linux":
+        of_connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _ASK_AFTER_SECONDS)
+        of_connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _ASK_AGAIN_SECONDS)
+        of_connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _ASKINGS)
+        of_connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _DEAD_AFTER_SECONDS * 1000)
