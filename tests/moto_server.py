@@ -12,8 +12,8 @@ import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
-import boto3
-from botocore.config import Config
+import boto3  # type: ignore[import-untyped] # it ships no types, and tests need three calls of it
+from botocore.config import Config  # type: ignore[import-untyped] # as above
 
 from smartcover.storage import S3Options
 

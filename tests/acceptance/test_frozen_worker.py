@@ -50,12 +50,14 @@ async def store(dsn: str, tmp_path: Path) -> AsyncIterator[LocalStore]:
 
 
 @contextlib.contextmanager
-def worker(dsn: str, folder: Path, name: str, seconds: float) -> Iterator[tuple[subprocess.Popen[str], Path]]:
+def worker(
+    dsn: str, place: Path | str, folder: Path, name: str, seconds: float, *stop: str
+) -> Iterator[tuple[subprocess.Popen[str], Path]]:
     """Run a worker, and give its process and the file of what it prints."""
     said = folder / f"{name}.log"
     with said.open("w") as file:
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.frozen_worker", dsn, str(folder), name, str(seconds)],
+            [sys.executable, "-m", "tests.frozen_worker", dsn, str(place), name, str(seconds), *stop],
             cwd=Path(__file__).resolve().parents[2],
             stdout=file,
             stderr=subprocess.STDOUT,
@@ -93,11 +95,11 @@ async def test_a_worker_that_thaws_after_another_did_its_job_changes_no_row_and_
     spec = JobSpec("in.mp4", OutputSpec("r", BUCKET, "out/${Number}.jpg"), CoverSpec(count=1))
     job_id = f"j{uuid4().hex}"
     await ledger.submit([NewJob(job_id, BUCKET, "r", queue.queue_id, spec, None)])
-    with worker(dsn, tmp_path, "first", 2.0) as (first, first_said):
+    with worker(dsn, tmp_path, tmp_path, "first", 2.0) as (first, first_said):
         await says(first_said, "working")
         first.send_signal(signal.SIGSTOP)
         frozen_at = time.monotonic()
-        with worker(dsn, tmp_path, "second", 0.0):
+        with worker(dsn, tmp_path, tmp_path, "second", 0.0):
             job = await ended(ledger, job_id)
             assert (job.state, job.attempt) == (JobState.SUCCESS, 2), "run once more, and once only"
             assert await content(store) == b"second"

@@ -717,6 +717,30 @@ class BucketStoreContract:
         await store.discard([kept, dropped])  # too late and harmless
         assert await content(store, "a") == b"x"
 
+    async def test_what_was_placed_is_published_under_its_keys(self, store: BucketStore) -> None:
+        staged = [await store.stage(B, key, key.encode(), headers={}, owner="job-1") for key in ("a", "b")]
+        placed = await store.place(staged)
+        assert await store.publish(placed) == await store.publish(placed)
+        await store.discard(placed)  # what staging left; the objects stay
+        assert names(await store.list(B)) == ["a", "b"]
+        assert (await store.head(B, "a")).etag == md5(b"a")
+        assert await content(store, "b") == b"b"
+
+    async def test_taking_back_from_one_owner_takes_nothing_from_another(self, store: BucketStore) -> None:
+        staged = await store.stage(B, "k", b"x", headers={}, owner="job-10")
+        for owner in ("job-1", "", "nobody"):
+            await store.revoke(B, owner)
+        await store.publish(await store.place([staged]))
+        await store.revoke(B, "job-10")
+        assert await content(store, "k") == b"x"
+
+    @pytest.mark.parametrize("owner", ["../b", "a/b", "é", "x" * 65])
+    async def test_an_owner_that_would_lead_elsewhere_is_refused(self, store: BucketStore, owner: str) -> None:
+        with pytest.raises(BadParameter):
+            await store.stage(B, "k", b"x", headers={}, owner=owner)
+        with pytest.raises(BadParameter):
+            await store.revoke(B, owner)
+
     async def test_a_staged_object_over_the_limit_is_refused(self, store: BucketStore) -> None:
         with pytest.raises(BodyTooLarge):
             await store.stage(B, "k", b"x" * (LIMIT_BYTES + 1), headers={})

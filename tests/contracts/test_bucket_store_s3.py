@@ -81,6 +81,15 @@ class TestS3Store(BucketStoreContract):
         with source.open() as opened, pytest.raises(StorageUnavailable, match="replaced"):
             opened.read()
 
+    async def test_what_was_taken_back_is_neither_placed_nor_published(self, store: BucketStore) -> None:
+        placed, staged = [await store.stage(B, key, b"x", headers={}, owner="job-1") for key in ("a", "b")]
+        (placed,) = await store.place([placed])
+        await store.revoke(B, "job-1")
+        with pytest.raises(StorageUnavailable, match="given up"):
+            await store.place([staged])
+        with pytest.raises(StorageUnavailable, match="given up"):
+            await store.publish([placed])
+
     async def test_a_prefix_selects_and_a_delimiter_folds(self, store: BucketStore) -> None:
         """As of the suite, without the key `b//2`, which this store cannot hold."""
         for key in ["a", "a/1", "a/2", "a/b/3", "a0", "b/1", "c"]:

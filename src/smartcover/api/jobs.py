@@ -97,7 +97,7 @@ async def cancel_job(edge: Edge, call: Call) -> Answer:
                 f"PUT /jobs/<id> cancels a job and knows no parameter {name[:80]!r}; give cancel or none"
             )
     bucket = await edge.store.bucket(call.bucket)
-    await service.cancel(edge.ledger, bucket, call.entry)
+    await service.cancel(edge.ledger, edge.store, bucket, call.entry)
     return Answer()
 
 

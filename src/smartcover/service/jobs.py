@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from smartcover.errors import BucketMissing, UnknownJob, UnknownQueue
+import structlog
+
+from smartcover.errors import BucketMissing, StorageError, UnknownJob, UnknownQueue
 from smartcover.ledger import (
     CallbackTarget,
     CoverSpec,
@@ -33,6 +35,8 @@ from smartcover.protocol import (
 from smartcover.service.bindings import BindingSource, require_bound
 from smartcover.service.templates import TemplateSource, template_of_job
 from smartcover.storage import BucketInfo, BucketStore
+
+_log = structlog.get_logger(__name__)
 
 
 class JobLedger(Protocol):
@@ -154,9 +158,11 @@ async def describe(ledger: JobLedger, bucket: BucketInfo, job_ids: Sequence[str]
     )
 
 
-async def cancel(ledger: JobLedger, bucket: BucketInfo, job_id: str) -> Job:
+async def cancel(ledger: JobLedger, store: BucketStore, bucket: BucketInfo, job_id: str) -> Job:
     """
     Cancel a job that waits or runs; a running one's work is stopped, and no callback is sent.
+
+    What it staged is taken back, so that a worker that is frozen now shows none of it later.
 
     Raises:
         UnknownJob: If the job does not exist in this bucket.
@@ -164,7 +170,13 @@ async def cancel(ledger: JobLedger, bucket: BucketInfo, job_id: str) -> Job:
     """
     if not is_id(job_id, "j"):
         raise UnknownJob
-    return await ledger.cancel(bucket.name, job_id)
+    job = await ledger.cancel(bucket.name, job_id)
+    if job.attempt:
+        try:
+            await store.revoke(job.spec.output.bucket, job.job_id)
+        except StorageError as error:  # the job is cancelled all the same, and the store's sweep removes them
+            _log.warning("covers of a cancelled job are left to the store's sweep", job_id=job_id, error=error.public)
+    return job
 
 
 def resolve_callback(asked: CallbackRequest, notify: CallbackTarget | None) -> CallbackTarget | None:

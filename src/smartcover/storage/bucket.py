@@ -321,14 +321,46 @@ class BucketStore(Protocol):
     async def video(self, bucket: str, key: str) -> VideoSource:
         """Give a handle with which a child process reads the object, or raise `ObjectMissing`."""
 
-    async def stage(self, bucket: str, key: str, data: bytes, *, headers: Mapping[str, str]) -> StagedObject:
-        """Make an object's bytes durable without showing them; unpublished ones are swept later."""
+    async def stage(
+        self, bucket: str, key: str, data: bytes, *, headers: Mapping[str, str], owner: str = ""
+    ) -> StagedObject:
+        """
+        Make an object's bytes durable without showing them; unpublished ones are swept later.
+
+        `owner` is the work that the object comes from: letters, digits and '-'. `revoke` takes back all that is its.
+        """
+
+    async def place(self, staged: Sequence[StagedObject]) -> Sequence[StagedObject]:
+        """
+        Do all of publishing that takes time and needs no transaction; give what is then to be published.
+
+        A store whose objects lie under their own keys shows them from here on; the database still says nothing.
+
+        Raises:
+            StorageUnavailable: If one was discarded, revoked or swept.
+        """
 
     async def publish(self, staged: Sequence[StagedObject]) -> Sequence[ObjectInfo]:
-        """Make staged objects visible under their keys, all of them or none where the store can."""
+        """
+        Make staged objects visible under their keys, all of them or none where the store can.
+
+        What was placed before needs the database only, so that this may stand inside another transaction.
+        Publishing again answers the same.
+
+        Raises:
+            StorageUnavailable: If one was discarded, revoked or swept.
+        """
 
     async def discard(self, staged: Sequence[StagedObject]) -> None:
-        """Drop staged objects that will not be published."""
+        """Drop staged objects that will not be published, and what staging left of those that were."""
+
+    async def revoke(self, bucket: str, owner: str) -> None:
+        """
+        Take back what an owner staged in a bucket, so that whoever staged it can show none of it from now on.
+
+        For writers that went silent and may come back. Where publishing is one transaction there is nothing to do:
+        the lease checked in it refuses them.
+        """
 
     async def sweep(self, now: datetime | None = None) -> Swept:
         """

@@ -42,6 +42,7 @@ from smartcover.storage.rules import (
     check_bucket_name,
     check_headers,
     check_key,
+    check_owner,
     check_text,
     first_key_after,
     page_limit,
@@ -289,12 +290,18 @@ class LocalStore:
 
     # Staged objects
 
-    async def stage(self, bucket: str, key: str, data: bytes, *, headers: Mapping[str, str]) -> StagedObject:
+    async def stage(
+        self, bucket: str, key: str, data: bytes, *, headers: Mapping[str, str], owner: str = ""
+    ) -> StagedObject:
         check_key(key)
+        check_owner(owner)
         kept = check_headers(headers)
         blob = await self._shelf.announce(bucket)
         contents = await self._shelf.receive(blob, _once(data), content_md5=None, size_bytes=len(data))
         return StagedObject(bucket, key, blob.hex, contents.size_bytes, contents.md5.hex(), contents.crc64, kept)
+
+    async def place(self, staged: Sequence[StagedObject]) -> Sequence[StagedObject]:
+        return staged
 
     async def publish(self, staged: Sequence[StagedObject]) -> Sequence[ObjectInfo]:
         """
@@ -318,6 +325,10 @@ class LocalStore:
             taken = [row["blob"] async for row in QUERIES.take_unfinished(connection, blobs=blobs)]
             await self._shelf.in_thread("remove blobs", self._shelf.folder.remove, taken)
             await QUERIES.forget_garbage(connection, blobs=taken)
+
+    async def revoke(self, bucket: str, owner: str) -> None:
+        """Nothing: publishing is one transaction here."""
+        check_owner(owner)
 
     async def sweep(self, now: datetime | None = None) -> Swept:
         return await self._sweeper.sweep(now)

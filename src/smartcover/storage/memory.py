@@ -41,6 +41,7 @@ from smartcover.storage.rules import (
     check_bucket_name,
     check_headers,
     check_key,
+    check_owner,
     check_part_number,
     check_parts,
     check_text,
@@ -296,8 +297,11 @@ class MemoryStore:
     async def video(self, bucket: str, key: str) -> VideoSource:
         return MemoryVideo((await self._find(bucket, key))[1])
 
-    async def stage(self, bucket: str, key: str, data: bytes, *, headers: Mapping[str, str]) -> StagedObject:
+    async def stage(
+        self, bucket: str, key: str, data: bytes, *, headers: Mapping[str, str], owner: str = ""
+    ) -> StagedObject:
         check_key(key)
+        check_owner(owner)
         kept = check_headers(headers)
         await self.bucket(bucket)
         if len(data) > self._max_object_bytes:
@@ -305,6 +309,9 @@ class MemoryStore:
         token = self._make_id().hex
         self._staged[token] = (self._clock(), data)
         return StagedObject(bucket, key, token, len(data), _md5(data), crc64.xz(data), kept)
+
+    async def place(self, staged: Sequence[StagedObject]) -> Sequence[StagedObject]:
+        return staged
 
     async def publish(self, staged: Sequence[StagedObject]) -> Sequence[ObjectInfo]:
         for one in staged:
@@ -320,6 +327,10 @@ class MemoryStore:
     async def discard(self, staged: Sequence[StagedObject]) -> None:
         for one in staged:
             self._staged.pop(one.token, None)
+
+    async def revoke(self, bucket: str, owner: str) -> None:
+        """Nothing: publishing is one step here."""
+        check_owner(owner)
 
     async def sweep(self, now: datetime | None = None) -> Swept:
         now = self._clock() if now is None else now

@@ -181,6 +181,9 @@ FOR UPDATE SKIP LOCKED;
 -- name: take_unfinished
 SELECT blob FROM garbage WHERE blob = ANY(:blobs::uuid[]) AND reason = 'unfinished' FOR UPDATE;
 
+-- name: unfinished
+SELECT blob FROM garbage WHERE blob = ANY(:blobs::uuid[]) AND reason = 'unfinished';
+
 -- name: forget_garbage!
 DELETE FROM garbage WHERE blob = ANY(:blobs::uuid[]);
 

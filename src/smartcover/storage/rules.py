@@ -17,6 +17,7 @@ MAX_PAGE = 1000
 MAX_HEADER_BYTES = 16 * 1024
 
 _BUCKET_NAME = re.compile(r"[a-z0-9.-]{1,63}")
+_OWNER = re.compile(r"[A-Za-z0-9-]{0,64}")
 _HIGHEST = chr(0x10FFFF)
 
 
@@ -73,6 +74,17 @@ def check_headers(headers: Mapping[str, str]) -> dict[str, str]:
     if size_bytes > MAX_HEADER_BYTES:
         raise BadParameter(f"The object's headers have {size_bytes} bytes; at most {MAX_HEADER_BYTES} are stored.")
     return kept
+
+
+def check_owner(owner: str) -> None:
+    """
+    Accept the name of the work that staged an object, such as a job's id; it becomes part of a path.
+
+    Raises:
+        BadParameter: If it is anything but up to 64 letters, digits and '-'.
+    """
+    if not _OWNER.fullmatch(owner):
+        raise BadParameter(f"The owner {owner[:80]!r} of a staged object is not up to 64 letters, digits and '-'.")
 
 
 def check_part_number(number: int) -> None:

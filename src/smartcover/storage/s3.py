@@ -42,6 +42,7 @@ from smartcover.storage.rules import (
 )
 from smartcover.storage.s3_objects import Found, S3Objects, known_info
 from smartcover.storage.s3_place import S3Options, S3Place, s3_failures
+from smartcover.storage.s3_staging import S3Staging
 from smartcover.storage.s3_sweep import S3Sweeper
 from smartcover.storage.s3_uploads import S3Uploads
 from smartcover.storage.s3_video import RemoteVideo
@@ -83,6 +84,7 @@ class S3Store:
         self._objects = S3Objects(self._place, max_object_bytes=max_object_bytes, whole_put_bytes=whole_put_bytes)
         self._register = Register(pool, make_id=make_id)
         self._uploads = S3Uploads(self._register, self._objects)
+        self._staging = S3Staging(self._register, self._objects)
         self._read_budget_bytes = read_budget_bytes
         self._sweeper = S3Sweeper(
             self._register,
@@ -329,47 +331,22 @@ class S3Store:
 
     # Staged objects
 
-    async def stage(self, bucket: str, key: str, data: bytes, *, headers: Mapping[str, str]) -> StagedObject:
-        self._place.path(bucket, key)
-        kept = check_headers(headers)
-        blob = await self._register.announce(bucket)
-        path = self._place.staging(bucket, blob)
-        contents, _ = await self._objects.put(bucket, path, _once(data), kept, size_bytes=len(data))
-        return StagedObject(bucket, key, blob.hex, contents.size_bytes, contents.md5.hex(), contents.crc64, kept)
+    async def stage(
+        self, bucket: str, key: str, data: bytes, *, headers: Mapping[str, str], owner: str = ""
+    ) -> StagedObject:
+        return await self._staging.stage(bucket, key, data, headers=headers, owner=owner)
+
+    async def place(self, staged: Sequence[StagedObject]) -> Sequence[StagedObject]:
+        return await self._staging.place(staged)
 
     async def publish(self, staged: Sequence[StagedObject]) -> Sequence[ObjectInfo]:
-        """
-        Let the store copy each staged object to its key; publishing them again answers the same.
-
-        The database checks first that none was given up, so that then none becomes visible. The copies follow one
-        another; whoever dies between them is repeated by the next holder of the lease.
-
-        Raises:
-            StorageUnavailable: If one was discarded or swept.
-        """
-        shown: dict[int, ObjectInfo] = {}
-        order = sorted(range(len(staged)), key=lambda index: (staged[index].bucket, staged[index].key))
-        async with self._register.transaction("publish staged objects") as connection:
-            blobs = [UUID(one.token) for one in staged]
-            waiting = {row["blob"] async for row in QUERIES.take_unfinished(connection, blobs=blobs)}
-            for index in order:
-                if blobs[index] not in waiting:
-                    shown[index] = await self._published(connection, staged[index])
-            for index in order:
-                if blobs[index] in waiting:
-                    shown[index] = await self._publish(connection, staged[index])
-        for one in staged:
-            await self._objects.delete(one.bucket, self._place.staging(one.bucket, UUID(one.token)))
-        return [shown[index] for index in range(len(staged))]
+        return await self._staging.publish(staged)
 
     async def discard(self, staged: Sequence[StagedObject]) -> None:
-        async with self._register.transaction("discard staged objects") as connection:
-            blobs = [UUID(one.token) for one in staged]
-            taken = [row["blob"] async for row in QUERIES.take_unfinished(connection, blobs=blobs)]
-            for one in staged:
-                if UUID(one.token) in taken:
-                    await self._objects.delete(one.bucket, self._place.staging(one.bucket, UUID(one.token)))
-            await QUERIES.forget_garbage(connection, blobs=taken)
+        await self._staging.discard(staged)
+
+    async def revoke(self, bucket: str, owner: str) -> None:
+        await self._staging.revoke(bucket, owner)
 
     async def sweep(self, now: datetime | None = None) -> Swept:
         return await self._sweeper.sweep([info.name for info in await self.buckets()], now)
@@ -385,51 +362,9 @@ class S3Store:
         found = await self._objects.head(bucket, path)
         return _info(bucket, key, found, {} if row is None else {key: row}), found
 
-    async def _publish(self, connection: Any, staged: StagedObject) -> ObjectInfo:
-        blob = UUID(staged.token)
-        assert staged.crc64 is not None
-        copied = await self._objects.copy(
-            staged.bucket, self._place.staging(staged.bucket, blob), self._place.path(staged.bucket, staged.key)
-        )
-        info = await self._register.show(
-            connection,
-            staged.bucket,
-            staged.key,
-            blob,
-            size_bytes=staged.size_bytes,
-            etag=staged.etag,
-            crc64=staged.crc64,
-            headers=staged.headers,
-            store_etag=copied.etag,
-        )
-        if info is None:
-            raise swept_meanwhile("publish")
-        return info
-
-    async def _published(self, connection: Any, staged: StagedObject) -> ObjectInfo:
-        row = await QUERIES.object(connection, bucket=staged.bucket, key=staged.key)
-        if row is None or row["blob"] != UUID(staged.token):
-            raise StorageUnavailable(
-                "A staged object was given up before it was published; make it again.",
-                detail=f"{staged.bucket}/{staged.key}",
-            )
-        return ObjectInfo(
-            staged.bucket,
-            staged.key,
-            staged.size_bytes,
-            staged.etag,
-            staged.crc64,
-            row["last_modified"],
-            dict(staged.headers),
-        )
-
 
 def _info(bucket: str, key: str, found: Found, rows: Mapping[str, Mapping[str, Any]]) -> ObjectInfo:
     known = known_info(rows.get(key), found.etag)
     if known is not None:
         return known
     return ObjectInfo(bucket, key, found.size_bytes, found.etag, None, found.last_modified, dict(found.headers))
-
-
-async def _once(data: bytes) -> AsyncIterator[bytes]:
-    yield data

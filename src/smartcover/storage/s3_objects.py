@@ -22,6 +22,8 @@ from smartcover.storage.shelf import STORE_ETAG
 
 #: Longest wait for the store's answer to a request without a large body, and for the next bytes of one.
 ANSWER_TIMEOUT_SECONDS = 60.0
+#: Longest time of a copy by the store itself, which answers when it is done: 5 GiB at about 10 MiB each second.
+COPY_TIMEOUT_SECONDS = 600.0
 #: Most bytes of S3 user metadata, by S3's own rule.
 _MAX_METADATA_BYTES = 2048
 _MOST_PARTS = 10_000
@@ -120,7 +122,8 @@ class S3Objects:
     async def copy(self, bucket: str, source: str, target: str) -> Found:
         """Copy inside one store bucket, by the store itself, and describe the copy."""
         with s3_failures("copy an object"):
-            await obstore.copy_async(self.place.store(bucket), source, target)
+            async with asyncio.timeout(COPY_TIMEOUT_SECONDS):
+                await obstore.copy_async(self.place.store(bucket), source, target)
         return await self.head(bucket, target)
 
     async def put(

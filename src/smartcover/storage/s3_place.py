@@ -94,9 +94,13 @@ class S3Place:
         check_reachable(key)
         return self.root(bucket) + key
 
-    def staging(self, bucket: str, blob: UUID) -> str:
-        """Give the path of bytes that are not published yet."""
-        return f"{self.root(bucket)}{RESERVED}/{blob.hex}"
+    def staging(self, bucket: str, blob: UUID, owner: str = "") -> str:
+        """Give the path of bytes that are not published yet; those of one owner lie together."""
+        return f"{self.staging_root(bucket, owner)}{blob.hex}"
+
+    def staging_root(self, bucket: str, owner: str = "") -> str:
+        """Give the folder of what is not published yet, or of what one owner staged."""
+        return f"{self.root(bucket)}{RESERVED}/{owner}/" if owner else f"{self.root(bucket)}{RESERVED}/"
 
     def _open(self, name: str) -> ObjectStore:
         options = self._options

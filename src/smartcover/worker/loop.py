@@ -156,6 +156,8 @@ class Worker:
 
     async def _run_and_finish(self, claim: Claim, log: Any) -> None:
         job = claim.job
+        if job.attempt > 1:
+            await self._take_over(job, log)
         if job.attempt > self._config.max_attempts:
             failure: SmartCoverError = EngineCrashed(
                 f"the job was started {self._config.max_attempts} times and never came to an end"
@@ -201,13 +203,29 @@ class Worker:
             batch_id=job.spec.batch_id,
         )
         headers = {"content-type": _CONTENT_TYPES[cover.format]}
-        return await self._store.stage(job.spec.output.bucket, key, cover.image, headers=headers)
+        return await self._store.stage(job.spec.output.bucket, key, cover.image, headers=headers, owner=job.job_id)
+
+    async def _take_over(self, job: Job, log: Any) -> None:
+        """Take back what earlier starts of the job staged: one that froze must not show it when it thaws."""
+        try:
+            await self._store.revoke(job.spec.output.bucket, job.job_id)
+        except SmartCoverError as error:
+            if job.attempt <= self._config.max_attempts:
+                raise
+            log.warning("covers of an earlier start are left to the store's sweep", error=error.public)
 
     async def _succeed(self, claim: Claim, picked: PickedCovers, staged: Sequence[StagedObject], log: Any) -> None:
         # Before anybody can tell us of them: an object of ours starts no workflow.
         await self._ledger.workflows.note_outputs([(one.bucket, one.key, one.etag) for one in staged])
+        # After all is staged and before any of it is placed: whoever takes the job over after this look finds, and
+        # takes back, all that we could still place.
+        if claim.lease_token not in await self._ledger.renew(
+            [claim.lease_token], lease_seconds=self._config.lease_seconds
+        ):
+            raise LeaseLost
+        placed = await self._store.place(staged)
         async with self._ledger.finishing(claim) as finishing:
-            await self._store.publish(staged)
+            await self._store.publish(placed)
             result = JobResult(
                 covers=tuple(_report(s, c) for s, c in zip(staged, picked.covers, strict=True)),
                 fallback=picked.fallback,
@@ -217,6 +235,7 @@ class Worker:
             final = replace(finishing.job, state=JobState.SUCCESS, ended_at=finishing.ended_at, result=result)
             await finishing.succeed(result, self._deliveries_of(final))
         log.info("job succeeded", covers=len(staged), fallback=picked.fallback, bytes_read=picked.bytes_read)
+        await self._discard(staged, log)
 
     async def _fail(self, claim: Claim, error: SmartCoverError, log: Any) -> None:
         message = _failure_message(claim.job, error)

@@ -202,9 +202,9 @@ async def test_a_job_of_another_bucket_is_unknown() -> None:
     elsewhere = BucketInfo("other-1", "ap-x", BUCKET.created_at)
     assert (await describe(ledger, elsewhere, [job.job_id])).unknown_ids == (job.job_id,)
     with pytest.raises(UnknownJob):
-        await cancel(ledger, elsewhere, job.job_id)
+        await cancel(ledger, MemoryStore(), elsewhere, job.job_id)
 
 
 async def test_what_is_no_job_id_is_unknown_and_never_reaches_the_database() -> None:
     with pytest.raises(UnknownJob):
-        await cancel(MemoryLedger(), BUCKET, "j\x00")
+        await cancel(MemoryLedger(), MemoryStore(), BUCKET, "j\x00")
