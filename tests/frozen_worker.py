@@ -20,7 +20,7 @@ from uuid import uuid4
 import asyncpg
 
 from smartcover.errors import SmartCoverError
-from smartcover.ledger import CallbackTarget, Job, Ledger, NewDelivery, database
+from smartcover.ledger import CallbackTarget, Job, Ledger, NewDelivery, connections
 from smartcover.storage import BucketStore, LocalStore, S3Store
 from smartcover.worker import Worker, WorkerConfig
 from smartcover.worker.isolate import PickedCover, PickedCovers
@@ -74,7 +74,9 @@ class Place(S3Store):
 
 
 async def main(dsn: str, place: str, name: str, seconds: str, stop: str = "") -> None:
-    database._IDLE_IN_TRANSACTION = "1s"  # type: ignore[misc] # what takes longer than the limit is tested quickly
+    connections._SESSION["idle_in_transaction_session_timeout"] = (
+        "1s"  # what takes longer than the limit is tested quickly
+    )
     ledger = await Ledger.connect(dsn, pool_size=4)
     async with asyncpg.create_pool(dsn, min_size=1, max_size=4) as pool:
         store: BucketStore = (

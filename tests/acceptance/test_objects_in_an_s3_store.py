@@ -7,6 +7,8 @@ An upload lands in the store under its own key, a job's covers too, and the call
 from __future__ import annotations
 
 import hashlib
+import json
+import urllib.request
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,10 +18,11 @@ import pytest
 from tests.clips import small_clip
 from tests.moto_server import client_of, fresh, keys_in, running_moto
 from tests.postgres import cluster
-from tests.roles import Receiver, installation
+from tests.roles import Receiver, Roles, installation
 
 BUCKET = "videos-1250000000"
 REGION = "ap-chongqing"
+TOKEN = "a token of ours"
 pytestmark = pytest.mark.timeout(240)
 
 
@@ -36,16 +39,8 @@ def receiver() -> Iterator[Receiver]:
     made.close()
 
 
-@pytest.mark.parametrize(
-    ("storage", "store_bucket", "root"),
-    [("s3://everything/some/prefix", "everything", f"some/prefix/{BUCKET}/"), ("s3://", BUCKET, "")],
-)
-def test_an_upload_becomes_covers_in_the_store_and_then_a_callback(
-    server: str, receiver: Receiver, tmp_path: Path, storage: str, store_bucket: str, root: str
-) -> None:
-    fresh(server, "everything", BUCKET)
-    video = small_clip(tmp_path / "clip.mp4").read_bytes()
-    environment = {
+def environment_of(server: str, storage: str) -> dict[str, str]:
+    return {
         "SMARTCOVER_DATABASE_URL": cluster().make_database(),
         "SMARTCOVER_STORAGE": storage,
         "SMARTCOVER_S3_ENDPOINT": server,
@@ -56,7 +51,23 @@ def test_an_upload_becomes_covers_in_the_store_and_then_a_callback(
         "SMARTCOVER_S3_ALLOW_HTTP": "true",
         "SMARTCOVER_BUCKETS": BUCKET,
         "SMARTCOVER_REGION": REGION,
+        "SMARTCOVER_EVENTS_TOKEN": TOKEN,
     }
+
+
+PLACES = pytest.mark.parametrize(
+    ("storage", "store_bucket", "root"),
+    [("s3://everything/some/prefix", "everything", f"some/prefix/{BUCKET}/"), ("s3://", BUCKET, "")],
+)
+
+
+@PLACES
+def test_an_upload_becomes_covers_in_the_store_and_then_a_callback(
+    server: str, receiver: Receiver, tmp_path: Path, storage: str, store_bucket: str, root: str
+) -> None:
+    fresh(server, "everything", BUCKET)
+    video = small_clip(tmp_path / "clip.mp4").read_bytes()
+    environment = environment_of(server, storage)
     store = client_of(server)
     with installation(tmp_path, environment) as roles:
         client = roles.client(REGION)
@@ -92,3 +103,94 @@ def test_an_upload_becomes_covers_in_the_store_and_then_a_callback(
         roles.wait_until(lambda: keys_in(server, store_bucket) == wanted, "something else is left in the store")
         (ended,) = [line for line in roles.log_of("worker") if line["event"] == "job succeeded"]
         assert 0 < ended["bytes_read"] <= 2 * len(video)
+
+
+def told_by(server: str, queue_url: str) -> list[bytes]:
+    """Take all notifications that the store has put into its queue."""
+    queue = client_of(server, "sqs")
+    told: list[bytes] = []
+    while messages := queue.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10).get("Messages"):
+        for message in messages:
+            told.append(message["Body"].encode())
+            queue.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
+    return told
+
+
+def post(roles: Roles, body: bytes) -> dict[str, int]:
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{roles.port}/events/s3",
+        data=body,
+        headers={"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        counts: dict[str, int] = json.loads(answer.read())
+    return counts
+
+
+@PLACES
+def test_what_the_store_tells_of_starts_each_workflow_once(
+    server: str, receiver: Receiver, tmp_path: Path, storage: str, store_bucket: str, root: str
+) -> None:
+    fresh(server, "everything", BUCKET)
+    store, queue = client_of(server), client_of(server, "sqs")
+    queue_url = queue.create_queue(QueueName="events")["QueueUrl"]
+    arn = queue.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    store.put_bucket_notification_configuration(
+        Bucket=store_bucket,
+        NotificationConfiguration={"QueueConfigurations": [{"QueueArn": arn, "Events": ["s3:ObjectCreated:*"]}]},
+    )
+    told_by(server, queue_url)  # the event that AWS sends at set-up
+    video = small_clip(tmp_path / "clip.mp4").read_bytes()
+    with installation(tmp_path, environment_of(server, storage)) as roles:
+        client = roles.client(REGION)
+        output = {"Region": REGION, "Bucket": BUCKET, "Object": "in/covers/${RunId}-${Number}.jpg"}
+        client.ci_create_workflow(
+            Bucket=BUCKET,
+            Body={
+                "MediaWorkflow": {
+                    "Name": "covers",
+                    "State": "Active",
+                    "Topology": {
+                        "Dependencies": {"Start": "SmartCover_1", "SmartCover_1": "End"},
+                        "Nodes": {
+                            "Start": {"Type": "Start", "Input": {"ObjectPrefix": "in/"}},
+                            "SmartCover_1": {
+                                "Type": "SmartCover",
+                                "Operation": {"SmartCover": {"Format": "jpg", "Count": "1"}, "Output": output},
+                            },
+                        },
+                    },
+                }
+            },
+            ContentType="application/xml",
+        )
+
+        def runs() -> list[str]:
+            said = [line for line in roles.log_of("worker") if line["event"] == "run started"]
+            return sorted(line["object"] for line in said)
+
+        def covers(count: int) -> bool:
+            return sum(key.startswith(f"{root}in/covers/") for key in keys_in(server, store_bucket)) == count
+
+        # Through our API, and told of by the store as well; the second time after the run has started.
+        client.put_object(Bucket=BUCKET, Key="in/ours 1.mp4", Body=video)
+        (told,) = told_by(server, queue_url)
+        assert post(roles, told) == {"objects": 1, "stored": 1}
+        roles.wait_until(lambda: covers(1), "no cover came")
+        client.put_object(Bucket=BUCKET, Key="in/ours 1.mp4", Body=video)
+        roles.wait_until(lambda: covers(2), "the same bytes sent again start no run")
+        # Into the store behind our back; it also tells of our covers and of what we staged.
+        store.put_object(Bucket=store_bucket, Key=f"{root}in/theirs+é.mp4", Body=video)
+        store.put_object(Bucket=store_bucket, Key="elsewhere.mp4", Body=video)
+        notifications = told_by(server, queue_url)
+        assert len(notifications) >= 5
+        for told in notifications * 2:  # a queue may give a message twice
+            post(roles, told)
+        roles.wait_until(lambda: covers(3), "no cover of the store's own upload came")
+        for told in told_by(server, queue_url):
+            post(roles, told)
+        store.put_object(Bucket=store_bucket, Key=f"{root}in/last.mp4", Body=video)
+        for told in told_by(server, queue_url):
+            post(roles, told)
+        roles.wait_until(lambda: covers(4), "the last cover did not come")
+        assert runs() == ["in/last.mp4", "in/ours 1.mp4", "in/ours 1.mp4", "in/theirs+é.mp4"]

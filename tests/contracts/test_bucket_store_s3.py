@@ -101,3 +101,16 @@ class TestS3Store(BucketStoreContract):
         assert names(await store.list(B, prefix="a")) == ["a", "a/1", "a/2", "a/b/3", "a0"]
         page = await store.list(B, prefix="nothing/", delimiter="/")
         assert (names(page), page.common_prefixes, page.next_marker) == ([], (), None)
+
+    async def test_what_the_store_speaks_of_is_found_among_our_buckets(self, store: BucketStore) -> None:
+        shared = store.locate("everything", f"some/prefix/{B}/in/a.mp4") == (B, "in/a.mp4")
+        if not shared:
+            assert store.locate(B, "in/a.mp4") == (B, "in/a.mp4")
+        root = f"some/prefix/{B}/" if shared else ""
+        name = "everything" if shared else B
+        for key in (".smartcover-staging/job/0", "a//b", "/a", "a/", "", "x" * 851):
+            assert store.locate(name, root + key) is None
+        if shared:
+            assert store.locate("everything", f"other/{B}/a") is None
+            assert store.locate("another", f"some/prefix/{B}/a") is None
+            assert store.locate("everything", f"some/prefix/{B}") is None

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from smartcover.errors import DigestMismatch
+from smartcover.ledger import Ledger, NewUpload
 from smartcover.storage import LocalStore, UploadEvent
 from tests.objects_database import Pool, object_dsn, object_pool
 
@@ -98,3 +99,64 @@ async def test_an_upload_that_fails_leaves_no_event(store: LocalStore, object_po
     with pytest.raises(DigestMismatch):
         await store.put(BUCKET, "a", once(), headers={}, content_md5=b"0" * 16, event=event("Put", "r1"))
     assert await events(object_pool) == []
+
+
+async def told(ledger: Ledger, event_id: str, etag: str = "5d41402abc4b2a76b9719d911017c592") -> int:
+    upload = NewUpload(event_id, BUCKET, "in/a", "cos:ObjectCreated:Put", 5, etag, "-", outside=True)
+    return await ledger.workflows.note_uploads([upload])
+
+
+async def started(ledger: Ledger) -> list[str]:
+    """Take all that is stored, and give what would start runs."""
+    found: list[str] = []
+    while True:
+        async with ledger.workflows.taking_upload() as taken:
+            if taken is None:
+                return found
+            if not await taken.is_own_upload():
+                found.append(taken.upload.event.event_id)
+
+
+@pytest.fixture
+async def ledger(object_dsn: str) -> AsyncIterator[Ledger]:
+    opened = await Ledger.connect(object_dsn, pool_size=4)
+    yield opened
+    await opened.close()
+
+
+@pytest.mark.parametrize("taken_between", [False, True])
+@pytest.mark.parametrize("store_first", [False, True])
+async def test_an_upload_that_the_store_tells_of_too_starts_runs_once(
+    store: LocalStore, object_pool: Pool, ledger: Ledger, store_first: bool, taken_between: bool
+) -> None:
+    await add_workflow(object_pool, "w1", "in/")
+    began: list[str] = []
+    for ours in (not store_first, store_first):
+        if ours:
+            await store.put(BUCKET, "in/a", once(), headers={}, event=event("Put", "r1"))
+        else:
+            assert await told(ledger, "s3:1") == 1
+        if taken_between:
+            began += await started(ledger)
+    began += await started(ledger)
+    assert began == (["s3:1"] if store_first and taken_between else ["cos:r1"])
+
+
+async def test_the_same_bytes_sent_again_start_runs_again(store: LocalStore, object_pool: Pool, ledger: Ledger) -> None:
+    await add_workflow(object_pool, "w1", "in/")
+    for number in (1, 2):
+        await store.put(BUCKET, "in/a", once(), headers={}, event=event("Put", f"r{number}"))
+        await told(ledger, f"s3:{number}")
+    await told(ledger, "s3:3")  # the same bytes, put into the store behind our back
+    assert sorted(await started(ledger)) == ["cos:r1", "cos:r2", "s3:3"]
+
+
+async def test_other_bytes_or_another_day_are_another_upload(
+    store: LocalStore, object_pool: Pool, ledger: Ledger
+) -> None:
+    await add_workflow(object_pool, "w1", "in/")
+    await store.put(BUCKET, "in/a", once(), headers={}, event=event("Put", "r1"))
+    await told(ledger, "s3:1", etag="other")
+    await object_pool.execute("UPDATE upload_events SET created_at = created_at - interval '1 day'")
+    await told(ledger, "s3:2")
+    assert sorted(await started(ledger)) == ["cos:r1", "s3:1", "s3:2"]

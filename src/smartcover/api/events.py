@@ -25,7 +25,7 @@ Inlet = Callable[[Edge, Headers, RequestBody], Awaitable[Answer]]
 
 async def receive_s3_events(edge: Edge, headers: Headers, body: RequestBody) -> Answer:
     """
-    Store the object creations of a notification, each for the bucket of the same name.
+    Store the object creations of a notification, each for the bucket of ours in which the object lies.
 
     Raises:
         SignatureMissing: If the token is not ours, or none is set.
@@ -33,23 +33,25 @@ async def receive_s3_events(edge: Edge, headers: Headers, body: RequestBody) -> 
     _require_token(edge.config.events_token, headers)
     limit = edge.config.max_xml_bytes
     told = parse_s3_events(await body.whole(limit), max_bytes=limit)
+    ours = [(place, event) for event in told if (place := edge.store.locate(event.bucket, event.key)) is not None]
     stored = await edge.ledger.workflows.note_uploads(
         [
             NewUpload(
                 event_id=event.event_id,
-                bucket=event.bucket,
-                key=event.key,
+                bucket=bucket,
+                key=key,
                 name=event.name,
                 size_bytes=event.size_bytes,
                 etag=event.etag,
                 request_id=event.request_id,
                 headers=event.headers,
                 outside=True,
+                happened_at=event.happened_at,
             )
-            for event in told
+            for (bucket, key), event in ours
         ]
     )
-    answer = json.dumps({"objects": len(told), "stored": stored}).encode() + b"\n"
+    answer = json.dumps({"objects": len(ours), "stored": stored}).encode() + b"\n"
     return Answer(headers=(content_type("application/json"),), body=answer)
 
 

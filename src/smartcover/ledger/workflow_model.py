@@ -55,8 +55,8 @@ class NewUpload:
     An object that arrived.
 
     `event_id` is the same whenever the same event is told again. `name` is the cloud's word for how it came
-    (`cos:ObjectCreated:Put`). `outside` tells that it was written past our own object API, so that it may be one of
-    our own outputs.
+    (`cos:ObjectCreated:Put`). `outside` tells that a store said so and not our own object API, so that it may be one
+    of our own outputs, or an upload that we know of already; `happened_at` is by the store's clock.
     """
 
     event_id: str
@@ -68,6 +68,7 @@ class NewUpload:
     request_id: str
     headers: Mapping[str, str] = field(default_factory=dict)
     outside: bool = False
+    happened_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,7 @@ def upload(row: Mapping[str, Any]) -> Upload:
             request_id=row["request_id"],
             headers=json.loads(row["headers"]),
             outside=row["outside"],
+            happened_at=row["happened_at"],
         ),
         workflow_ids=tuple(row["workflow_ids"]),
         tries=row["tries"],

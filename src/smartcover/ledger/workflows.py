@@ -32,6 +32,8 @@ from smartcover.ledger.workflow_model import (
 
 #: How far an upload's arrival may lie from our writing of an output of that key to be taken for it.
 _NEAR_SECONDS: Final = 600.0
+#: How far an event that a store tells of may lie from an upload of ours to be taken for the same.
+_TWIN_SECONDS: Final = 300.0
 _FORGET_BATCH: Final = 1000
 
 
@@ -188,8 +190,11 @@ class Workflows:
                     headers=json.dumps(dict(upload.headers)),
                     request_id=upload.request_id,
                     outside=upload.outside,
+                    happened_at=upload.happened_at,
+                    near_seconds=_TWIN_SECONDS,
                 )
-                for upload in uploads
+                # One order for everyone: each key is locked until all are stored.
+                for upload in sorted(uploads, key=lambda upload: (upload.bucket, upload.key))
             ]
         return sum(kept)
 
@@ -286,6 +291,27 @@ class TakenUpload:
                 etag=event.etag,
                 arrived_at=self.upload.created_at,
                 near_seconds=_NEAR_SECONDS,
+            )
+        )
+
+    async def is_own_upload(self) -> bool:
+        """
+        Tell whether a store speaks of an upload through our own API, whose own event starts the runs.
+
+        Each such upload is the twin of one event of the store, so that the same bytes sent again start runs again.
+        """
+        event = self.upload.event
+        if not event.outside:
+            return False
+        return bool(
+            await QUERIES.pair_with_own_upload(
+                self._connection,
+                event_id=event.event_id,
+                bucket=event.bucket,
+                key=event.key,
+                etag=event.etag,
+                happened_at=event.happened_at or self.upload.created_at,
+                near_seconds=_TWIN_SECONDS,
             )
         )
 

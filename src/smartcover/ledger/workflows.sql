@@ -36,8 +36,9 @@ ORDER BY seq OFFSET :skip LIMIT :most;
 SELECT count(*) FROM workflows WHERE bucket = :bucket AND starts_with(name, :name_prefix);
 
 -- name: note_upload$
-SELECT smartcover_note_upload(
-    :event_id, :bucket, :key, :name, :size_bytes, :etag, :headers::text::json, :request_id, :outside
+SELECT smartcover_note_event(
+    :event_id, :bucket, :key, :name, :size_bytes, :etag, :headers::text::json, :request_id, :outside, NULL,
+    :happened_at::timestamptz, :near_seconds
 );
 
 -- name: lock_upload^
@@ -89,6 +90,22 @@ SELECT EXISTS (
     WHERE bucket = :bucket AND key = :key
       AND (etag = :etag OR abs(extract(epoch FROM written_at - :arrived_at)) < :near_seconds)
 );
+
+-- name: pair_with_own_upload$
+-- Of the uploads through our own API that no event of the store was paired with yet, the nearest in time.
+WITH own AS (
+    SELECT event_id FROM upload_events
+    WHERE bucket = :bucket AND key = :key AND NOT outside AND twin IS NULL
+      AND lower(:etag::text) IN (lower(etag), lower(store_etag))
+      AND abs(extract(epoch FROM created_at - :happened_at::timestamptz)) < :near_seconds
+    ORDER BY abs(extract(epoch FROM created_at - :happened_at::timestamptz)) LIMIT 1
+    FOR UPDATE
+), paired AS (
+    UPDATE upload_events SET twin = :event_id FROM own WHERE upload_events.event_id = own.event_id
+    RETURNING own.event_id
+)
+UPDATE upload_events SET twin = paired.event_id FROM paired WHERE upload_events.event_id = :event_id
+RETURNING true;
 
 -- name: add_run^
 INSERT INTO workflow_runs (

@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import unquote_plus
 
@@ -36,6 +37,7 @@ class ObjectCreated:
 
     `event_id` is the same whenever the store tells of the same event again. `name` is the cloud's word for it
     (`cos:ObjectCreated:Put`); `headers` are its Content-Type and metadata in our store's names, as far as told.
+    `happened_at` is by the store's clock, None if it does not say.
     """
 
     event_id: str
@@ -45,6 +47,7 @@ class ObjectCreated:
     size_bytes: int
     etag: str
     request_id: str
+    happened_at: datetime | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -96,8 +99,18 @@ def _created(record: Any) -> ObjectCreated | None:
         size_bytes=size if isinstance(size, int) and 0 <= size < 1 << 62 else 0,
         etag=etag,
         request_id=_text(_at(record, "responseElements", "x-amz-request-id"))[:128] or "-",
+        happened_at=_time(record),
         headers=_headers(entry),
     )
+
+
+def _time(record: Any) -> datetime | None:
+    try:
+        told = datetime.fromisoformat(_text(_at(record, "eventTime")))
+    except ValueError:
+        return None
+    told = told.replace(tzinfo=UTC) if told.tzinfo is None else told
+    return told if 2000 <= told.year < 2200 else None  # what every clock and database can hold
 
 
 def _event_id(record: Any, entry: Any, bucket: str, key: str, etag: str) -> str:

@@ -60,10 +60,11 @@ async def start_runs_of(taken: TakenUpload, store: BucketStore, *, new_id: Calla
     """
     Start what an upload owes: a run of each workflow that waited for it and accepts it.
 
-    None for one of our own outputs, whoever tells of it, and none in a bucket that is gone or not bound.
+    None for one of our own outputs, whoever tells of it, none for an upload that a store tells of and our own object
+    API took, and none in a bucket that is gone or not bound.
     """
     event = taken.upload.event
-    if await taken.is_own_output():
+    if await taken.is_own_output() or await taken.is_own_upload():
         return []
     try:
         bucket = await store.bucket(event.bucket)

@@ -204,6 +204,13 @@ class LocalVideo:
 class BucketStore(Protocol):
     """Buckets and objects. Every method raises `StorageUnavailable` when the store cannot be reached."""
 
+    def locate(self, store_bucket: str, store_key: str) -> tuple[str, str] | None:
+        """
+        Say which bucket and key of ours an object is that the store itself speaks of.
+
+        None for what lies outside of our buckets, and for what is only staged.
+        """
+
     async def create_bucket(self, name: str, region: str) -> BucketInfo:
         """Make a bucket; one that exists is returned as it is."""
 

@@ -96,6 +96,9 @@ class LocalStore:
 
     # Buckets
 
+    def locate(self, store_bucket: str, store_key: str) -> tuple[str, str] | None:
+        return store_bucket, store_key
+
     async def create_bucket(self, name: str, region: str) -> BucketInfo:
         check_bucket_name(name)
         async with self._shelf.connection("create a bucket") as connection:

@@ -44,8 +44,9 @@ RETURNING last_modified;
 
 -- name: note_upload$
 -- Owes a run to each workflow that waits for this object, in the transaction that shows it.
-SELECT smartcover_note_upload(
-    :event_id, :bucket, :key, :name, :size_bytes, :etag, :headers::text::json, :request_id, false
+SELECT smartcover_note_event(
+    :event_id, :bucket, :key, :name, :size_bytes, :etag, :headers::text::json, :request_id, false, :store_etag::text,
+    NULL, :near_seconds
 );
 
 -- name: object^

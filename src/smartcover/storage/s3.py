@@ -97,6 +97,9 @@ class S3Store:
 
     # Buckets
 
+    def locate(self, store_bucket: str, store_key: str) -> tuple[str, str] | None:
+        return self._place.locate(store_bucket, store_key)
+
     async def create_bucket(self, name: str, region: str) -> BucketInfo:
         """Note a bucket down; the store's own bucket must exist, since making it is the operator's business."""
         check_bucket_name(name)

@@ -13,8 +13,8 @@ from uuid import UUID
 from obstore.exceptions import BaseError, NotFoundError, PermissionDeniedError, PreconditionError, UnauthenticatedError
 from obstore.store import S3Store as ObjectStore
 
-from smartcover.errors import BadKey, BucketMissing, ObjectMissing, SettingsError, StorageUnavailable
-from smartcover.storage.rules import check_key
+from smartcover.errors import BadBucketName, BadKey, BucketMissing, ObjectMissing, SettingsError, StorageUnavailable
+from smartcover.storage.rules import check_bucket_name, check_key
 
 #: Under this folder of each bucket lies what is not published yet; no client sees it or names a key in it.
 RESERVED = ".smartcover-staging"
@@ -93,6 +93,20 @@ class S3Place:
         """
         check_reachable(key)
         return self.root(bucket) + key
+
+    def locate(self, store_bucket: str, path: str) -> tuple[str, str] | None:
+        """Go the way back: from a path of the store to a bucket and key of ours, or None if it is none."""
+        bucket, key = store_bucket, path
+        if self._name:
+            if store_bucket != self._name or not path.startswith(self._prefix):
+                return None
+            bucket, _, key = path[len(self._prefix) :].partition("/")
+        try:
+            check_bucket_name(bucket)
+            check_reachable(key)
+        except (BadBucketName, BadKey):
+            return None
+        return bucket, key
 
     def staging(self, bucket: str, blob: UUID, owner: str = "") -> str:
         """Give the path of bytes that are not published yet; those of one owner lie together."""

@@ -35,6 +35,9 @@ ACQUIRE_TIMEOUT_SECONDS = 10.0
 #: Where the stored headers hold the ETag that a store of its own gave; a colon stands in no header's name.
 STORE_ETAG = ":store-etag"
 
+#: How far an event that a store tells of may lie from an upload of ours to be taken for the same.
+_TWIN_SECONDS = 300.0
+
 
 class Register:
     """The database that knows which blobs there are and whose they are."""
@@ -121,6 +124,8 @@ class Register:
                 etag=etag,
                 headers=json.dumps(dict(headers)),
                 request_id=event.request_id,
+                store_etag=store_etag,
+                near_seconds=_TWIN_SECONDS,
             )
         return ObjectInfo(bucket, key, size_bytes, etag, crc64, last_modified, dict(headers))
 
