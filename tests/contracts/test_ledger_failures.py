@@ -31,7 +31,6 @@ from smartcover.ledger import (
     connections,
     database,
 )
-from smartcover.ledger.finishing import QUERIES
 from tests.postgres import cluster
 
 BUCKET = "broken-1250000000"
@@ -72,7 +71,11 @@ async def state_and_callbacks(ledger: Ledger, claim: Claim) -> tuple[JobState, i
 
 
 class Cutter:
-    """A relay in front of PostgreSQL that cuts a client off at its next COMMIT, before or after the server hears it."""
+    """
+    A relay in front of PostgreSQL that cuts a client off at its next COMMIT, before or after the server hears it.
+
+    `at` is what else marks the message to cut at: a statement without a transaction around it is its own COMMIT.
+    """
 
     def __init__(self, dsn: str, folder: Path) -> None:
         parts = urlsplit(dsn)
@@ -80,6 +83,7 @@ class Cutter:
         self._folder = folder
         self.dsn = parts._replace(query=f"host={quote(str(folder), safe='')}").geturl()
         self.cut: str | None = None
+        self.at = b"COMMIT"
         self._relays: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Cutter:
@@ -110,7 +114,7 @@ class Cutter:
         back = asyncio.create_task(answers())
         try:
             while data := await reader.read(65536):
-                if self.cut and b"COMMIT" in data:
+                if self.cut and self.at in data:
                     silent.set()
                     if self.cut == "after":
                         to_server.write(data)
@@ -161,7 +165,8 @@ async def test_a_submit_whose_answer_got_lost_may_have_happened_and_says_so(ledg
     relayed = await Ledger.connect(cutter.dsn, pool_size=1)
     queue = await relayed.default_queue(BUCKET)
     spec = JobSpec(object_key="a", output=OutputSpec("r", BUCKET, "o"), covers=CoverSpec())
-    cutter.cut = "after"
+    await relayed.submit([NewJob("j-before", BUCKET, "r", queue.queue_id, spec, None)])  # the statement is known now
+    cutter.cut, cutter.at = "after", b"j-lost"
     with pytest.raises(LedgerUnavailable):
         await relayed.submit([NewJob("j-lost", BUCKET, "r", queue.queue_id, spec, None)])
     cutter.cut = None
@@ -225,8 +230,8 @@ async def test_a_job_being_published_keeps_no_other_lease_from_being_renewed(led
 async def test_submits_do_not_wait_for_claims(ledger: Ledger) -> None:
     queue = await ledger.default_queue(BUCKET)
     async with ledger.database.transaction("a claim that takes its time") as connection:
-        held = [row async for row in QUERIES.lock_queues(connection, queue_ids=[queue.queue_id])]
-        assert len(held) == 1
+        held = "SELECT queue_id FROM queues WHERE queue_id = $1 FOR NO KEY UPDATE"  # as smartcover_claim_jobs does
+        assert await connection.fetchval(held, queue.queue_id) == queue.queue_id
         async with asyncio.timeout(2):
             await ledger.submit(
                 [

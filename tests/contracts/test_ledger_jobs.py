@@ -333,10 +333,10 @@ async def test_a_cancelled_task_leaves_the_ledger_usable(ledger: Ledger) -> None
 async def test_workers_hear_of_new_jobs_of_free_places_and_of_cancels(ledger: Ledger) -> None:
     async with ledger.listen() as wakeups:
         await wakeups.wait("jobs", 10)  # said once the connection stands
-        (job_id,) = await submit(ledger)
+        await submit(ledger, 2)
         async with asyncio.timeout(5):
             await wakeups.wait("jobs", 60)
-            (taken,) = await claim(ledger)
+            (taken,) = await claim(ledger)  # the other one still waits
             async with ledger.finishing(taken) as finishing:
                 await finishing.succeed(JobResult(covers=()), [delivery()])
             await wakeups.wait("jobs", 60)

@@ -24,7 +24,7 @@ from smartcover.ledger import rows
 from smartcover.ledger.database import Database, notify
 from smartcover.ledger.finishing import owe
 from smartcover.ledger.model import NewJob
-from smartcover.ledger.runs import WhenRunEnds, announce_jobs, settle_run, start_run
+from smartcover.ledger.runs import WhenRunEnds, settle_run, start_run
 from smartcover.ledger.submissions import add_jobs
 from smartcover.ledger.wakeups import CANCEL
 from smartcover.ledger.workflow_model import NewRun
@@ -227,7 +227,7 @@ class Batches:
                 await notify(connection, f"{CANCEL}{job.job_id}")
                 await owe(connection, await settle_run(connection, job, ended_at, self._when_run_ends), job)
             if ended:
-                await announce_jobs(connection)
+                await notify(connection, "jobs")
         return len(ended)
 
     # Work
@@ -261,8 +261,6 @@ class Batches:
                 ended=step.ended,
                 lease_seconds=lease_seconds,
             )
-            if step.jobs or step.runs:
-                await announce_jobs(connection)
         return True
 
     async def postpone(self, batch_id: str, *, delay_seconds: float, counted: bool) -> int:

@@ -37,6 +37,19 @@ _SESSION: Final = {
 }
 
 
+class PooledConnection(asyncpg.Connection):
+    """
+    A connection that goes back to its pool without a round trip.
+
+    asyncpg's own would first undo what a session may hold: locks, cursors, settings, LISTENs. Users of our pools hold
+    none of these beyond their transaction, and what a transaction left open is rolled back all the same.
+    """
+
+    def get_reset_query(self) -> str:
+        """Give the statement that is sent when the connection goes back: none."""
+        return ""
+
+
 async def connect(
     dsn: str, *, timeout: float = ACQUIRE_SECONDS, command_timeout: float = _STATEMENT_SECONDS, **options: Any
 ) -> Any:
@@ -59,12 +72,14 @@ async def open_pool(dsn: str, *, pool_size: int) -> Any:
     """
     Open a pool of up to `pool_size` connections, each made when it is first needed.
 
-    Whoever acquires gives `ACQUIRE_SECONDS` or less as the timeout; asyncpg's exceptions go through.
+    Users keep nothing in a session beyond their transaction. Whoever acquires gives `ACQUIRE_SECONDS` or less as the
+    timeout; asyncpg's exceptions go through.
     """
     return await asyncpg.create_pool(
         dsn,
         min_size=0,
         max_size=pool_size,
+        connection_class=PooledConnection,
         connect=cast(Any, connect),  # its type in asyncpg's stubs is narrower than what asyncpg calls
         command_timeout=_STATEMENT_SECONDS,
         timeout=ACQUIRE_SECONDS,

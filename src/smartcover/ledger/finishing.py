@@ -11,8 +11,7 @@ from typing import Any
 import aiosql
 
 from smartcover.ledger import rows
-from smartcover.ledger.database import notify
-from smartcover.ledger.model import Job, JobResult, NewDelivery
+from smartcover.ledger.model import Job, JobResult, JobState, NewDelivery
 from smartcover.ledger.runs import WhenRunEnds, settle_run
 
 #: The statements about jobs and deliveries.
@@ -35,41 +34,44 @@ class Finishing:
 
     async def succeed(self, result: JobResult, deliveries: Sequence[NewDelivery]) -> None:
         """End the job well, together with the callbacks it owes."""
-        await QUERIES.succeed_job(
-            self._connection, job_id=self.job.job_id, ended_at=self.ended_at, result=rows.result_json(result)
-        )
-        await self._owe(deliveries)
+        await self._end(JobState.SUCCESS, "Success", "", rows.result_json(result), deliveries)
 
     async def fail(self, code: str, message: str, deliveries: Sequence[NewDelivery]) -> None:
         """End the job badly, together with the callbacks it owes."""
-        await QUERIES.fail_job(
-            self._connection, job_id=self.job.job_id, ended_at=self.ended_at, code=code, message=stored_text(message)
-        )
-        await self._owe(deliveries)
+        await self._end(JobState.FAILED, code, stored_text(message), None, deliveries)
 
-    async def _owe(self, deliveries: Sequence[NewDelivery]) -> None:
+    async def _end(
+        self, state: JobState, code: str, message: str, result: str | None, deliveries: Sequence[NewDelivery]
+    ) -> None:
+        await QUERIES.end_job(
+            self._connection,
+            job_id=self.job.job_id,
+            state=state.value,
+            ended_at=self.ended_at,
+            code=code,
+            message=message,
+            result=result,
+        )
         await owe(self._connection, deliveries, self.job)
         of_run = await settle_run(self._connection, self.job, self.ended_at, self._when_run_ends)
         await owe(self._connection, of_run, self.job)
-        await notify(self._connection, "jobs")  # a place in the queue became free
         self.called = True
 
 
 async def owe(connection: Any, deliveries: Sequence[NewDelivery], job: Job) -> None:
     """Store the callbacks that the end of a job owes, in its transaction."""
-    for delivery in deliveries:
-        await QUERIES.add_delivery(
-            connection,
-            delivery_id=delivery.delivery_id,
-            job_id=job.job_id,
-            bucket=job.bucket,
-            target=rows.target_json(delivery.target),
-            destination=delivery.destination,
-            content_type=delivery.content_type,
-            body=delivery.body,
-        )
-    if deliveries:
-        await notify(connection, "deliveries")
+    if not deliveries:
+        return
+    await QUERIES.add_deliveries(
+        connection,
+        job_id=job.job_id,
+        bucket=job.bucket,
+        delivery_ids=[delivery.delivery_id for delivery in deliveries],
+        targets=[rows.target_json(delivery.target) for delivery in deliveries],
+        destinations=[delivery.destination for delivery in deliveries],
+        content_types=[delivery.content_type for delivery in deliveries],
+        bodies=[delivery.body for delivery in deliveries],
+    )
 
 
 def stored_text(text: str) -> str:

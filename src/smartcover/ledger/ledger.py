@@ -33,7 +33,7 @@ from smartcover.ledger.model import (
 )
 from smartcover.ledger.queues import DEFAULT_LIMITS, QueueLimits, Queues
 from smartcover.ledger.runs import WhenRunEnds, owes_nothing, settle_run
-from smartcover.ledger.submissions import Submission, add_jobs, earlier_jobs, lock_submission, remember
+from smartcover.ledger.submissions import Submission, add_at_once, add_jobs, earlier_jobs, lock_submission
 from smartcover.ledger.templates import Templates
 from smartcover.ledger.wakeups import CANCEL, Wakeups
 from smartcover.ledger.workflows import Workflows
@@ -138,17 +138,20 @@ class Ledger:
         if not jobs:
             raise BadParameter("there is no job to submit; give at least one Operation")
         bucket = jobs[0].bucket
+        stored: tuple[Job, ...] | None
+        one_queue = all(job.queue_id == jobs[0].queue_id for job in jobs)
+        if one_queue and (submission is None or not submission.may_repeat):
+            async with self._database.connection("submit") as connection:
+                stored = await add_at_once(connection, jobs, submission)
+            if stored is not None:
+                return stored
         async with self._database.transaction("submit") as connection:
             if submission is not None:
                 await lock_submission(connection, bucket, submission)
                 earlier = await self._repeated(connection, bucket, submission)
                 if earlier is not None:
                     return earlier
-            stored = await add_jobs(connection, jobs)
-            if submission is not None:
-                await remember(connection, bucket, submission, [job.job_id for job in stored])
-            await notify(connection, "jobs")
-        return stored
+            return await add_jobs(connection, jobs, submission)
 
     async def submitted_before(self, bucket: str, submission: Submission) -> tuple[Job, ...] | None:
         """
@@ -226,22 +229,16 @@ class Ledger:
         """
         if limit <= 0:
             return []
-        async with self._database.transaction("claim jobs") as connection:
-            found = QUERIES.queues_with_work(connection, most=_QUEUES_PER_CLAIM)
-            queue_ids = [row["queue_id"] async for row in found]
-            if not queue_ids:
-                return []
-            await connection.execute("SET LOCAL lock_timeout = '2s'")
-            locked = [row["queue_id"] async for row in QUERIES.lock_queues(connection, queue_ids=queue_ids)]
+        async with self._database.connection("claim jobs") as connection:
             taken = [
                 row
                 async for row in QUERIES.claim_jobs(
                     connection,
-                    queue_ids=locked,
                     most=limit,
                     worker_id=worker_id,
                     tokens=[self._make_token() for _ in range(limit)],
                     lease_seconds=lease_seconds,
+                    most_queues=_QUEUES_PER_CLAIM,
                 )
             ]
         claims = [rows.claim(row) for row in taken]
@@ -301,8 +298,7 @@ class Ledger:
 
         Each counts a try; one that is not recorded within the lease is due again.
         """
-        async with self._database.transaction("claim deliveries") as connection:
-            await QUERIES.lock_delivery_claims(connection)
+        async with self._database.connection("claim deliveries") as connection:
             taken = [
                 row
                 async for row in QUERIES.claim_deliveries(
@@ -330,20 +326,13 @@ class Ledger:
         reason: str,
     ) -> None:
         """Write down a try and what it leads to; a delivery that has ended already stays as it is."""
-        async with self._database.transaction("record attempt") as connection:
-            tries = await QUERIES.end_try(
+        async with self._database.connection("record attempt") as connection:
+            await QUERIES.record_attempt(
                 connection,
                 delivery_id=delivery_id,
                 state=state.value,
                 retry_in_seconds=retry_in_seconds or 0.0,
                 reason=stored_text(reason),
-            )
-            if tries is None:
-                return
-            await QUERIES.add_attempt(
-                connection,
-                delivery_id=delivery_id,
-                number=tries["tries"],
                 outcome=report.outcome,
                 duration_seconds=report.duration_seconds,
                 address=report.address,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import aiosql
 
@@ -19,7 +19,7 @@ QUERIES: Any = aiosql.from_path(Path(__file__).with_name("queues.sql"), "asyncpg
 _DEFAULT_NAME: Final = "queue-1"
 #: Room below which submits to one queue are let in one at a time, so that max_size is exact. With more room than all
 #: submits in flight could take, nobody needs to wait for anybody.
-_SCARCE_ROOM: Final = 1000
+SCARCE_ROOM: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,26 +149,26 @@ class Queues:
         return _queue(row, bucket, queue_id)
 
 
-async def require_room(connection: Any, queue_id: str, jobs: int) -> None:
+async def lock_room(connection: Any, queue_id: str) -> None:
+    """Let one submit at a time count what waits in a queue, until the transaction ends."""
+    await QUERIES.lock_queue_room(connection, queue_id=queue_id)
+
+
+async def refuse(connection: Any, queue_id: str, jobs: int) -> NoReturn:
     """
-    Make sure, inside a transaction that adds jobs, that they may wait.
+    Say why jobs cannot wait in a queue.
 
     Raises:
-        QueueFull: If the queue would hold more than its max_size.
+        QueueFull: It would hold more than its max_size.
+        UnknownQueue: There is none of that id.
     """
     found = await QUERIES.queue_room(connection, queue_id=queue_id)
     if found is None:
         raise UnknownQueue(f"queue {queue_id!r} does not exist")
-    if found["room"] - jobs < _SCARCE_ROOM:
-        await QUERIES.lock_queue_room(connection, queue_id=queue_id)
-        found = await QUERIES.queue_room(connection, queue_id=queue_id)
-    if found is None:
-        raise UnknownQueue(f"queue {queue_id!r} does not exist")
-    if found["room"] < jobs:
-        raise QueueFull(
-            f"queue {queue_id} has room for {max(0, found['room'])} of its {found['max_size']} waiting jobs and "
-            f"{jobs} were submitted; submit again when some have started"
-        )
+    raise QueueFull(
+        f"queue {queue_id} has room for {max(0, found['room'])} of its {found['max_size']} waiting jobs and "
+        f"{jobs} were submitted; submit again when some have started"
+    )
 
 
 def _queue(row: Any, bucket: str, queue_id: str) -> Queue:

@@ -15,7 +15,6 @@ from typing import Any
 import aiosql
 
 from smartcover.ledger import rows, workflow_rows
-from smartcover.ledger.database import notify
 from smartcover.ledger.model import Job, JobState, NewDelivery
 from smartcover.ledger.submissions import add_jobs
 from smartcover.ledger.workflow_model import NewRun, Run, RunState
@@ -34,8 +33,6 @@ def owes_nothing(_run: Run) -> Sequence[NewDelivery]:
 async def start_run(connection: Any, new: NewRun) -> Run:
     """
     Store a run and its jobs, or give the run that the same cause has started before.
-
-    The caller announces the jobs with `announce_jobs`, once for all runs of its transaction.
 
     Raises:
         QueueFull: If a queue has no room for the jobs.
@@ -91,8 +88,3 @@ def run_state(states: Collection[JobState]) -> RunState:
     if not all(state.final for state in states):
         return RunState.RUNNING
     return RunState.CANCEL if JobState.CANCEL in states else RunState.SUCCESS
-
-
-async def announce_jobs(connection: Any) -> None:
-    """Tell the workers of new jobs, when this transaction commits."""
-    await notify(connection, "jobs")

@@ -18,7 +18,7 @@ import aiosql
 from smartcover.errors import BadParameter
 from smartcover.ledger import rows
 from smartcover.ledger.model import Job, NewJob
-from smartcover.ledger.queues import require_room
+from smartcover.ledger.queues import SCARCE_ROOM, lock_room, refuse
 
 QUERIES: Any = aiosql.from_path(Path(__file__).with_name("submissions.sql"), "asyncpg", mandatory_parameters=False)
 
@@ -75,51 +75,68 @@ async def earlier_jobs(connection: Any, bucket: str, submission: Submission) -> 
 
 async def lock_submission(connection: Any, bucket: str, submission: Submission) -> None:
     """Let one submit of a mark at a time through, until the transaction ends."""
-    mark = submission.token if submission.token is not None else submission.digest.hex()
-    await QUERIES.lock_submission(connection, mark=f"{bucket} {submission.secret_id} {mark}")
+    await QUERIES.lock_submission(connection, mark=_mark(bucket, submission))
 
 
-async def remember(connection: Any, bucket: str, submission: Submission, job_ids: Sequence[str]) -> None:
-    """Note what a submit made, inside its transaction, and forget some that nobody can repeat any more."""
-    await QUERIES.add_submission(
-        connection,
-        bucket=bucket,
-        secret_id=submission.secret_id,
-        token=submission.token,
-        digest=submission.digest,
-        job_ids=list(job_ids),
-    )
-    await QUERIES.forget_submissions(
-        connection, retry_seconds=submission.retry_seconds, token_seconds=submission.token_seconds
-    )
-
-
-async def add_jobs(connection: Any, jobs: Sequence[NewJob]) -> tuple[Job, ...]:
+async def add_at_once(
+    connection: Any, jobs: Sequence[NewJob], submission: Submission | None = None
+) -> tuple[Job, ...] | None:
     """
-    Add jobs inside a transaction; whoever calls announces them.
+    Add jobs of one queue that has room to spare, remember their submit and announce them, all in one statement.
+
+    None, and nothing done, if room is scarce: then `add_jobs` is exact.
+    """
+    return await _add(connection, jobs, spare=SCARCE_ROOM, submission=submission)
+
+
+async def add_jobs(connection: Any, jobs: Sequence[NewJob], submission: Submission | None = None) -> tuple[Job, ...]:
+    """
+    Add jobs inside a transaction, remember their submit and announce them.
 
     Raises:
         QueueFull: If a queue has no room for its share.
     """
+    stored: dict[str, Job] = {}
     for queue_id in dict.fromkeys(job.queue_id for job in jobs):
-        await require_room(connection, queue_id, sum(job.queue_id == queue_id for job in jobs))
-    stored = []
-    for job in jobs:
-        origin = job.spec.workflow
-        stored.append(
-            await QUERIES.add_job(
-                connection,
-                job_id=job.job_id,
-                bucket=job.bucket,
-                region=job.region,
-                queue_id=job.queue_id,
-                tag=job.tag,
-                level=job.spec.level,
-                spec=rows.spec_json(job.spec),
-                callback=rows.target_json(job.callback),
-                workflow_id=None if origin is None else origin.workflow_id,
-                run_id=None if origin is None else origin.run_id,
-                batch_id=job.spec.batch_id,
-            )
-        )
-    return tuple(rows.job(row) for row in stored)
+        share = [job for job in jobs if job.queue_id == queue_id]
+        added = await _add(connection, share, spare=SCARCE_ROOM, submission=submission)
+        if added is None:
+            await lock_room(connection, queue_id)
+            added = await _add(connection, share, spare=0, submission=submission)
+        if added is None:
+            await refuse(connection, queue_id, len(share))
+        stored |= {job.job_id: job for job in added}
+    return tuple(stored[job.job_id] for job in jobs)
+
+
+async def _add(
+    connection: Any, jobs: Sequence[NewJob], *, spare: int, submission: Submission | None
+) -> tuple[Job, ...] | None:
+    origins = [job.spec.workflow for job in jobs]
+    added = QUERIES.add_jobs(
+        connection,
+        queue_id=jobs[0].queue_id,
+        spare=spare,
+        job_ids=[job.job_id for job in jobs],
+        buckets=[job.bucket for job in jobs],
+        regions=[job.region for job in jobs],
+        tags=[job.tag for job in jobs],
+        levels=[job.spec.level for job in jobs],
+        specs=[rows.spec_json(job.spec) for job in jobs],
+        callbacks=[rows.target_json(job.callback) for job in jobs],
+        workflow_ids=[None if origin is None else origin.workflow_id for origin in origins],
+        run_ids=[None if origin is None else origin.run_id for origin in origins],
+        batch_ids=[job.spec.batch_id for job in jobs],
+        mark=None if submission is None else _mark(jobs[0].bucket, submission),
+        secret_id=None if submission is None else submission.secret_id,
+        token=None if submission is None else submission.token,
+        digest=None if submission is None else submission.digest,
+        retry_seconds=0.0 if submission is None else submission.retry_seconds,
+        token_seconds=0.0 if submission is None else submission.token_seconds,
+    )
+    return tuple([rows.job(row) async for row in added]) or None
+
+
+def _mark(bucket: str, submission: Submission) -> str:
+    mark = submission.token if submission.token is not None else submission.digest.hex()
+    return f"{bucket} {submission.secret_id} {mark}"

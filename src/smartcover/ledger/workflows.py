@@ -17,7 +17,7 @@ from smartcover.errors import Conflict, UnknownRun, UnknownWorkflow, WorkflowAct
 from smartcover.ledger import rows, workflow_rows
 from smartcover.ledger.database import Database
 from smartcover.ledger.model import Queue, Template
-from smartcover.ledger.runs import QUERIES, announce_jobs, start_run, tasks_of
+from smartcover.ledger.runs import QUERIES, start_run, tasks_of
 from smartcover.ledger.workflow_model import (
     NewRun,
     NewUpload,
@@ -119,9 +119,7 @@ class Workflows:
     async def start(self, new: NewRun) -> Run:
         """Start a run, or give the one that the same cause has started before; it is committed when this returns."""
         async with self._database.transaction("start a run") as connection:
-            started = await start_run(connection, new)
-            await announce_jobs(connection)
-        return started
+            return await start_run(connection, new)
 
     async def called_lately(self, workflow_id: str, object_key: str, *, seconds: float) -> Run | None:
         """Give the newest run that a call has started on that object within the time, None when there is none."""
@@ -214,8 +212,6 @@ class Workflows:
             taken = TakenUpload(workflow_rows.upload(row), connection)
             yield taken
             await QUERIES.consume_upload(connection, event_id=taken.upload.event.event_id)
-            if taken.started:
-                await announce_jobs(connection)
 
     async def postpone_upload(self, event_id: str, *, delay_seconds: float, counted: bool, most_tries: int) -> bool:
         """
@@ -242,9 +238,17 @@ class Workflows:
 
     async def note_outputs(self, outputs: Sequence[tuple[str, str, str]]) -> None:
         """Write down (bucket, key, ETag) of objects about to be written by a job, before anybody can tell of them."""
-        async with self._database.transaction("note outputs") as connection:
-            for bucket, key, etag in sorted(outputs):
-                await QUERIES.note_output(connection, bucket=bucket, key=key, etag=etag)
+        if not outputs:
+            return
+        # In one order for everyone, or two jobs that write the same keys could wait for each other.
+        etags = dict(sorted(((bucket, key), etag) for bucket, key, etag in outputs))
+        async with self._database.connection("note outputs") as connection:
+            await QUERIES.note_outputs(
+                connection,
+                buckets=[bucket for bucket, _ in etags],
+                keys=[key for _, key in etags],
+                etags=list(etags.values()),
+            )
 
     async def forget_old(self, *, older_than_seconds: float) -> int:
         """Drop events and outputs too old to be told of again; gives how many rows went, in one bounded step."""

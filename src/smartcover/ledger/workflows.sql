@@ -67,20 +67,21 @@ RETURNING consumed_at IS NOT NULL;
 WITH gone AS (
     DELETE FROM upload_events WHERE event_id IN (
         SELECT event_id FROM upload_events
-        WHERE consumed_at < smartcover_now() - make_interval(secs => :older_than_seconds)
+        WHERE consumed_at < (SELECT smartcover_now() - make_interval(secs => :older_than_seconds))
         LIMIT :most FOR UPDATE SKIP LOCKED
     ) RETURNING 1
 ), also_gone AS (
     DELETE FROM own_outputs WHERE (bucket, key) IN (
         SELECT bucket, key FROM own_outputs
-        WHERE written_at < smartcover_now() - make_interval(secs => :older_than_seconds)
+        WHERE written_at < (SELECT smartcover_now() - make_interval(secs => :older_than_seconds))
         LIMIT :most FOR UPDATE SKIP LOCKED
     ) RETURNING 1
 )
 SELECT (SELECT count(*) FROM gone) + (SELECT count(*) FROM also_gone);
 
--- name: note_output!
-INSERT INTO own_outputs (bucket, key, etag) VALUES (:bucket, :key, :etag)
+-- name: note_outputs!
+INSERT INTO own_outputs (bucket, key, etag)
+SELECT bucket, key, etag FROM unnest(:buckets::text[], :keys::text[], :etags::text[]) AS new (bucket, key, etag)
 ON CONFLICT (bucket, key) DO UPDATE SET etag = excluded.etag, written_at = excluded.written_at;
 
 -- name: is_own_output$
