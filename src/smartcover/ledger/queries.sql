@@ -18,7 +18,7 @@ WHERE bucket = :bucket AND job_id = :job_id AND state IN ('Submitted', 'Running'
 RETURNING *;
 
 -- name: claim_jobs
--- The function (migrations, 0006) is one round trip; it locks queues and then looks at their jobs anew.
+-- The function (migrations, 0007) is one round trip; it locks queues and then looks at their jobs anew.
 SELECT * FROM smartcover_claim_jobs(:worker_id, :most::integer, :tokens::uuid[], :lease_seconds, :most_queues::integer);
 
 -- name: renew_leases
