@@ -24,11 +24,12 @@ async def throughput(jobs: int, slots: int, covers: int, in_flight: int) -> None
             await client.put_object()
             await _submit_all(client, running, _WARM_UP, in_flight)
             await running.wait_for_callbacks(_WARM_UP, 60)
+            written = await _written(running)
             before, started = running.cpu(), time.time()
             await _submit_all(client, running, jobs, in_flight)
             submitted = time.time()
             ended = await running.wait_for_callbacks(_WARM_UP + jobs, 600)
-        after = running.cpu()
+        after, written_after = running.cpu(), await _written(running)
         rate = jobs / (ended - started)
         cpu = {name: 1000 * (after[name] - before[name]) / jobs for name in after}
         print(f"{jobs} jobs, {covers} covers each, {slots} slots, {in_flight} submits at once, {load()}")
@@ -36,9 +37,9 @@ async def throughput(jobs: int, slots: int, covers: int, in_flight: int) -> None
         for count, limit in limits.items():
             print(f"  bare inserts      {limit:6.0f} commits/s over {count} connections; ours {rate / limit:.3f} of it")
         print(f"  CPU a job         {sum(cpu.values()):6.2f} ms: " + ", ".join(f"{n} {v:.2f}" for n, v in cpu.items()))
+        wal, commits = ((new - old) / jobs for new, old in zip(written_after, written, strict=True))
         print(
-            f"  wal a job         {await _wal_bytes(running, jobs + _WARM_UP):6.0f} bytes, commits a job "
-            f"{await _commits(running, jobs + _WARM_UP):.1f}"
+            f"  database, a job   {commits:.1f} commits, {wal / 1000:.1f} kB of WAL, checkpoints' full pages included"
         )
 
 
@@ -156,18 +157,15 @@ async def _bare_latencies(running: Node, rate: float, seconds: float) -> list[fl
     return waits
 
 
-async def _wal_bytes(running: Node, jobs: int) -> float:
+async def _written(running: Node) -> tuple[float, float]:
+    """Give the WAL bytes written so far, and the transactions committed."""
     connection = await asyncpg.connect(running.dsn)
-    total = await connection.fetchval("SELECT wal_bytes FROM pg_stat_wal")
+    row = await connection.fetchrow(
+        "SELECT wal_bytes::float8, xact_commit::float8 FROM pg_stat_wal, pg_stat_database "
+        "WHERE datname = current_database()"
+    )
     await connection.close()
-    return float(total) / jobs
-
-
-async def _commits(running: Node, jobs: int) -> float:
-    connection = await asyncpg.connect(running.dsn)
-    total = await connection.fetchval("SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()")
-    await connection.close()
-    return float(total) / jobs
+    return row[0], row[1]
 
 
 def _print(what: str, seconds: list[float]) -> None:

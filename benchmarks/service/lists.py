@@ -24,19 +24,19 @@ _WANTED_MS = 20.0
 Case = tuple[str, str, dict[str, str]]
 
 
-async def lists(jobs: int, most_shown: int) -> None:
+async def lists(jobs: int, size: int, most_shown: int) -> None:
     """Seed, ask for every kind of page several times in turn, and print the slowest."""
     async with node() as running:
         began = time.perf_counter()
         await seed(running.dsn, jobs)
         print(f"{jobs} jobs seeded in {time.perf_counter() - began:.0f} s, {load()}", flush=True)
-        await measure(running, most_shown)
+        await measure(running, size, most_shown)
 
 
-async def measure(running: Node, most_shown: int) -> None:
+async def measure(running: Node, size: int, most_shown: int) -> None:
     """Ask a seeded node for every kind of page."""
     running.start_api()
-    cases = await _cases(running)
+    cases = [(path, kind, query | _size(kind, size)) for path, kind, query in await _cases(running)]
     spent: list[list[float]] = [[] for _ in cases]
     async with Client(running.url) as client, aiohttp.ClientSession() as session:
         for _ in range(_REPEATS):
@@ -46,11 +46,15 @@ async def measure(running: Node, most_shown: int) -> None:
     slow = sum(1000 * percentile(times, 0.5) > _WANTED_MS for times in spent)
     everything = [1000 * value for times in spent for value in times]
     print(
-        f"{len(cases)} pages, each asked for {_REPEATS} times: median {percentile(everything, 0.5):.1f} ms, "
+        f"{len(cases)} pages of {size}, each asked for {_REPEATS} times: median {percentile(everything, 0.5):.1f} ms, "
         f"p95 {percentile(everything, 0.95):.1f} ms; {slow} with a median over {_WANTED_MS:g} ms; {load()}"
     )
     for times, (path, _, query) in slowest[:most_shown]:
         print(f"  {1000 * percentile(times, 0.5):7.1f} ms (most {1000 * max(times):.1f})  {path}?{urlencode(query)}")
+
+
+def _size(kind: str, size: int) -> dict[str, str]:
+    return {"size" if kind == "ci" else "limit": str(size)}
 
 
 async def _ask(running: Node, client: Client, session: aiohttp.ClientSession, case: Case) -> float:
@@ -79,7 +83,7 @@ async def _cases(running: Node) -> list[Case]:
 
 def _combined(path: str, choices: list[list[dict[str, str]]]) -> Iterator[Case]:
     for chosen in itertools.product(*choices):
-        query: dict[str, str] = {"size": "100"}
+        query: dict[str, str] = {}
         for part in chosen:
             query |= part
         yield path, "ci", query

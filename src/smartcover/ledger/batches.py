@@ -23,6 +23,7 @@ from smartcover.errors import UnknownBatch
 from smartcover.ledger import rows
 from smartcover.ledger.database import Database, notify
 from smartcover.ledger.finishing import owe
+from smartcover.ledger.listing import times_left
 from smartcover.ledger.model import NewJob
 from smartcover.ledger.runs import WhenRunEnds, settle_run, start_run
 from smartcover.ledger.submissions import add_jobs
@@ -183,7 +184,8 @@ class Batches:
         """List batches, newest first unless asked otherwise, after a position of an earlier page."""
         query = QUERIES.batches_oldest_first if wanted.oldest_first else QUERIES.batches_newest_first
         at, seq = after or (None, None)
-        async with self._database.connection("list batches") as connection:
+        since, until = times_left(wanted.since, wanted.until, at, newest_first=not wanted.oldest_first)
+        async with self._database.listing("list batches") as connection:
             found = query(
                 connection,
                 bucket=bucket,
@@ -192,8 +194,8 @@ class Batches:
                 workflow_id=wanted.workflow_id,
                 name_part=wanted.name_part,
                 states=[state.value for state in wanted.states],
-                since=wanted.since,
-                until=wanted.until,
+                since=since,
+                until=until,
                 at=at,
                 seq=seq,
                 most=limit + 1,

@@ -56,6 +56,17 @@ class Database:
         async with self.connection(doing) as connection, connection.transaction():
             yield connection
 
+    @asynccontextmanager
+    async def listing(self, doing: str) -> AsyncIterator[Any]:
+        """
+        Lend a connection with a transaction whose statements are planned anew for their values.
+
+        A list has many filters that may be absent, and a plan for any values could use none of the indexes.
+        """
+        async with self.transaction(doing) as connection:
+            await connection.execute("SET LOCAL plan_cache_mode = force_custom_plan")
+            yield connection
+
 
 async def notify(connection: Any, payload: str) -> None:
     """Tell all processes, when this transaction commits."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -364,9 +364,26 @@ class Ledger:
 
         `since` and `until` are times of creation; `before` is the `seq` of the last delivery of the page before.
         """
-        wanted = DeliveryFilter(job_id, state, destination, since, until)
-        async with self._database.connection("deliveries") as connection:
-            found = QUERIES.deliveries(connection, **_parameters(wanted), before=before, most=limit)
+        async with self._database.listing("deliveries") as connection:
+            at = None
+            if before is not None:
+                place = await QUERIES.delivery_before(connection, before=before)
+                if place is None:
+                    return []
+                at = place["created_at"]
+                behind = at + timedelta(microseconds=1)  # as times_left does; `until` itself is left out here
+                until = behind if until is None else min(until, behind)
+            found = QUERIES.deliveries(
+                connection,
+                states=[state.value] if state is not None else [each.value for each in DeliveryState],
+                job_id=job_id,
+                destination=destination,
+                since=since,
+                until=until,
+                at=at,
+                before=before,
+                most=limit,
+            )
             return [rows.delivery(row) async for row in found]
 
     async def redeliver(

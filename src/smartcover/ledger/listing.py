@@ -13,6 +13,7 @@ import aiosql
 from smartcover.ledger import rows
 from smartcover.ledger.database import Database
 from smartcover.ledger.model import Job, JobState
+from smartcover.protocol import TAG
 
 QUERIES: Any = aiosql.from_path(Path(__file__).with_name("listing.sql"), "asyncpg", mandatory_parameters=False)
 
@@ -24,8 +25,8 @@ class JobFilter:
     """
     Which jobs are meant: those that fit everything given.
 
-    `states` are those shown, `PAUSE` included; none means all. `since` and `until` are times of creation, both
-    included.
+    `states` are those shown, `PAUSE` included; none means all. All jobs have one tag, so another fits none. `since` and
+    `until` are times of creation, both included.
     """
 
     states: Collection[JobState] = ()
@@ -54,10 +55,27 @@ class JobPage:
     next: JobPosition | None
 
 
+def times_left(
+    since: datetime | None, until: datetime | None, after: datetime | None, *, newest_first: bool
+) -> tuple[datetime | None, datetime | None]:
+    """
+    Narrow the times of a list to what lies behind a position, both bounds included.
+
+    PostgreSQL enters an index at one bound only. Left with two, it may take the wider one and pass over all between.
+    """
+    if after is None:
+        return since, until
+    if newest_first:
+        return since, after if until is None else min(until, after)
+    return after if since is None else max(since, after), until
+
+
 async def list_jobs(
     database: Database, bucket: str, wanted: JobFilter, *, newest_first: bool, after: JobPosition | None, limit: int
 ) -> JobPage:
     """Give one page of a bucket's jobs in the order of creation."""
+    if wanted.tag not in (None, TAG):
+        return JobPage((), None)
     shown = frozenset(wanted.states) or frozenset(JobState)
     waiting_in = [
         queue_state
@@ -65,9 +83,11 @@ async def list_jobs(
         if state in shown
     ]
     stored = [state.value for state in _STORED if state in shown or (state is JobState.SUBMITTED and waiting_in)]
+    since, until = times_left(
+        wanted.since, wanted.until, None if after is None else after.created_at, newest_first=newest_first
+    )
     query = QUERIES.newest_jobs if newest_first else QUERIES.oldest_jobs
-    async with database.transaction("list jobs") as connection:
-        await QUERIES.plan_for_values(connection)
+    async with database.listing("list jobs") as connection:
         found = [
             rows.job(row)
             async for row in query(
@@ -76,12 +96,11 @@ async def list_jobs(
                 states=stored,
                 waiting_in=waiting_in,
                 queue_id=wanted.queue_id,
-                tag=wanted.tag,
                 workflow_id=wanted.workflow_id,
                 batch_id=wanted.batch_id,
                 input_object=wanted.input_object,
-                since=wanted.since,
-                until=wanted.until,
+                since=since,
+                until=until,
                 after_time=None if after is None else after.created_at,
                 after_seq=None if after is None else after.seq,
                 most=limit + 1,

@@ -11,7 +11,6 @@ CROSS JOIN LATERAL (
     WHERE jobs.bucket = :bucket AND jobs.state = wanted.state
       AND (jobs.state <> 'Submitted' OR queues.state = ANY(:waiting_in::text[]))
       AND (:queue_id::text IS NULL OR jobs.queue_id = :queue_id)
-      AND (:tag::text IS NULL OR jobs.tag = :tag)
       AND (:workflow_id::text IS NULL OR jobs.workflow_id = :workflow_id)
       AND (:batch_id::text IS NULL OR jobs.batch_id = :batch_id)
       AND (:input_object::text IS NULL OR (jobs.spec ->> 'object_key') = :input_object)
@@ -33,7 +32,6 @@ CROSS JOIN LATERAL (
     WHERE jobs.bucket = :bucket AND jobs.state = wanted.state
       AND (jobs.state <> 'Submitted' OR queues.state = ANY(:waiting_in::text[]))
       AND (:queue_id::text IS NULL OR jobs.queue_id = :queue_id)
-      AND (:tag::text IS NULL OR jobs.tag = :tag)
       AND (:workflow_id::text IS NULL OR jobs.workflow_id = :workflow_id)
       AND (:batch_id::text IS NULL OR jobs.batch_id = :batch_id)
       AND (:input_object::text IS NULL OR (jobs.spec ->> 'object_key') = :input_object)
@@ -45,7 +43,3 @@ CROSS JOIN LATERAL (
 ) AS found
 ORDER BY found.created_at, found.seq
 LIMIT :most;
-
--- name: plan_for_values!
--- The statements above are planned anew for their values: a plan for any values could use none of the indexes.
-SET LOCAL plan_cache_mode = force_custom_plan;

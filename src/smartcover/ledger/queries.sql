@@ -115,13 +115,25 @@ FROM deliveries
 WHERE state = 'pending' AND (claimed_until IS NULL OR claimed_until < smartcover_now())
 ORDER BY next_at LIMIT 1;
 
+-- name: delivery_before^
+-- Where a page that goes on behind this number begins, also when retention has taken the delivery of that number.
+SELECT created_at, seq FROM deliveries WHERE seq <= :before ORDER BY seq DESC LIMIT 1;
+
 -- name: deliveries
-SELECT * FROM deliveries
-WHERE (:job_id::text IS NULL OR job_id = :job_id) AND (:state::text IS NULL OR state = :state)
-  AND (:destination::text IS NULL OR destination = :destination)
-  AND (:since::timestamptz IS NULL OR created_at >= :since) AND (:until::timestamptz IS NULL OR created_at < :until)
-  AND (:before::bigint IS NULL OR seq < :before)
-ORDER BY seq DESC LIMIT :most;
+-- Merged from one ordered walk per state, as lists of jobs are.
+SELECT found.*
+FROM unnest(:states::text[]) AS wanted (state)
+CROSS JOIN LATERAL (
+    SELECT * FROM deliveries
+    WHERE deliveries.state = wanted.state
+      AND (:job_id::text IS NULL OR job_id = :job_id)
+      AND (:destination::text IS NULL OR destination = :destination)
+      AND (:since::timestamptz IS NULL OR created_at >= :since)
+      AND (:until::timestamptz IS NULL OR created_at < :until)
+      AND (:at::timestamptz IS NULL OR (created_at, seq) < (:at::timestamptz, :before::bigint))
+    ORDER BY created_at DESC, seq DESC LIMIT :most
+) AS found
+ORDER BY created_at DESC, seq DESC LIMIT :most;
 
 -- name: redeliver
 -- One batch in order of seq. What waits for its next try is only brought forward, and what is in flight is let be.

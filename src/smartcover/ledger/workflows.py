@@ -17,6 +17,7 @@ from smartcover.errors import Conflict, UnknownRun, UnknownWorkflow, WorkflowAct
 from smartcover.ledger import rows, workflow_rows
 from smartcover.ledger.database import Database
 from smartcover.ledger.model import Queue, Template
+from smartcover.ledger.listing import times_left
 from smartcover.ledger.runs import QUERIES, start_run, tasks_of
 from smartcover.ledger.workflow_model import (
     NewRun,
@@ -143,7 +144,8 @@ class Workflows:
         """List runs without their tasks, newest first unless asked otherwise, after a position of an earlier page."""
         query = QUERIES.runs_oldest_first if wanted.oldest_first else QUERIES.runs_newest_first
         at, seq = after or (None, None)
-        async with self._database.connection("list runs") as connection:
+        since, until = times_left(wanted.since, wanted.until, at, newest_first=not wanted.oldest_first)
+        async with self._database.listing("list runs") as connection:
             found = query(
                 connection,
                 bucket=bucket,
@@ -151,8 +153,8 @@ class Workflows:
                 batch_id=wanted.batch_id,
                 object_part=wanted.object_part,
                 states=[state.value for state in wanted.states],
-                since=wanted.since,
-                until=wanted.until,
+                since=since,
+                until=until,
                 at=at,
                 seq=seq,
                 most=limit + 1,

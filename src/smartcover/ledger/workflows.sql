@@ -144,27 +144,36 @@ SELECT * FROM workflow_runs WHERE bucket = :bucket AND run_id = :run_id;
 SELECT * FROM jobs WHERE run_id = :run_id ORDER BY seq;
 
 -- name: runs_newest_first
-SELECT * FROM workflow_runs
-WHERE bucket = :bucket
-  AND (:workflow_id::text IS NULL OR workflow_id = :workflow_id)
-  AND (:batch_id::text IS NULL OR batch_id = :batch_id)
-  AND (:object_part::text IS NULL OR strpos(object_key, :object_part) > 0)
-  AND state = ANY(:states::text[])
-  AND (:since::timestamptz IS NULL OR created_at >= :since)
-  AND (:until::timestamptz IS NULL OR created_at <= :until)
-  AND (:at::timestamptz IS NULL OR (created_at, seq) < (:at::timestamptz, :seq::bigint))
+-- Merged from one ordered walk per state, as lists of jobs are.
+SELECT found.*
+FROM unnest(:states::text[]) AS wanted (state)
+CROSS JOIN LATERAL (
+    SELECT * FROM workflow_runs
+    WHERE bucket = :bucket AND workflow_runs.state = wanted.state
+      AND (:workflow_id::text IS NULL OR workflow_id = :workflow_id)
+      AND (:batch_id::text IS NULL OR batch_id = :batch_id)
+      AND (:object_part::text IS NULL OR strpos(object_key, :object_part) > 0)
+      AND (:since::timestamptz IS NULL OR created_at >= :since)
+      AND (:until::timestamptz IS NULL OR created_at <= :until)
+      AND (:at::timestamptz IS NULL OR (created_at, seq) < (:at::timestamptz, :seq::bigint))
+    ORDER BY created_at DESC, seq DESC LIMIT :most
+) AS found
 ORDER BY created_at DESC, seq DESC LIMIT :most;
 
 -- name: runs_oldest_first
-SELECT * FROM workflow_runs
-WHERE bucket = :bucket
-  AND (:workflow_id::text IS NULL OR workflow_id = :workflow_id)
-  AND (:batch_id::text IS NULL OR batch_id = :batch_id)
-  AND (:object_part::text IS NULL OR strpos(object_key, :object_part) > 0)
-  AND state = ANY(:states::text[])
-  AND (:since::timestamptz IS NULL OR created_at >= :since)
-  AND (:until::timestamptz IS NULL OR created_at <= :until)
-  AND (:at::timestamptz IS NULL OR (created_at, seq) > (:at::timestamptz, :seq::bigint))
+SELECT found.*
+FROM unnest(:states::text[]) AS wanted (state)
+CROSS JOIN LATERAL (
+    SELECT * FROM workflow_runs
+    WHERE bucket = :bucket AND workflow_runs.state = wanted.state
+      AND (:workflow_id::text IS NULL OR workflow_id = :workflow_id)
+      AND (:batch_id::text IS NULL OR batch_id = :batch_id)
+      AND (:object_part::text IS NULL OR strpos(object_key, :object_part) > 0)
+      AND (:since::timestamptz IS NULL OR created_at >= :since)
+      AND (:until::timestamptz IS NULL OR created_at <= :until)
+      AND (:at::timestamptz IS NULL OR (created_at, seq) > (:at::timestamptz, :seq::bigint))
+    ORDER BY created_at, seq LIMIT :most
+) AS found
 ORDER BY created_at, seq LIMIT :most;
 
 -- name: templates_by_id
