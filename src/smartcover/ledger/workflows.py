@@ -16,8 +16,8 @@ from typing import Any, Final
 from smartcover.errors import Conflict, UnknownRun, UnknownWorkflow, WorkflowActive
 from smartcover.ledger import rows, workflow_rows
 from smartcover.ledger.database import Database
-from smartcover.ledger.model import Queue, Template
 from smartcover.ledger.listing import times_left
+from smartcover.ledger.model import Queue, Template
 from smartcover.ledger.runs import QUERIES, start_run, tasks_of
 from smartcover.ledger.workflow_model import (
     NewRun,
