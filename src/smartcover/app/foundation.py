@@ -15,6 +15,9 @@ from smartcover.ledger import EmbeddedPostgres, Ledger, QueueLimits, check_schem
 from smartcover.settings import Settings
 from smartcover.storage import BucketStore, LocalStore, S3Options, S3Store
 
+#: How far our clock may be ahead of the store's, which judges when the address of a video has expired.
+_CLOCKS_APART_SECONDS = 300.0
+
 
 @dataclass(frozen=True, slots=True)
 class Foundation:
@@ -87,6 +90,7 @@ def _store(settings: Settings, data: Path | None, pool: asyncpg.Pool[asyncpg.Rec
         pool,
         max_object_bytes=settings.max_object_bytes,
         read_budget_bytes=settings.s3_read_budget_bytes,
+        signed_seconds=settings.job_timeout_seconds + _CLOCKS_APART_SECONDS,
     )
 
 

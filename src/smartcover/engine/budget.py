@@ -27,6 +27,7 @@ class Budget:
     def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
         self.limits = limits
         self.bytes_read = 0
+        self.bytes_are_spent = False
         self.packets_read = 0
         self.held_bytes = 0
         self._clock = clock
@@ -54,6 +55,11 @@ class Budget:
         if self.bytes_read > self.limits.bytes:
             raise BytesSpent(f"more than {self.limits.bytes} bytes were read")
 
+    def spend_all(self, why: str) -> BytesSpent:
+        """Let no more bytes be read, and give the error that says so."""
+        self.bytes_are_spent = True
+        return BytesSpent(why)
+
     def count_packet(self) -> None:
         self.packets_read += 1
         self.check_time()
@@ -67,6 +73,7 @@ class Budget:
         return (
             self.packets_read >= self.limits.packets
             or self.bytes_read >= self.limits.bytes
+            or self.bytes_are_spent
             or self.held_bytes >= self.limits.held_bytes
             or self.elapsed_seconds() > self.limits.seconds * _SAMPLING_SHARE
         )

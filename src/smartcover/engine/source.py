@@ -54,7 +54,10 @@ class BoundedReader:
         self._budget.check_time()
         if size <= 0:
             return b""
-        data = bytes(self._raw.read(size))[:size]
+        try:
+            data = bytes(self._raw.read(size))[:size]
+        except VideoTooLarge as error:  # the reader has a budget of its own, smaller than ours
+            raise self._budget.spend_all(error.public) from error
         self._budget.count_bytes(len(data))
         return data
 
@@ -189,7 +192,7 @@ def _open_container(reader: BoundedReader | FarReader, name: str, budget: Budget
         return av.open(reader, mode="r", options=options, buffer_size=_BUFFER_SIZE_BYTES, metadata_errors="replace")
     except DAMAGE as error:
         if isinstance(error, BytesSpent):
-            raise VideoTooLarge(f"{name} was not opened within {budget.limits.bytes} bytes read") from error
+            raise VideoTooLarge(f"{name} cannot be opened within what may be read: {error}") from error
         raise NotAVideo(f"{name} is not a video that can be read", detail=str(error)) from error
 
 

@@ -50,7 +50,8 @@ from smartcover.storage.shelf import QUERIES, Register, swept_meanwhile
 
 #: S3's largest object that one request copies.
 _MAX_COPY_BYTES = 5 << 30
-_SIGNED_SECONDS = 7200.0
+#: S3 signs for no longer.
+_MOST_SIGNED_SECONDS = 7 * 86_400.0
 
 
 class S3Store:
@@ -62,6 +63,7 @@ class S3Store:
         pool: Connections to the database of all who use this place.
         whole_put_bytes: Bodies up to this go up in one request.
         read_budget_bytes: Most bytes that are read of one video.
+        signed_seconds: How long the address of a video can be read from: longer than the work on it may take.
         grace_seconds, unfinished_age_seconds, upload_age_seconds, completed_age_seconds: As of `LocalStore`.
     """
 
@@ -74,6 +76,7 @@ class S3Store:
         max_object_bytes: int = 5 << 30,
         whole_put_bytes: int = 8 << 20,
         read_budget_bytes: int = 1 << 30,
+        signed_seconds: float = 7200.0,
         grace_seconds: float = 900.0,
         unfinished_age_seconds: float = 86_400.0,
         upload_age_seconds: float = 30 * 86_400.0,
@@ -86,6 +89,7 @@ class S3Store:
         self._uploads = S3Uploads(self._register, self._objects)
         self._staging = S3Staging(self._register, self._objects)
         self._read_budget_bytes = read_budget_bytes
+        self._signed_for = timedelta(seconds=min(signed_seconds, _MOST_SIGNED_SECONDS))
         self._sweeper = S3Sweeper(
             self._register,
             self._objects,
@@ -277,7 +281,7 @@ class S3Store:
         _, found = await self._find(bucket, key)
         path = self._place.path(bucket, key)
         with s3_failures("sign an address"):
-            url = await obstore.sign_async(self._place.store(bucket), "GET", path, timedelta(seconds=_SIGNED_SECONDS))
+            url = await obstore.sign_async(self._place.store(bucket), "GET", path, self._signed_for)
         return RemoteVideo(url, found.etag, found.size_bytes, self._read_budget_bytes)
 
     # Multipart uploads

@@ -127,8 +127,8 @@ class S3Place:
         }
         if options.endpoint and not options.path_style:
             # The client puts the bucket into the path of a given endpoint, unless the host names it already.
-            scheme, _, host = options.endpoint.partition("://")
-            given["endpoint"] = f"{scheme}://{name}.{host}"
+            scheme, _, host = options.endpoint.rstrip("/").partition("://")
+            given["endpoint"] = f"{scheme}://{host}" if host.startswith(f"{name}.") else f"{scheme}://{name}.{host}"
         return ObjectStore(
             name,
             config=cast("Any", {key: value for key, value in given.items() if value is not None}),

@@ -91,9 +91,9 @@ class RemoteReader:
         return self._position
 
     def prefetch(self, ranges: Sequence[tuple[int, int]], /) -> None:
-        """Fetch (offset, size) ranges at once, as many as may be held; the rest is read when it is asked for."""
+        """Fetch (offset, size) ranges at once, as many as may be held and read; the rest when it is asked for."""
         wanted: list[tuple[int, int]] = []
-        room_bytes = _HELD_BYTES
+        room_bytes = min(_HELD_BYTES, self._video.budget_bytes - self.bytes_read)
         for offset, size in ranges:
             size = min(size, self._video.size_bytes - offset)
             if offset < 0 or size <= 0 or size > room_bytes:
@@ -126,7 +126,10 @@ class RemoteReader:
 
     def _spend(self, size: int) -> None:
         if self.bytes_read + size > self._video.budget_bytes:
-            raise VideoTooLarge(f"more than {self._video.budget_bytes} bytes of the video would have to be read")
+            raise VideoTooLarge(
+                f"more than {self._video.budget_bytes} bytes of the video would have to be read; "
+                "raise SMARTCOVER_S3_READ_BUDGET_BYTES"
+            )
         self.bytes_read += size
 
     def _hold(self, start: int, block: bytes) -> None:
