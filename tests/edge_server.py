@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import uvicorn
 
-from smartcover.api import EdgeConfig, create_app, edge_protocol
+from smartcover.api import EdgeConfig, HttpMetrics, Probes, check_database, check_store, create_app, edge_protocol
 from smartcover.errors import BadParameter
 from smartcover.ledger import CallbackTarget, Database, Job, Ledger, QueueLimits
 from smartcover.protocol import RequestFacts, sign
@@ -84,7 +84,8 @@ def running_edge(
     *,
     queue_limits: QueueLimits | None = None,
     make_ledger: Callable[[Database], Ledger] | None = None,
-    metrics: Callable[[], bytes] = bytes,
+    metrics: HttpMetrics | None = None,
+    page: Callable[[], bytes] = bytes,
 ) -> Iterator[RunningEdge]:
     """Serve an edge from a thread of its own, with one bucket, until the block ends."""
     config = config or EdgeConfig(region=REGION)
@@ -93,13 +94,22 @@ def running_edge(
     listener = socket.create_server(("127.0.0.1", 0))
     started: queue.Queue[RunningEdge | BaseException] = queue.Queue()
 
+    async def shown() -> bytes:
+        return page()
+
     async def serve() -> None:
         database = await Database.connect(dsn, pool_size=8)
         ledger = make_ledger(database) if make_ledger else Ledger(database, queue_limits=queue_limits or QueueLimits())
         await store.create_bucket(BUCKET, REGION)
         waiting = await ledger.default_queue(BUCKET)
         application = create_app(
-            ledger=ledger, store=store, keys=Keys(), config=config, check_callback=refuse_blocked, metrics=metrics
+            ledger=ledger,
+            store=store,
+            keys=Keys(),
+            config=config,
+            check_callback=refuse_blocked,
+            probes=Probes({"database": check_database(ledger), "storage": check_store(store)}, shown),
+            metrics=metrics,
         )
         server = uvicorn.Server(
             uvicorn.Config(

@@ -19,15 +19,19 @@ from qcloud_cos import CosConfig, CosS3Client
 
 
 class Receiver:
-    """Keeps the bodies of callbacks and answers 200."""
+    """Keeps the bodies of callbacks and answers 200; while `held` is set it waits before that."""
 
     def __init__(self) -> None:
+        self.held = threading.Event()
+        self.let_go = threading.Event()
         self.bodies: list[bytes] = []
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 receiver.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+                if receiver.held.is_set():
+                    receiver.let_go.wait(60)
                 self.send_response(200)
                 self.end_headers()
 
@@ -59,17 +63,27 @@ class Roles:
             **environment,
         }
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = int(probe.getsockname()[1])
+        self.port = _free_port()
+        self._pages: dict[str, int] = {}
 
-    def start(self, role: str) -> None:
-        arguments = [f"--port={self.port}"] if role == "api" else []
-        with (self._folder / f"{role}.log").open("ab") as log, (self._folder / f"{role}.out").open("ab") as out:
-            self.processes[role] = subprocess.Popen(
-                [sys.executable, "-m", "smartcover", role, *arguments], env=self._environment, stdout=out, stderr=log
+    def start(self, role: str, name: str | None = None, **settings: str) -> None:
+        """Start a process of the role; a second one of it needs a name, and may be told other settings."""
+        name = name or role
+        self._pages[name] = self.port if role == "api" else _free_port()
+        port = "port" if role == "api" else "metrics-port"
+        with (self._folder / f"{name}.log").open("ab") as log, (self._folder / f"{name}.out").open("ab") as out:
+            self.processes[name] = subprocess.Popen(
+                [sys.executable, "-m", "smartcover", role, f"--{port}={self._pages[name]}"],
+                env={**self._environment, **settings},
+                stdout=out,
+                stderr=log,
             )
         said = "answers at" if role == "api" else "is ready"
-        self.wait_until(lambda: said in (self._folder / f"{role}.out").read_text(), f"{role} does not start")
+        self.wait_until(lambda: said in (self._folder / f"{name}.out").read_text(), f"{name} does not start")
+
+    def port_of(self, name: str) -> int:
+        """Give the port on which a process shows its pages."""
+        return self._pages[name]
 
     def stop(self) -> None:
         for process in self.processes.values():
@@ -105,6 +119,11 @@ class Roles:
                 Port=self.port,
             )
         )
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager

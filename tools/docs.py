@@ -1,8 +1,9 @@
 """
 `make docs`: write the pages of docs/ that are made from code and tables, or with --check tell which are out of step.
 
-docs/settings.md comes from the settings, docs/errors.md from the table of codes, and docs/compatibility.md from
-docs/decisions.toml; docs/schemas/ comes from the models of the callbacks. A test runs the check.
+docs/settings.md comes from the settings, docs/errors.md from the table of codes, docs/metrics.md from what counts, and
+docs/compatibility.md from docs/decisions.toml; docs/schemas/ comes from the models of the callbacks. A test runs the
+check.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from smartcover.protocol import CODES
 from smartcover.settings import Settings
 from tools.callback_schemas import schemas
 from tools.compatibility import matrix
+from tools.metrics_page import metrics_page
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
@@ -44,6 +46,7 @@ def pages() -> Mapping[str, str]:
     return {
         "settings.md": _MADE + settings_page(),
         "errors.md": _MADE + errors_page(),
+        "metrics.md": _MADE + metrics_page(),
         "compatibility.md": _MADE + compatibility_page(),
         **schemas(),
     }

@@ -196,6 +196,20 @@ class Settings(BaseSettings):
         7.0, ge=0, description="Days for which an upload event told again is recognised; 0 = for ever."
     )
 
+    # Metrics and readiness of a worker or dispatcher
+    metrics_host: str = Field(
+        "127.0.0.1",
+        description="Where a worker or dispatcher shows /metrics, /healthz and /readyz; the API shows them on its own "
+        "port.",
+    )
+    metrics_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="Port of these pages, one for each process; 0 = any free one, none shows no pages, because any "
+        "number of workers may run on one machine.",
+    )
+
     # Logs
     log_format: Literal["auto", "console", "json"] = Field(
         "auto", description="How log lines look; auto is console on a terminal and JSON elsewhere."

@@ -5,5 +5,18 @@ from __future__ import annotations
 from smartcover.api.application import create_app
 from smartcover.api.config import EdgeConfig, KeyRing
 from smartcover.api.connection import edge_protocol
+from smartcover.api.metrics import HttpMetrics
+from smartcover.api.probes import Check, Probes, check_database, check_store, create_probes
 
-__all__ = ["EdgeConfig", "KeyRing", "create_app", "edge_protocol"]
+__all__ = [
+    "Check",
+    "EdgeConfig",
+    "HttpMetrics",
+    "KeyRing",
+    "Probes",
+    "check_database",
+    "check_store",
+    "create_app",
+    "create_probes",
+    "edge_protocol",
+]

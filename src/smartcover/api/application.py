@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -14,7 +15,8 @@ from urllib.parse import unquote
 from uuid import uuid4
 
 import structlog
-from starlette.types import ASGIApp, Receive, Scope, Send
+from prometheus_client import CollectorRegistry
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from smartcover.api.admin import PREFIX, create_admin
 from smartcover.api.auth import authenticate, carries_signature, is_unsigned_form
@@ -24,7 +26,8 @@ from smartcover.api.edge import Edge
 from smartcover.api.errors import RefusedWithHeaders, answer_error
 from smartcover.api.events import OWN_INLETS, Inlet
 from smartcover.api.limits import RequestBody, frame_of
-from smartcover.api.probes import OWN_PAGES, OwnPage
+from smartcover.api.metrics import HttpMetrics
+from smartcover.api.probes import OWN_PAGES, OwnPage, Probes, check_database, check_store
 from smartcover.api.routes import find_handler
 from smartcover.api.target import Kind, RequestTarget, Target, locate, read_target
 from smartcover.errors import BadBucketName, BadParameter, BucketMissing, MethodNotAllowed, SmartCoverError
@@ -46,7 +49,8 @@ def create_app(
     keys: KeyRing,
     config: EdgeConfig,
     check_callback: Callable[[CallbackTarget], None],
-    metrics: Callable[[], bytes] = bytes,
+    probes: Probes | None = None,
+    metrics: HttpMetrics | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     new_hex: Callable[[], str] = lambda: uuid4().hex,
 ) -> ASGIApp:
@@ -58,7 +62,8 @@ def create_app(
 
     Args:
         check_callback: Raises a `RequestError` for a place that no callback can go to, at submit.
-        metrics: Gives what this process counts, in the text format of Prometheus.
+        probes: What our own pages show; None checks database and store, and counts nothing.
+        metrics: Who counts requests.
         new_hex: Gives 32 random hex digits.
     """
     edge = Edge(
@@ -69,9 +74,9 @@ def create_app(
         clock=clock,
         new_id=lambda letter: new_id(letter, new_hex()),
         check_callback=check_callback,
-        metrics=metrics,
+        probes=probes or Probes({"database": check_database(ledger), "storage": check_store(store)}),
     )
-    return _Application(edge, new_hex)
+    return _Application(edge, new_hex, metrics or HttpMetrics(CollectorRegistry()))
 
 
 def make_request_id(now: datetime, hex32: str) -> str:
@@ -96,10 +101,26 @@ def _title(name: bytes) -> bytes:
 _ADMIN: Final = PREFIX.encode() + b"/"
 
 
+class _Seen:
+    """What became of a request: the route that it found and the status that was sent, 0 when none was."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.route = "none"
+        self.status = 0
+
+    async def send(self, message: Message) -> None:
+        """Pass a message on."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+        await self._send(message)
+
+
 class _Application:
-    def __init__(self, edge: Edge, new_hex: Callable[[], str]) -> None:
+    def __init__(self, edge: Edge, new_hex: Callable[[], str], metrics: HttpMetrics) -> None:
         self._edge = edge
         self._new_hex = new_hex
+        self._metrics = metrics
         self._admin = create_admin(edge, version("smartcover"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -112,6 +133,20 @@ class _Application:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = make_request_id(self._edge.clock(), self._new_hex())
+        seen = _Seen(send)
+        started = time.monotonic()
+        self._metrics.began()
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                await self._answer(scope, receive, seen, request_id)
+            finally:
+                seconds = time.monotonic() - started
+                self._metrics.ended(seen.route, scope["method"], seen.status, seconds)
+                _log.debug(
+                    "answered", method=scope["method"], route=seen.route, status=seen.status, seconds=round(seconds, 4)
+                )
+
+    async def _answer(self, scope: Scope, receive: Receive, seen: _Seen, request_id: str) -> None:
         raw_target: bytes = scope.get("raw_path") or scope["path"].encode("utf-8")
         pairs: list[HeaderPair] = list(scope["headers"])
         body, framing_fault = self._body(receive, pairs)
@@ -126,8 +161,11 @@ class _Application:
             path = request_target.raw_path
             own = request_target.host_bucket is None and not carries_signature(scope["query_string"], pairs)
             if own and (path + b"/").startswith(_ADMIN):
-                await self._admin(scope, receive, send)
+                seen.route = PREFIX
+                await self._admin(scope, receive, seen.send)
                 return
+            if own and (path in OWN_PAGES or path in OWN_INLETS):
+                seen.route = path.decode("ascii")
             if own and path in OWN_PAGES:
                 answer = await self._own_page(scope["method"], OWN_PAGES[path])
             elif own and path in OWN_INLETS:
@@ -135,7 +173,8 @@ class _Application:
             else:
                 call = await self._call(scope["method"], request_target, pairs, body, request_id)
                 server = b"tencent-ci" if call.target.kind is Kind.CI else server
-                answer = await find_handler(call)(self._edge, call)
+                seen.route, handler = find_handler(call)
+                answer = await handler(self._edge, call)
         except Exception as error:  # noqa: BLE001 - this is where every error becomes an answer
             answer = answer_error(error, resource=_resource_of(raw_target), request_id=request_id)
         headers = [
@@ -144,8 +183,7 @@ class _Application:
             (b"x-cos-request-id", request_id.encode()),
             (b"x-ci-request-id", request_id.encode()),
         ]
-        _log.debug("answered", method=scope["method"], status=answer.status, request_id=request_id)
-        await _send(scope, receive, send, answer, headers, body)
+        await _send(scope, receive, seen.send, answer, headers, body)
 
     async def _call(
         self,
@@ -214,7 +252,7 @@ class _Application:
     async def _own_page(self, method: str, page: OwnPage) -> Answer:
         if method not in ("GET", "HEAD"):
             raise RefusedWithHeaders(MethodNotAllowed("This page is read with GET"), ((b"allow", b"GET, HEAD"),))
-        return await page(self._edge)
+        return await page(self._edge.probes)
 
     async def _own_inlet(self, method: str, inlet: Inlet, headers: Headers, body: RequestBody) -> Answer:
         if method != "POST":

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from smartcover.api.call import Answer, Call
 from smartcover.api.config import EdgeConfig, KeyRing
+from smartcover.api.probes import Probes
 from smartcover.ledger import CallbackTarget, Ledger
 from smartcover.service import require_bound
 from smartcover.storage import BucketInfo, BucketStore
@@ -19,7 +20,7 @@ class Edge:
     The surroundings of a handler.
 
     `new_id` makes an identifier of the kind its letter names; `check_callback` raises a `RequestError` for a place
-    that no callback can go to; `metrics` gives what the process counts, in the text format of Prometheus.
+    that no callback can go to; `probes` is what our own pages show.
     """
 
     ledger: Ledger
@@ -29,7 +30,7 @@ class Edge:
     clock: Callable[[], datetime]
     new_id: Callable[[str], str]
     check_callback: Callable[[CallbackTarget], None]
-    metrics: Callable[[], bytes] = bytes
+    probes: Probes
 
     def retried_within_seconds(self, call: Call) -> float | None:
         """Give how far back to look for the first of a call that an SDK sends again; None for a first call."""

@@ -39,12 +39,12 @@ def answer_error(error: Exception, *, resource: str, request_id: str) -> Answer:
         code, message = error.code, error.public
         status = _status_of(code)
         log = _log.warning if status >= 500 else _log.debug
-        log("request failed", code=code, detail=error.detail, request_id=request_id, resource=resource)
+        log("request failed", code=code, detail=error.detail, resource=resource)
         if status == 503:
             headers = (*headers, (b"retry-after", b"1"))
     else:
         code, message, status = _INTERNAL, _INTERNAL_TEXT, 500
-        _log.error("unexpected error", request_id=request_id, resource=resource, exc_info=error)
+        _log.error("unexpected error", resource=resource, exc_info=error)
     body = error_document(code, message, resource[:_MAX_RESOURCE_CHARACTERS], request_id)
     return Answer(status=status, headers=(content_type(XML_CONTENT_TYPE), *headers), body=body)
 

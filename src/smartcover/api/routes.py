@@ -104,6 +104,11 @@ ROUTES: Final[Mapping[tuple[Place, str], Mapping[str, Handler]]] = MappingProxyT
     }
 )
 
+#: What the routes of objects are called where requests are counted; CI calls are called as they look.
+_TEMPLATES: Final[Mapping[Place, str]] = MappingProxyType(
+    {Place.SERVICE: "service", Place.BUCKET: "bucket", Place.OBJECT: "object"}
+)
+
 #: First segment of a CI call to the place that it names, alone and with an id behind it.
 _CI_PLACES: Final[Mapping[str, tuple[Place, Place | None]]] = MappingProxyType(
     {
@@ -164,9 +169,9 @@ _UNSUPPORTED_OF_OBJECTS: Final = frozenset(
 _IMAGE_PROCESSING: Final = ("imagemogr2", "imageview2", "imageave", "imageinfo", "watermark", "style/", "exif")
 
 
-def find_handler(call: Call) -> Handler:
+def find_handler(call: Call) -> tuple[str, Handler]:
     """
-    Find the handler of a request.
+    Find the route of a request: its template, for whoever counts, and its handler.
 
     Raises:
         Unsupported: If the call is one of the cloud's that we do not have.
@@ -174,13 +179,15 @@ def find_handler(call: Call) -> Handler:
     """
     place = _place_of(call.target)
     _refuse_unsupported(place, call.query)
-    methods = ROUTES.get((place, _sub_resource(place, call)), {})
+    sub = _sub_resource(place, call)
+    methods = ROUTES.get((place, sub), {})
     handler = methods.get(call.method)
     if handler is None:
         allowed = ", ".join(sorted(methods))
         error = MethodNotAllowed(f"The method {call.method[:20]!r} does not fit {place.value}; allowed: {allowed}")
         raise RefusedWithHeaders(error, ((b"allow", allowed.encode()),))
-    return handler
+    template = _TEMPLATES.get(place, place.value)
+    return (f"{template}?{sub.replace(' ', '-')}" if sub else template), handler
 
 
 def _place_of(target: Target) -> Place:

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import asyncpg
 
 from smartcover.app.owed import owed_by_runs
 from smartcover.errors import SettingsError
-from smartcover.ledger import EmbeddedPostgres, Ledger, QueueLimits, check_schema, open_pool, upgrade
+from smartcover.ledger import (
+    EmbeddedPostgres,
+    Ledger,
+    PoolUsage,
+    QueueLimits,
+    check_schema,
+    open_pool,
+    upgrade,
+    usage_of,
+)
 from smartcover.settings import Settings
 from smartcover.storage import BucketStore, LocalStore, S3Options, S3Store
 
@@ -25,6 +35,7 @@ class Foundation:
 
     ledger: Ledger
     store: BucketStore
+    pools: Mapping[str, Callable[[], PoolUsage]]
 
 
 @contextlib.asynccontextmanager
@@ -67,7 +78,11 @@ async def foundation(settings: Settings, data: Path | None) -> AsyncIterator[Fou
         # pool would wait for each other for ever.
         pool = await open_pool(dsn, pool_size=settings.database_pool_size)
         stack.callback(pool.terminate)
-        yield Foundation(ledger, _store(settings, data, pool))
+        pools: Mapping[str, Callable[[], PoolUsage]] = {
+            "ledger": ledger.database.usage,
+            "storage": partial(usage_of, pool),
+        }
+        yield Foundation(ledger, _store(settings, data, pool), pools)
 
 
 def _store(settings: Settings, data: Path | None, pool: asyncpg.Pool[asyncpg.Record]) -> BucketStore:

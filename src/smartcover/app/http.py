@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,9 +24,9 @@ class Address:
     port: int
 
 
-def listen(address: Address) -> socket.socket:
+def listen(address: Address, option: str = "") -> socket.socket:
     """
-    Take the address before anything else is started.
+    Take the address before anything else is started; `option` is how the command line names it.
 
     Raises:
         SettingsError: If it cannot be had.
@@ -41,10 +42,15 @@ def listen(address: Address) -> socket.socket:
     except OSError as error:
         raise SettingsError(
             f"cannot listen on {address.host}:{address.port}: {error.strerror or error}; "
-            "choose another --host or --port"
+            f"choose another --{option}host or --{option}port"
         ) from error
     listener.setblocking(False)
     return listener
+
+
+def url_of(listener: socket.socket, address: Address) -> str:
+    """Say where a listener is reached."""
+    return f"http://{address.host}:{listener.getsockname()[1]}"
 
 
 def edge_config(settings: Settings) -> api.EdgeConfig:
@@ -75,7 +81,7 @@ def edge_config(settings: Settings) -> api.EdgeConfig:
 class HttpServer(uvicorn.Server):
     """uvicorn without its own signal handlers: the process stops in the order that it says itself."""
 
-    def __init__(self, application: Any, edge: api.EdgeConfig) -> None:
+    def __init__(self, application: Any, edge: api.EdgeConfig, *, grace_seconds: float) -> None:
         super().__init__(
             uvicorn.Config(
                 application,
@@ -89,20 +95,25 @@ class HttpServer(uvicorn.Server):
                 proxy_headers=False,
                 h11_max_incomplete_event_size=edge.max_header_bytes,
                 timeout_keep_alive=75,
-                timeout_graceful_shutdown=5,
+                timeout_graceful_shutdown=grace_seconds,  # type: ignore[arg-type] # it is a time for asyncio.wait_for
             )
         )
         #: Set once requests are answered.
         self.ready = asyncio.Event()
 
     async def run_until(self, listener: socket.socket, stop: asyncio.Event) -> None:
-        """Answer requests until `stop` is set, then let those under way end."""
+        """Answer requests until `stop` is set, then take no more and let those under way end within the grace time."""
         serving = asyncio.create_task(self.serve(sockets=[listener]), name="http server")
         stopping = asyncio.create_task(stop.wait())
         try:
             await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
             self.should_exit = True
             await serving
+        except asyncio.CancelledError:  # the second signal: no grace
+            self.force_exit = True
+            serving.cancel()
+            await asyncio.gather(serving, return_exceptions=True)
+            raise
         finally:
             stopping.cancel()
 
@@ -113,3 +124,17 @@ class HttpServer(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Any:
         yield
+
+
+@contextlib.asynccontextmanager
+async def serving(application: Any, listener: socket.socket, edge: api.EdgeConfig) -> AsyncIterator[None]:
+    """Answer requests for as long as the block lasts, from its begin."""
+    server = HttpServer(application, edge, grace_seconds=1.0)
+    stop = asyncio.Event()
+    task = asyncio.create_task(server.run_until(listener, stop), name="probes")
+    try:
+        await server.ready.wait()
+        yield
+    finally:
+        stop.set()
+        await asyncio.gather(task, return_exceptions=True)

@@ -13,12 +13,13 @@ from uuid import uuid4
 import structlog
 
 from smartcover import callbacks
+from smartcover.app.metrics import HouseMetrics
 from smartcover.errors import SmartCoverError
 from smartcover.ledger import Job, Ledger, NewDelivery, Retention, expire
 from smartcover.protocol import new_id
 from smartcover.settings import Settings
 from smartcover.storage import BucketStore
-from smartcover.worker import BatchLoop, EngineLimits, EngineRunner, TriggerLoop, Worker, WorkerConfig
+from smartcover.worker import BatchLoop, EngineLimits, EngineRunner, TriggerLoop, Worker, WorkerConfig, WorkerMetrics
 
 _log = structlog.get_logger(__name__)
 
@@ -55,7 +56,9 @@ def make_engine(settings: Settings) -> EngineRunner:
     )
 
 
-def make_worker(settings: Settings, ledger: Ledger, store: BucketStore, engine: EngineRunner) -> Worker:
+def make_worker(
+    settings: Settings, ledger: Ledger, store: BucketStore, engine: EngineRunner, metrics: WorkerMetrics | None = None
+) -> Worker:
     """Make the work loop."""
 
     def deliveries_of(job: Job) -> list[NewDelivery]:
@@ -78,7 +81,7 @@ def make_worker(settings: Settings, ledger: Ledger, store: BucketStore, engine: 
         scorer=settings.scorer,
         gpu=settings.gpu,
     )
-    return Worker(ledger, store, engine, config=config, deliveries_of=deliveries_of)
+    return Worker(ledger, store, engine, config=config, deliveries_of=deliveries_of, metrics=metrics)
 
 
 def make_trigger_loop(ledger: Ledger, store: BucketStore) -> TriggerLoop:
@@ -138,7 +141,9 @@ def make_dispatcher(
     return callbacks.Dispatcher(ledger, senders, config=config, random=SystemRandom(), observer=observer)
 
 
-async def keep_house(settings: Settings, ledger: Ledger, store: BucketStore, stop: asyncio.Event) -> None:
+async def keep_house(
+    settings: Settings, ledger: Ledger, store: BucketStore, metrics: HouseMetrics, stop: asyncio.Event
+) -> None:
     """Remove, from time to time until `stop` is set, what nothing refers to and what has been over for long."""
     retention = Retention(
         jobs_days=settings.retention_jobs_days,
@@ -150,8 +155,10 @@ async def keep_house(settings: Settings, ledger: Ledger, store: BucketStore, sto
             await store.sweep()
             gone = await expire(ledger.database, retention)
         except SmartCoverError as error:
+            metrics.failed()
             _log.warning("cannot keep house", error=error.public, detail=error.detail)
         else:
+            metrics.kept(gone)
             if any(gone.values()):
                 _log.info("deleted what was kept long enough", **gone)
         with contextlib.suppress(TimeoutError):

@@ -16,12 +16,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import CollectorRegistry, generate_latest
+import structlog
 
 from smartcover import api, callbacks
 from smartcover.app.credentials import KeyPair, OneKeyPair, first_key_pair
 from smartcover.app.foundation import Foundation, foundation
-from smartcover.app.http import Address, HttpServer, edge_config, listen
+from smartcover.app.http import Address, HttpServer, edge_config, listen, serving, url_of
+from smartcover.app.metrics import HouseMetrics, Metrics
 from smartcover.app.parts import (
     broker_of,
     egress_policy,
@@ -32,9 +33,13 @@ from smartcover.app.parts import (
     make_trigger_loop,
     make_worker,
 )
+from smartcover.app.readiness import checks
 from smartcover.errors import SettingsError
 from smartcover.service import create_bucket
 from smartcover.settings import Settings
+from smartcover.worker import EngineRunner, WorkerMetrics
+
+_log = structlog.get_logger(__name__)
 
 
 class Role(StrEnum):
@@ -45,8 +50,9 @@ class Role(StrEnum):
     DISPATCHER = "dispatcher"
 
 
-#: Called once everything runs, with the URL, the key pair and the file that holds it, each None where there is none.
-Ready = Callable[[str | None, KeyPair | None, Path | None], None]
+#: Called once everything runs, with the URL of the API, the key pair, the file that holds it, and the URL of the pages
+#: of a process without API; each is None where there is none.
+Ready = Callable[[str | None, KeyPair | None, Path | None, str | None], None]
 
 
 async def serve(
@@ -63,40 +69,58 @@ async def serve(
     Raises:
         SettingsError: If the folder, the address or a setting cannot be used.
     """
-    stop = asyncio.Event()
-    registry = CollectorRegistry()
-    _stop_on_signals(stop)
+    stop, hurry = asyncio.Event(), asyncio.Event()
+    _stop_on_signals(stop, hurry)
     folder = None if data is None else _made(data)
     async with AsyncExitStack() as stack:
         parts: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {}
         url: str | None = None
+        probes_url: str | None = None
         keys: KeyPair | None = None
         key_file: Path | None = None
         server: HttpServer | None = None
+        engine: EngineRunner | None = None
         listener = listen(address) if Role.API in roles else None
+        probes_listener = None
         if listener is not None:
             stack.callback(listener.close)
             keys, key_file = first_key_pair(settings, folder)
+        elif settings.metrics_port is not None:
+            probes_address = Address(settings.metrics_host, settings.metrics_port)
+            probes_listener = listen(probes_address, "metrics-")
+            stack.callback(probes_listener.close)
+            probes_url = url_of(probes_listener, probes_address)
         base = await stack.enter_async_context(foundation(settings, folder))
-        if listener is not None and keys is not None:
-            server = await _api(settings, base, keys, lambda: generate_latest(registry))
-            url = f"http://{address.host}:{listener.getsockname()[1]}"
-            parts["http"] = partial(server.run_until, listener, stop)
+        metrics = Metrics(base.ledger.database, base.pools)
         if Role.WORKER in roles:
             engine = make_engine(settings)
             stack.callback(engine.close)
-            parts["worker"] = partial(make_worker(settings, base.ledger, base.store, engine).run, stop)
+            counter = WorkerMetrics(metrics.registry, slots=settings.worker_concurrency)
+            parts["worker"] = partial(make_worker(settings, base.ledger, base.store, engine, counter).run, stop)
             parts["batches"] = partial(make_batch_loop(base.ledger, base.store).run, stop)
             parts["triggers"] = partial(make_trigger_loop(base.ledger, base.store).run, stop)
-            parts["housekeeping"] = partial(keep_house, settings, base.ledger, base.store, stop)
+            house = HouseMetrics(metrics.registry)
+            parts["housekeeping"] = partial(keep_house, settings, base.ledger, base.store, house, stop)
         if Role.DISPATCHER in roles:
-            counter = callbacks.DispatchMetrics(registry)
-            parts["callbacks"] = partial(make_dispatcher(settings, base.ledger, counter).run, stop)
+            observer = callbacks.DispatchMetrics(metrics.registry)
+            parts["callbacks"] = partial(make_dispatcher(settings, base.ledger, observer).run, stop)
+        needs_store = Role.API in roles or Role.WORKER in roles
+        probes = api.Probes(checks(base, stop, store=needs_store, engine=engine), metrics.page)
+        if listener is not None and keys is not None:
+            server = await _api(settings, base, keys, probes, api.HttpMetrics(metrics.registry))
+            url = url_of(listener, address)
+            parts["http"] = partial(server.run_until, listener, stop)
+        if probes_listener is not None:
+            # Not one of the parts: it says that the process is stopping until the last of them has ended.
+            pages = api.create_probes(probes)
+            await stack.enter_async_context(serving(pages, probes_listener, edge_config(settings)))
         ready = server.ready.wait() if server is not None else asyncio.sleep(0)
-        await _run_until_stopped(parts, ready, stop, lambda: on_ready(url, keys, key_file))
+        await _run_until_stopped(parts, ready, stop, hurry, lambda: on_ready(url, keys, key_file, probes_url))
 
 
-async def _api(settings: Settings, base: Foundation, keys: KeyPair, metrics: Callable[[], bytes]) -> HttpServer:
+async def _api(
+    settings: Settings, base: Foundation, keys: KeyPair, probes: api.Probes, metrics: api.HttpMetrics
+) -> HttpServer:
     for name in settings.buckets:
         await create_bucket(base.store, base.ledger, name, settings.region)
     policy, broker = egress_policy(settings), broker_of(settings)
@@ -107,20 +131,27 @@ async def _api(settings: Settings, base: Foundation, keys: KeyPair, metrics: Cal
         keys=OneKeyPair(keys),
         config=edge,
         check_callback=lambda target: callbacks.check_target(target, policy, broker),
+        probes=probes,
         metrics=metrics,
     )
-    return HttpServer(application, edge)
+    return HttpServer(application, edge, grace_seconds=settings.shutdown_grace_seconds)
 
 
 async def _run_until_stopped(
     parts: dict[str, Callable[[], Coroutine[Any, Any, None]]],
     ready: Coroutine[Any, Any, object],
     stop: asyncio.Event,
+    hurry: asyncio.Event,
     on_ready: Callable[[], None],
 ) -> None:
-    """Run the parts until `stop`; one that ends before is a fault that ends the process, never a half-dead server."""
+    """
+    Run the parts until `stop` and let each end in order, or at once with `hurry`.
+
+    One that ends before is a fault that ends the process, never a half-dead server.
+    """
     tasks = {asyncio.create_task(part(), name=name) for name, part in parts.items()}
     watch = asyncio.create_task(stop.wait())
+    rush = asyncio.create_task(hurry.wait())
     up = asyncio.create_task(ready)
     try:
         await asyncio.wait({up, watch, *tasks}, return_when=asyncio.FIRST_COMPLETED)
@@ -132,12 +163,22 @@ async def _run_until_stopped(
         stop.set()
         watch.cancel()
         up.cancel()
+        _log.info("stopping", reason="signal" if clean else "a part ended")
+        ending = asyncio.create_task(asyncio.wait(tasks))
+        await asyncio.wait({ending, rush}, return_when=asyncio.FIRST_COMPLETED)
+        if not ending.done():
+            _log.warning("stopping at once: a second signal came", parts=[t.get_name() for t in tasks if not t.done()])
+            for task in tasks:
+                task.cancel()
         results = await asyncio.gather(*tasks, return_exceptions=True)
+        rush.cancel()
+        ending.cancel()
     faults = [result for result in results if isinstance(result, BaseException)]
-    if faults:
+    if faults and not hurry.is_set():
         raise faults[0]
     if not clean:
         raise SettingsError("a part of the server ended by itself; see the log above")
+    _log.info("stopped")
 
 
 def _made(data: Path) -> Path:
@@ -148,7 +189,18 @@ def _made(data: Path) -> Path:
         raise SettingsError(f"--data {data} cannot be used: {error.strerror}; choose another folder") from error
 
 
-def _stop_on_signals(stop: asyncio.Event) -> None:
+def _stop_on_signals(stop: asyncio.Event, hurry: asyncio.Event) -> None:
+    """Let the first SIGINT or SIGTERM begin the stop, the second one end the waiting, and the third one kill."""
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+    numbers = (signal.SIGINT, signal.SIGTERM)
+
+    def heed() -> None:
+        if not stop.is_set():
+            stop.set()
+            return
+        hurry.set()
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+    for number in numbers:
+        loop.add_signal_handler(number, heed)

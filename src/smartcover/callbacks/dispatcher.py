@@ -169,14 +169,18 @@ class Dispatcher:
                 await stack.enter_async_context(sender)
             wakeups = await stack.enter_async_context(self._ledger.listen())
             expiring = asyncio.create_task(self._expire_for_ever(), name="expiry of callbacks")
+            grace_seconds = self._config.grace_seconds
             try:
                 while not stop.is_set():
                     rest = await self._claim_once()
                     if rest > 0:
                         await self._rest(wakeups, stop, rest)
+            except asyncio.CancelledError:  # the second signal: what is in flight is cut off and given back
+                grace_seconds = 0.0
+                raise
             finally:
                 expiring.cancel()
-                await self._finish()
+                await self._finish(grace_seconds)
 
     async def _claim_once(self) -> float:
         """Claim what may be tried now and begin it; tell how long to rest when nobody calls."""
@@ -242,13 +246,20 @@ class Dispatcher:
             self._changed.set()
 
     def _forget(self, task: asyncio.Task[None]) -> None:
-        self._tries.pop(task, None)
+        delivery = self._tries.pop(task)
         self._quick.discard(task)
         self._changed.set()
         if not task.cancelled() and task.exception() is not None:
-            _log.error("a try of a callback broke; its claim runs out and it is tried again", exc_info=task.exception())
+            fault = task.exception()
+            _log.error(
+                "a try of a callback broke; its claim runs out and it is tried again",
+                **_names(delivery),
+                exc_info=fault,
+            )
 
     async def _try(self, delivery: Delivery) -> None:
+        # For every line in the course of this try, whoever writes it; the task is the try's own.
+        structlog.contextvars.bind_contextvars(**_names(delivery))
         record_until = self._clock() + self._config.lease_seconds
         if delivery.tries > self._config.schedule.most_claims and not delivery.redelivery:
             report = AttemptReport("refused", 0.0, error=f"claimed {delivery.tries} times, and its process died often")
@@ -278,7 +289,7 @@ class Dispatcher:
         except Exception as error:  # noqa: BLE001 - the last line of defence of other receivers' deliveries
             # A fault of ours in one delivery is one failed try of it: it follows its schedule and ends, and the
             # deliveries of others go on.
-            _log.exception("sending a callback broke", delivery_id=delivery.delivery_id)
+            _log.exception("sending a callback broke")
             return AttemptReport("connection", self._clock() - started, error=f"internal fault: {type(error).__name__}")
 
     def _heed(self, delivery: Delivery, report: AttemptReport) -> None:
@@ -310,7 +321,6 @@ class Dispatcher:
                 if not error.retryable or self._clock() >= until:
                     _log.error(
                         "a try of a callback cannot be recorded; it will be tried again",
-                        delivery_id=delivery.delivery_id,
                         outcome=report.outcome,
                         error=error.public,
                         detail=error.detail,
@@ -341,7 +351,7 @@ class Dispatcher:
         except LedgerError as error:
             _log.warning(
                 "a callback cannot be given back; its claim runs out",
-                delivery_id=delivery.delivery_id,
+                **_names(delivery),
                 error=error.public,
             )
 
@@ -360,10 +370,10 @@ class Dispatcher:
                 _log.error("callback exhausted", **_facts(delivery), reason=reason)
             await asyncio.sleep(0 if expired else min(self._config.expire_after_seconds, _EXPIRE_EVERY_SECONDS))
 
-    async def _finish(self) -> None:
+    async def _finish(self, grace_seconds: float) -> None:
         """Wait for the tries in flight, cut off what outlasts the grace time, and give that back untried."""
         if self._tries:
-            await asyncio.wait(list(self._tries), timeout=self._config.grace_seconds)
+            await asyncio.wait(list(self._tries), timeout=grace_seconds)
         cut = dict(self._tries)
         for task in cut:
             task.cancel()
@@ -373,10 +383,9 @@ class Dispatcher:
                 await self._release(delivery, 0.0)
 
 
+def _names(delivery: Delivery) -> dict[str, Any]:
+    return {"delivery_id": delivery.delivery_id, "job_id": delivery.job_id}
+
+
 def _facts(delivery: Delivery) -> dict[str, Any]:
-    return {
-        "delivery_id": delivery.delivery_id,
-        "job_id": delivery.job_id,
-        "destination": delivery.destination,
-        "tries": delivery.tries,
-    }
+    return {**_names(delivery), "destination": delivery.destination, "tries": delivery.tries}

@@ -25,29 +25,38 @@ def api(
     _run(Role.API, Address(host, port))
 
 
-def worker() -> None:
+_MetricsHost = Annotated[str | None, typer.Option(help="Address of /metrics and /readyz (SMARTCOVER_METRICS_HOST).")]
+_MetricsPort = Annotated[
+    int | None,
+    typer.Option(min=0, max=65535, help="Port of /metrics and /readyz; 0 = any free one (SMARTCOVER_METRICS_PORT)."),
+]
+
+
+def worker(metrics_host: _MetricsHost = None, metrics_port: _MetricsPort = None) -> None:
     """
     Make covers only; any number of workers share the jobs.
 
     Needs SMARTCOVER_DATABASE_URL and SMARTCOVER_STORAGE.
     """
-    _run(Role.WORKER, Address("", 0))
+    _run(Role.WORKER, Address("", 0), metrics_host, metrics_port)
 
 
-def dispatcher() -> None:
+def dispatcher(metrics_host: _MetricsHost = None, metrics_port: _MetricsPort = None) -> None:
     """
     Deliver callbacks only; any number of dispatchers share the deliveries.
 
     Needs SMARTCOVER_DATABASE_URL and SMARTCOVER_STORAGE.
     """
-    _run(Role.DISPATCHER, Address("", 0))
+    _run(Role.DISPATCHER, Address("", 0), metrics_host, metrics_port)
 
 
-def _run(role: Role, address: Address) -> None:
-    settings = read_settings()
+def _run(role: Role, address: Address, metrics_host: str | None = None, metrics_port: int | None = None) -> None:
+    settings = read_settings(metrics_host=metrics_host, metrics_port=metrics_port)
     configure_logs(settings)
 
-    def announce(url: str | None, keys: KeyPair | None, key_file: Path | None) -> None:
-        print(f"smartcover {role.value} answers at {url}" if url else f"smartcover {role.value} is ready", flush=True)
+    def announce(url: str | None, keys: KeyPair | None, key_file: Path | None, probes: str | None) -> None:
+        shown = f"; its pages are at {probes}" if probes else ""
+        said = f"answers at {url}" if url else f"is ready{shown}"
+        print(f"smartcover {role.value} {said}", flush=True)
 
     asyncio.run(run_roles(settings, None, {role}, address, on_ready=announce))

@@ -31,7 +31,7 @@ def serve(
     settings = read_settings(buckets=tuple(bucket) if bucket else None)
     configure_logs(settings)
 
-    def announce(url: str | None, keys: KeyPair | None, key_file: Path | None) -> None:
+    def announce(url: str | None, keys: KeyPair | None, key_file: Path | None, _probes: str | None) -> None:
         assert keys is not None
         console = Console(highlight=False)
         console.print(f"smartcover answers at {url}", soft_wrap=True)

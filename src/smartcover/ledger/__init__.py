@@ -13,8 +13,9 @@ from smartcover.ledger.batches import (
     BatchStep,
     NewBatch,
 )
+from smartcover.ledger.census import Census, LiveQueue, require_usable_schema, take_census
 from smartcover.ledger.connections import open_pool
-from smartcover.ledger.database import Database
+from smartcover.ledger.database import Database, PoolUsage, usage_of
 from smartcover.ledger.embedded import EmbeddedPostgres
 from smartcover.ledger.finishing import Finishing
 from smartcover.ledger.ledger import Ledger
@@ -78,6 +79,7 @@ __all__ = [
     "BatchStep",
     "Batches",
     "CallbackTarget",
+    "Census",
     "Claim",
     "CoverReport",
     "CoverSpec",
@@ -95,6 +97,7 @@ __all__ = [
     "JobSpec",
     "JobState",
     "Ledger",
+    "LiveQueue",
     "NewBatch",
     "NewDelivery",
     "NewJob",
@@ -102,6 +105,7 @@ __all__ = [
     "NewUpload",
     "NotifyConfig",
     "OutputSpec",
+    "PoolUsage",
     "Queue",
     "QueueLimits",
     "QueuePage",
@@ -132,9 +136,12 @@ __all__ = [
     "jobs_detail",
     "open_pool",
     "queue_detail",
+    "require_usable_schema",
     "run_detail",
     "run_state",
+    "take_census",
     "template_detail",
     "upgrade",
+    "usage_of",
     "workflow_detail",
 ]

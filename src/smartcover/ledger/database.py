@@ -4,11 +4,28 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 from smartcover.ledger.connections import ACQUIRE_SECONDS, open_pool
 from smartcover.ledger.failures import ledger_failures
 from smartcover.ledger.wakeups import CHANNEL, Wakeups
+
+
+@dataclass(frozen=True, slots=True)
+class PoolUsage:
+    """Connections of a pool: how many there may be, are lent, lie idle; and calls that wait for one, if known."""
+
+    most: int
+    busy: int
+    idle: int
+    waiting: int | None = None
+
+
+def usage_of(pool: Any) -> PoolUsage:
+    """Tell how a pool is used now."""
+    idle = pool.get_idle_size()
+    return PoolUsage(most=pool.get_max_size(), busy=pool.get_size() - idle, idle=idle)
 
 
 class Database:
@@ -22,6 +39,7 @@ class Database:
     def __init__(self, dsn: str, pool: Any) -> None:
         self._dsn = dsn
         self._pool = pool
+        self._waiting = 0
 
     @classmethod
     async def connect(cls, dsn: str, *, pool_size: int) -> Database:
@@ -43,12 +61,23 @@ class Database:
         """Hear what `notify` says, inside `async with`."""
         return Wakeups(self._dsn)
 
+    def usage(self) -> PoolUsage:
+        """Tell how the pool is used now."""
+        return replace(usage_of(self._pool), waiting=self._waiting)
+
     @asynccontextmanager
     async def connection(self, doing: str) -> AsyncIterator[Any]:
         """Lend a connection; `doing` goes to the log with a failure, never to a client."""
         with ledger_failures(doing):
-            async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+            self._waiting += 1
+            try:
+                connection = await self._pool.acquire(timeout=ACQUIRE_SECONDS)
+            finally:
+                self._waiting -= 1
+            try:
                 yield connection
+            finally:
+                await self._pool.release(connection)
 
     @asynccontextmanager
     async def transaction(self, doing: str) -> AsyncIterator[Any]:

@@ -250,14 +250,19 @@ class Ledger:
             kept = QUERIES.renew_leases(connection, tokens=list(leases), lease_seconds=lease_seconds)
             return frozenset([row["lease_token"] async for row in kept])
 
-    async def hand_back(self, claim: Claim, *, delay_seconds: float = 0.0) -> None:
-        """Return a job unfinished; the attempt is not counted, and nobody starts it before the delay is over."""
+    async def hand_back(self, claim: Claim, *, delay_seconds: float = 0.0) -> bool:
+        """
+        Return a job unfinished, and tell whether this claim still held it.
+
+        The attempt is not counted, and nobody starts the job before the delay is over.
+        """
         async with self._database.transaction("hand back") as connection:
             returned = await QUERIES.hand_back_job(
                 connection, job_id=claim.job.job_id, token=claim.lease_token, delay_seconds=delay_seconds
             )
             if returned is not None:
                 await notify(connection, "jobs")
+        return returned is not None
 
     async def sweep(self) -> int:
         """Take back jobs whose lease ran out, and tell how many; their attempts stay counted."""

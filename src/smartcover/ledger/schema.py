@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -70,6 +71,7 @@ async def check_schema(dsn: str) -> None:
     await _with_connection(dsn, work)
 
 
+@functools.cache
 def expected_revision() -> str:
     """Name the newest migration of this version."""
     head = _scripts().get_current_head()
@@ -77,11 +79,16 @@ def expected_revision() -> str:
     return head
 
 
+@functools.cache
+def known_revisions() -> frozenset[str]:
+    """Name all migrations of this version."""
+    return frozenset(script.revision for script in _scripts().walk_revisions())
+
+
 def _refuse_unknown(connection: Connection) -> None:
     found = MigrationContext.configure(connection).get_current_revision()
-    known = {script.revision for script in _scripts().walk_revisions()}
     connection.rollback()
-    if found is not None and found not in known:
+    if found is not None and found not in known_revisions():
         raise SettingsError(
             f"the database's schema is at {found}, which this version does not know (its newest is "
             f"{expected_revision()}); run the version of smartcover that made it, or a newer one"

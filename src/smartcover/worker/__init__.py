@@ -5,6 +5,7 @@ from __future__ import annotations
 from smartcover.worker.batches import BatchLoop
 from smartcover.worker.isolate import EngineLimits, EngineRunner
 from smartcover.worker.loop import Worker, WorkerConfig
+from smartcover.worker.metrics import WorkerMetrics
 from smartcover.worker.triggers import TriggerLoop
 
 __all__ = [
@@ -14,4 +15,5 @@ __all__ = [
     "TriggerLoop",
     "Worker",
     "WorkerConfig",
+    "WorkerMetrics",
 ]

@@ -14,18 +14,20 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from io import BytesIO
 
 from smartcover import errors
 from smartcover.engine import CoverOptions, Limits
 from smartcover.errors import (
     DecodeTimedOut,
     EngineCrashed,
+    NotAVideo,
     ObjectMissing,
     SmartCoverError,
     StorageUnavailable,
     VideoError,
 )
-from smartcover.storage import VideoSource
+from smartcover.storage import FileReader, VideoSource
 from smartcover.worker import answers, child, frames
 from smartcover.worker.answers import ImageFormat
 
@@ -70,6 +72,14 @@ class PickedCovers:
     bytes_read: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _NoVideo:
+    """What a probe gives to the child: no store is asked for it."""
+
+    def open(self) -> FileReader:
+        return FileReader(BytesIO(b"no video, on purpose"))
+
+
 class EngineRunner:
     """Runs up to `concurrency` engine children at once."""
 
@@ -108,6 +118,26 @@ class EngineRunner:
             abandoned.set()
             await asyncio.gather(work, return_exceptions=True)
             raise
+
+    async def probe(self) -> None:
+        """
+        Return if a child starts, answers and keeps its limits; it is not one of the `concurrency`.
+
+        Raises:
+            VideoError: If it does not.
+        """
+        ignore, abandoned = (lambda *_: None), threading.Event()
+        loop = asyncio.get_running_loop()
+        work = loop.run_in_executor(None, self._drive, _NoVideo(), CoverOptions(), ignore, ignore, abandoned)
+        try:
+            await asyncio.shield(work)
+        except NotAVideo:
+            return
+        except asyncio.CancelledError:
+            abandoned.set()
+            await asyncio.gather(work, return_exceptions=True)
+            raise
+        raise EngineCrashed("the engine took noise for a video")
 
     def close(self) -> None:
         """Let go of the threads; children of calls under way are killed by cancelling those calls first."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
+from prometheus_client import CollectorRegistry
 
 from smartcover.engine import CoverOptions
 from smartcover.errors import (
@@ -32,6 +34,7 @@ from smartcover.ledger import Claim, CoverReport, Job, JobResult, JobState, Ledg
 from smartcover.protocol import expand_name
 from smartcover.storage import BucketStore, StagedObject
 from smartcover.worker.isolate import EngineRunner, PickedCover, PickedCovers
+from smartcover.worker.metrics import HandedBack, WorkerMetrics
 
 _log = structlog.get_logger(__name__)
 
@@ -43,6 +46,8 @@ _IDLE_LOOK_SECONDS = 5.0
 _PAUSE_AFTER_FAILURE_SECONDS = 1.0
 #: Seconds after which a job that met an unreachable store is tried again.
 _RETRY_DELAY_SECONDS = 10.0
+#: Longest time that handing back takes when a stop must not wait.
+_LET_GO_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,9 @@ class Worker:
         *,
         config: WorkerConfig,
         deliveries_of: Callable[[Job], Sequence[NewDelivery]],
+        metrics: WorkerMetrics | None = None,
     ) -> None:
+        self._metrics = metrics or WorkerMetrics(CollectorRegistry(), slots=config.concurrency)
         self._ledger = ledger
         self._store = store
         self._engine = engine
@@ -102,6 +109,11 @@ class Worker:
                         if companion.done():  # a fault of ours: better no worker than one whose leases run out
                             companion.result()
                 await self._finish_running()
+            except asyncio.CancelledError:  # the second signal: no grace, but nobody need wait for a lease either
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_LET_GO_SECONDS):
+                        await self._let_go()
+                raise
             finally:
                 for companion in companions:
                     companion.cancel()
@@ -137,35 +149,40 @@ class Worker:
 
     async def _work(self, claim: Claim) -> None:
         job = claim.job
-        log = _log.bind(job_id=job.job_id, attempt=job.attempt, bucket=job.bucket)
+        # For every line in the course of this job, whoever writes it; the task is the job's own.
+        structlog.contextvars.bind_contextvars(**_names(job))
+        self._metrics.started(job)
         try:
-            await self._run_and_finish(claim, log)
+            await self._run_and_finish(claim)
         except LeaseLost:
-            log.warning("the job went to another worker or was cancelled; its result here is dropped")
+            self._metrics.lost()
+            _log.warning("the job went to another worker or was cancelled; its result here is dropped")
         except asyncio.CancelledError:
-            log.info("the job was stopped")
-        except Exception as error:
+            _log.info("the job was stopped")
+        except Exception as error:  # noqa: BLE001 - the last line of defence of other jobs
             if isinstance(error, SmartCoverError) and error.retryable:
-                log.warning("the job is handed back", error=error.public, detail=error.detail)
-                await self._hand_back(claim, delay_seconds=_RETRY_DELAY_SECONDS)
+                _log.warning("the job is handed back", error=error.public, detail=error.detail)
+                await self._hand_back(claim, "unavailable", delay_seconds=_RETRY_DELAY_SECONDS)
             else:
+                self._metrics.fault()
                 # Our own fault, not the video's: the lease runs out and the attempt counts, so this ends.
-                log.exception("the attempt failed by a fault of smartcover")
+                _log.exception("the attempt failed by a fault of smartcover")
         finally:
+            self._metrics.stopped()
             self._running.pop(claim.lease_token, None)
 
-    async def _run_and_finish(self, claim: Claim, log: Any) -> None:
+    async def _run_and_finish(self, claim: Claim) -> None:
         job = claim.job
         if job.attempt > 1:
-            await self._take_over(job, log)
+            await self._take_over(job)
         if job.attempt > self._config.max_attempts:
             failure: SmartCoverError = EngineCrashed(
                 f"the job was started {self._config.max_attempts} times and never came to an end"
             )
-            await self._fail(claim, failure, log)
+            await self._fail(claim, failure)
             return
         if job.spec.fault is not None:
-            await self._fail(claim, BadParameter(job.spec.fault), log)
+            await self._fail(claim, BadParameter(job.spec.fault))
             return
         staged: list[StagedObject] = []
         bytes_read = 0
@@ -177,20 +194,25 @@ class Worker:
         try:
             await self._store.bucket(job.spec.output.bucket)
             source = await self._store.video(job.bucket, job.spec.object_key)
-            log.info("job started", object=job.spec.object_key)
+            _log.info("job started", object=job.spec.object_key)
             picked = await self._engine.pick(source, _options(job, self._config), on_bytes_read=note_bytes_read)
+            bytes_read = picked.bytes_read
+            picked_at = time.monotonic()
             for number, cover in enumerate(picked.covers):
                 staged.append(await self._stage(job, number, cover))
-            log.info("covers written", covers=len(staged))
-            await self._succeed(claim, picked, staged, log)
+            _log.info("covers written", covers=len(staged))
+            await self._succeed(claim, picked, staged)
+            self._metrics.stepped({**picked.timings, "publish": time.monotonic() - picked_at})
         except SmartCoverError as error:
-            await self._discard(staged, log)
+            await self._discard(staged)
             if error.retryable or isinstance(error, LedgerError):
                 raise
-            await self._fail(claim, error, log.bind(bytes_read=bytes_read))
+            await self._fail(claim, error, bytes_read=bytes_read)
         except BaseException:
-            await self._discard(staged, log)
+            await self._discard(staged)
             raise
+        finally:
+            self._metrics.read(bytes_read)
 
     async def _stage(self, job: Job, number: int, cover: PickedCover) -> StagedObject:
         key = expand_name(
@@ -205,16 +227,16 @@ class Worker:
         headers = {"content-type": _CONTENT_TYPES[cover.format]}
         return await self._store.stage(job.spec.output.bucket, key, cover.image, headers=headers, owner=job.job_id)
 
-    async def _take_over(self, job: Job, log: Any) -> None:
+    async def _take_over(self, job: Job) -> None:
         """Take back what earlier starts of the job staged: one that froze must not show it when it thaws."""
         try:
             await self._store.revoke(job.spec.output.bucket, job.job_id)
         except SmartCoverError as error:
             if job.attempt <= self._config.max_attempts:
                 raise
-            log.warning("covers of an earlier start are left to the store's sweep", error=error.public)
+            _log.warning("covers of an earlier start are left to the store's sweep", error=error.public)
 
-    async def _succeed(self, claim: Claim, picked: PickedCovers, staged: Sequence[StagedObject], log: Any) -> None:
+    async def _succeed(self, claim: Claim, picked: PickedCovers, staged: Sequence[StagedObject]) -> None:
         # Before anybody can tell us of them: an object of ours starts no workflow.
         await self._ledger.workflows.note_outputs([(one.bucket, one.key, one.etag) for one in staged])
         # After all is staged and before any of it is placed: whoever takes the job over after this look finds, and
@@ -234,10 +256,11 @@ class Worker:
             )
             final = replace(finishing.job, state=JobState.SUCCESS, ended_at=finishing.ended_at, result=result)
             await finishing.succeed(result, self._deliveries_of(final))
-        log.info("job succeeded", covers=len(staged), fallback=picked.fallback, bytes_read=picked.bytes_read)
-        await self._discard(staged, log)
+        self._metrics.finished(final)
+        _log.info("job succeeded", covers=len(staged), fallback=picked.fallback, bytes_read=picked.bytes_read)
+        await self._discard(staged)
 
-    async def _fail(self, claim: Claim, error: SmartCoverError, log: Any) -> None:
+    async def _fail(self, claim: Claim, error: SmartCoverError, *, bytes_read: int = 0) -> None:
         message = _failure_message(claim.job, error)
         async with self._ledger.finishing(claim) as finishing:
             final = replace(
@@ -248,21 +271,27 @@ class Worker:
                 message=message,
             )
             await finishing.fail(error.code, message, self._deliveries_of(final))
-        log.info("job failed", code=error.code, message=message, detail=error.detail)
+        self._metrics.finished(final)
+        _log.info("job failed", code=error.code, message=message, detail=error.detail, bytes_read=bytes_read)
 
-    async def _discard(self, staged: Sequence[StagedObject], log: Any) -> None:
+    async def _discard(self, staged: Sequence[StagedObject]) -> None:
         if not staged:
             return
         try:
             await asyncio.shield(self._store.discard(staged))
         except SmartCoverError as error:
-            log.warning("staged covers are left to the store's sweep", error=error.public)
+            _log.warning("staged covers are left to the store's sweep", error=error.public)
 
-    async def _hand_back(self, claim: Claim, *, delay_seconds: float = 0.0) -> None:
-        try:
-            await self._ledger.hand_back(claim, delay_seconds=delay_seconds)
-        except LedgerError as error:
-            _log.warning("the job waits for its lease to run out", job_id=claim.job.job_id, error=error.public)
+    async def _hand_back(self, claim: Claim, reason: HandedBack, *, delay_seconds: float = 0.0) -> None:
+        with structlog.contextvars.bound_contextvars(**_names(claim.job)):
+            try:
+                returned = await self._ledger.hand_back(claim, delay_seconds=delay_seconds)
+            except LedgerError as error:
+                _log.warning("the job waits for its lease to run out", error=error.public)
+                return
+            if returned:
+                self._metrics.handed_back(reason)
+                _log.info("job handed back", reason=reason)
 
     async def _renew_for_ever(self) -> None:
         while True:
@@ -277,12 +306,14 @@ class Worker:
                 continue
             for lost in set(held) - kept:
                 if entry := self._running.get(lost):
+                    self._metrics.lost()
                     entry[1].cancel()
 
     async def _sweep_for_ever(self) -> None:
         while True:
             try:
                 if swept := await self._ledger.sweep():
+                    self._metrics.swept(swept)
                     _log.warning("took back jobs of workers that went silent", jobs=swept)
             except LedgerError as error:
                 _log.warning("cannot sweep", error=error.public, detail=error.detail)
@@ -293,6 +324,7 @@ class Worker:
             job_id = await wakeups.cancelled.get()
             for claim, task in list(self._running.values()):
                 if claim.job.job_id == job_id:
+                    self._metrics.lost()
                     task.cancel()
 
     async def _finish_running(self) -> None:
@@ -300,10 +332,16 @@ class Worker:
         if tasks:
             _log.info("waiting for running jobs", jobs=len(tasks), seconds=self._config.grace_seconds)
             await asyncio.wait(tasks, timeout=self._config.grace_seconds)
-        for claim, task in list(self._running.values()):
+        await self._let_go()
+
+    async def _let_go(self) -> None:
+        """Stop what still runs, all at once, and hand it back: its lease ends now and not when it runs out."""
+        held = list(self._running.values())
+        for _, task in held:
             task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-            await self._hand_back(claim)
+        await asyncio.gather(*(task for _, task in held), return_exceptions=True)
+        for claim, _ in held:
+            await self._hand_back(claim, "stopping")
 
 
 async def _either(*waits: Coroutine[Any, Any, Any]) -> None:
@@ -330,6 +368,16 @@ def _options(job: Job, config: WorkerConfig) -> CoverOptions:
         scorer=config.scorer,
         gpu=config.gpu,
     )
+
+
+def _names(job: Job) -> dict[str, Any]:
+    """Name the job, and the run or batch that made it, for the log."""
+    names: dict[str, Any] = {"job_id": job.job_id, "attempt": job.attempt, "bucket": job.bucket}
+    if job.spec.workflow is not None:
+        names["run_id"] = job.spec.workflow.run_id
+    if job.spec.batch_id is not None:
+        names["batch_id"] = job.spec.batch_id
+    return names
 
 
 def _report(staged: StagedObject, cover: PickedCover) -> CoverReport:

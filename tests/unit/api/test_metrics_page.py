@@ -7,6 +7,7 @@ import http.client
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from smartcover.api import HttpMetrics
 from smartcover.api.probes import OWN_PAGES
 from smartcover.callbacks import DispatchMetrics
 from smartcover.ledger import DeliveryState
@@ -21,7 +22,7 @@ def test_deliveries_are_counted_on_the_page() -> None:
     registry = CollectorRegistry()
     counter = DispatchMetrics(registry)
     counter.ended(DeliveryState.EXHAUSTED)
-    with running_edge(metrics=lambda: generate_latest(registry)) as edge:
+    with running_edge(page=lambda: generate_latest(registry)) as edge:
         status, kind, body = _get(edge.port, "127.0.0.1")
         assert (status, kind) == (200, "text/plain; version=0.0.4; charset=utf-8")
         samples = {
@@ -32,6 +33,28 @@ def test_deliveries_are_counted_on_the_page() -> None:
         assert samples[("smartcover_callback_deliveries_total", "exhausted")] == 1
         assert samples[("smartcover_callback_deliveries_total", "delivered")] == 0
         assert _get(edge.port, f"{BUCKET}.cos.local")[0] != 200, "a bucket's object of that name is not ours to show"
+
+
+def test_requests_are_counted_by_the_route_they_found_and_never_by_their_path() -> None:
+    registry = CollectorRegistry()
+    with running_edge(metrics=HttpMetrics(registry)) as edge:
+        for path in ("/readyz", "/no-bucket-of-ours/a-key", "/nothing/here?acl"):
+            connection = http.client.HTTPConnection("127.0.0.1", edge.port, timeout=10)
+            connection.request("BREW" if "acl" in path else "GET", path)
+            connection.getresponse().read()
+            connection.close()
+        assert edge.wait_until_idle(10)
+    counted = {
+        (sample.labels["route"], sample.labels["method"], sample.labels["status"]): sample.value
+        for family in registry.collect()
+        for sample in family.samples
+        if sample.name == "smartcover_http_requests_total"
+    }
+    assert counted[("/readyz", "GET", "200")] == 1
+    assert all("a-key" not in route for route, _, _ in counted)
+    assert {route for route, _, _ in counted} == {"/readyz", "none"}
+    assert any(method == "other" for _, method, _ in counted), "a client's own word for a method is no label"
+    assert registry.get_sample_value("smartcover_http_requests_in_flight") == 0
 
 
 def _get(port: int, host: str) -> tuple[int, str | None, str]:
