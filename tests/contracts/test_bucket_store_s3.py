@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 from collections.abc import AsyncIterator, Iterator
 
@@ -20,7 +21,7 @@ from tests.contracts.bucket_store_suite import (
     names,
     put,
 )
-from tests.moto_server import fresh, options_of, running_moto
+from tests.moto_server import client_of, fresh, options_of, running_moto
 from tests.objects_database import Pool
 
 STORE_BUCKETS = ("everything", B, "second-1250000000", "second-1")
@@ -89,6 +90,46 @@ class TestS3Store(BucketStoreContract):
             await store.place([staged])
         with pytest.raises(StorageUnavailable, match="given up"):
             await store.publish([placed])
+
+    async def test_keys_of_others_that_cannot_be_kept_break_no_listing(self, store: BucketStore, server: str) -> None:
+        shared = store.locate("everything", f"some/prefix/{B}/x") == (B, "x")
+        name, root = ("everything", f"some/prefix/{B}/") if shared else (B, "")
+        ours = ["a", "m/1", "m/x y+é&<>%", "z"]
+        for key in ours:
+            await put(store, key)
+        if not shared:
+            client_of(server).put_object(Bucket=name, Key="/leading", Body=b"theirs")
+        for key in ("m//y", "x//y", "m/./q", "folder/", "l" * 900):
+            client_of(server).put_object(Bucket=name, Key=root + key, Body=b"theirs")
+        client_of(server).put_object(Bucket=name, Key=f"{root}n/theirs", Body=b"theirs")
+        shown = sorted([*ours, "n/theirs"])
+        assert [key for key in names(await store.list(B)) if len(key) <= 850] == shown
+        page = await store.list(B, delimiter="/")
+        assert [key for key in names(page) if len(key) <= 850] == ["a", "z"]
+        assert page.common_prefixes == ("m/", "n/")
+        assert names(await store.list(B, prefix="m/")) == ["m/1", "m/x y+é&<>%"]
+        found: list[str] = []
+        marker = ""
+        for _ in range(10):
+            page = await store.list(B, marker=marker, limit=2)
+            found += names(page)
+            if page.next_marker is None:
+                break
+            marker = page.next_marker
+        assert [key for key in found if len(key) <= 850] == shown
+        info = next(info for info in (await store.list(B, prefix="n/")).objects)
+        assert (info.size_bytes, info.etag, info.crc64) == (6, hashlib.md5(b"theirs").hexdigest(), None)
+
+    async def test_a_listing_past_a_thousand_keys_of_others_goes_on(self, store: BucketStore, server: str) -> None:
+        shared = store.locate("everything", f"some/prefix/{B}/x") == (B, "x")
+        name, root = ("everything", f"some/prefix/{B}/") if shared else (B, "")
+        theirs = client_of(server)
+        for number in range(1100):
+            theirs.put_object(Bucket=name, Key=f"{root}b/{number:04d}{'//' if number % 2 else ''}", Body=b"")
+        await put(store, "c")
+        page = await store.list(B)
+        assert names(page) == [*(f"b/{number:04d}" for number in range(0, 1100, 2)), "c"]
+        assert page.next_marker is None
 
     async def test_a_prefix_selects_and_a_delimiter_folds(self, store: BucketStore) -> None:
         """As of the suite, without the key `b//2`, which this store cannot hold."""

@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import obstore
+from obstore.exceptions import InvalidPathError
 
 from smartcover.errors import BadKey
 from smartcover.storage.rules import after_delimiter, first_key_after
 from smartcover.storage.s3_objects import ANSWER_TIMEOUT_SECONDS
 from smartcover.storage.s3_place import RESERVED, S3Place, check_reachable, s3_failures
+from smartcover.storage.s3_raw_listing import entries_of
 
 _HIGHEST = chr(0x10FFFF)
 
@@ -80,7 +82,23 @@ async def _chunks(place: S3Place, bucket: str, prefix: str, lower: str) -> Async
                     chunk = await anext(stream)
             except StopAsyncIteration:
                 return
+            except InvalidPathError:
+                break  # a key that others wrote and that the client cannot name: go on without the client
+        offset = chunk[-1]["path"] if chunk else offset
         yield [(meta["path"][len(root) :], meta) for meta in chunk]
+    async for entries in entries_of(place, bucket, prefix=folder, after=offset or ""):
+        named = ((path[len(root) :], meta) for path, meta in entries)
+        yield [(key, meta) for key, meta in named if _is_shown(key)]
+
+
+def _is_shown(key: str) -> bool:
+    if key.startswith(f"{RESERVED}/"):
+        return True
+    try:
+        check_reachable(key)
+    except BadKey:
+        return False
+    return True
 
 
 def _just_before(key: str) -> str:

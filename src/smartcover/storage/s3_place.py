@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any, cast
 from uuid import UUID
 
+import obstore
 from obstore.exceptions import BaseError, NotFoundError, PermissionDeniedError, PreconditionError, UnauthenticatedError
 from obstore.store import S3Store as ObjectStore
 
@@ -25,6 +26,7 @@ _CONNECT_TIMEOUT_SECONDS = 5.0
 _REQUEST_TIMEOUT_SECONDS = 3600.0
 _RETRIES = 3
 _RETRY_TIMEOUT_SECONDS = 15.0
+_LISTING_SIGNED_FOR = timedelta(seconds=300)
 _MAX_PREFIX_BYTES = 100
 
 
@@ -116,7 +118,20 @@ class S3Place:
         """Give the folder of what is not published yet, or of what one owner staged."""
         return f"{self.root(bucket)}{RESERVED}/{owner}/" if owner else f"{self.root(bucket)}{RESERVED}/"
 
-    def _open(self, name: str) -> ObjectStore:
+    def signed_listing(self, bucket: str, query: str) -> str:
+        """
+        Sign the address of a listing of the store bucket, for `query` in the form of a URL.
+
+        The client signs objects only, with a query if its endpoint has one; the object's path then ends up as the
+        value of a parameter of ours, which S3 signs and otherwise ignores as it does all that begin with `x-`.
+        """
+        name = self.store_name(bucket)
+        base = obstore.sign(self.store(bucket), "GET", "k", _LISTING_SIGNED_FOR).partition("?")[0].removesuffix("/k")
+        listing = self._open(name, endpoint=f"{base}?{query}&x-smartcover-nothing=")
+        return obstore.sign(listing, "GET", "k", _LISTING_SIGNED_FOR)
+
+    def _open(self, name: str, endpoint: str | None = None) -> ObjectStore:
+        """Open a store bucket; with `endpoint` at that address, which names the bucket already."""
         options = self._options
         given: dict[str, Any] = {
             "endpoint": options.endpoint,
@@ -129,10 +144,12 @@ class S3Place:
             # The client puts the bucket into the path of a given endpoint, unless the host names it already.
             scheme, _, host = options.endpoint.rstrip("/").partition("://")
             given["endpoint"] = f"{scheme}://{host}" if host.startswith(f"{name}.") else f"{scheme}://{name}.{host}"
+        if endpoint is not None:
+            given["endpoint"] = endpoint
         return ObjectStore(
             name,
             config=cast("Any", {key: value for key, value in given.items() if value is not None}),
-            virtual_hosted_style_request=not options.path_style,
+            virtual_hosted_style_request=endpoint is not None or not options.path_style,
             client_options={
                 "allow_http": options.allow_http,
                 "connect_timeout": timedelta(seconds=_CONNECT_TIMEOUT_SECONDS),
