@@ -7,7 +7,7 @@ trusts keyframes walks into them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -17,7 +17,7 @@ import numpy as np
 from av.video.frame import PictureType
 from PIL import Image
 
-from benchmarks.planted.kinds import KINDS, Frame
+from benchmarks.planted.kinds import KINDS, Frame, Maker
 
 RATE = 15
 SIZE = (640, 360)
@@ -31,9 +31,25 @@ class Planted:
 
     path: Path
     kinds: tuple[str, ...]
+    rate: int = RATE
 
     def kind_at(self, seconds: float) -> str:
-        return self.kinds[min(len(self.kinds) - 1, max(0, round(seconds * RATE)))]
+        return self.kinds[min(len(self.kinds) - 1, max(0, round(seconds * self.rate)))]
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """How a clip is written. With `sparse`, clean stretches have no keyframe at their start either."""
+
+    suffix: str = ".mp4"
+    codec: str = "libx264"
+    options: tuple[tuple[str, str], ...] = (("preset", "veryfast"), ("crf", "20"))
+    size: tuple[int, int] = SIZE
+    rate: int = RATE
+    sparse: bool = False
+
+
+_FORMAT = Format()
 
 
 def short_stretches(length: int) -> list[tuple[int, int]]:
@@ -62,14 +78,30 @@ def scattered_stretches(length: int, cuts: Sequence[int], random: np.random.Gene
     return stretches
 
 
-def good_frames(videos: Sequence[Path], seconds: float, random: np.random.Generator) -> tuple[list[Frame], list[int]]:
+def shared_stretches(length: int, share: float, random: np.random.Generator) -> list[tuple[int, int]]:
+    """At random places, always with the first and the last frames, until `share` of the clip is bad."""
+    count = max(2, min(6, length // 40))
+    sizes = np.maximum(4, random.dirichlet(np.full(count, 4.0)) * share * length).astype(int)
+    gaps = random.dirichlet(np.full(count - 1, 2.0)) * max(0, length - sizes.sum())
+    starts = np.concatenate([[0], np.cumsum(sizes[:-1] + np.maximum(3, gaps).astype(int))])
+    stretches = [(int(start), int(start + size)) for start, size in zip(starts, sizes, strict=True)]
+    return [*stretches[:-1], (min(stretches[-1][0], length - int(sizes[-1])), length)]
+
+
+def good_frames(
+    videos: Sequence[Path],
+    seconds: float,
+    random: np.random.Generator,
+    rate: int = RATE,
+    size: tuple[int, int] = SIZE,
+) -> tuple[list[Frame], list[int]]:
     """Take pieces of some seconds from several videos; give the frames and where one piece follows another."""
     frames: list[Frame] = []
     cuts: list[int] = []
-    wanted = round(seconds * RATE)
+    wanted = round(seconds * rate)
     for path in random.permutation(np.array(videos, dtype=object)):
-        piece = list(_frames(path, round(float(random.uniform(4, 8)) * RATE)))
-        if len(piece) < 2 * RATE or np.mean([frame.std() for frame in piece]) < 25:
+        piece = list(_frames(path, round(float(random.uniform(4, 8)) * rate), rate, size))
+        if len(piece) < 2 * rate or np.mean([frame.std() for frame in piece]) < 25:
             continue
         if frames:
             cuts.append(len(frames))
@@ -85,41 +117,44 @@ def plant(
     stretches: Sequence[tuple[int, int]],
     kinds: Sequence[str],
     random: np.random.Generator,
+    makers: Mapping[str, Maker] = KINDS,
+    form: Format = _FORMAT,
 ) -> Planted:
     """Write a clip; each stretch gets the next of `kinds`."""
     result, marks = list(frames), [""] * len(frames)
     for number, (start, end) in enumerate(stretches):
         kind = kinds[number % len(kinds)]
-        made, bad = KINDS[kind](frames[start:end], random)
+        made, bad = makers[kind](frames[start:end], random)
         for place, frame, is_bad in zip(range(start, end), made, bad, strict=True):
             result[place] = frame
             marks[place] = kind if is_bad else ""
-    _write(
-        path, result, [bool(mark) for mark in marks], {start for start, _end in stretches} | {e for _s, e in stretches}
-    )
-    return Planted(path, tuple(marks))
+    borders = {start for start, _end in stretches}
+    if not form.sparse:
+        borders |= {end for _start, end in stretches}
+    _write(path, result, [bool(mark) for mark in marks], borders, form)
+    return Planted(path, tuple(marks), form.rate)
 
 
-def _write(path: Path, frames: Sequence[Frame], bad: Sequence[bool], borders: set[int]) -> None:
+def _write(path: Path, frames: Sequence[Frame], bad: Sequence[bool], borders: set[int], form: Format) -> None:
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=RATE, options={"preset": "veryfast", "crf": "20"})
+        stream = container.add_stream(form.codec, rate=form.rate, options=dict(form.options))
         assert isinstance(stream, av.VideoStream)
-        stream.width, stream.height = SIZE
+        stream.width, stream.height = form.size
         stream.pix_fmt = "yuv420p"
         stream.codec_context.gop_size = 10_000
         since = 0
         for number, picture in enumerate(frames):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), "rgb24")
-            frame.pts, frame.time_base = number, Fraction(1, RATE)
+            frame.pts, frame.time_base = number, Fraction(1, form.rate)
             since += 1
-            if number in borders or (bad[number] and since >= RATE // 2):
+            if number in borders or (bad[number] and since >= form.rate // 2):
                 frame.pict_type = PictureType.I
                 since = 0
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
 
 
-def _frames(path: Path, most: int) -> Iterator[Frame]:
+def _frames(path: Path, most: int, rate: int, size: tuple[int, int]) -> Iterator[Frame]:
     """Decode from a second on, at about the common rate, in the common size (cut to its shape)."""
     try:
         with av.open(str(path)) as container:
@@ -132,17 +167,18 @@ def _frames(path: Path, most: int) -> Iterator[Frame]:
                 due = now + 1.0 if due is None else due
                 if now < due:
                     continue
-                due += 1 / RATE
+                due += 1 / rate
                 given += 1
-                yield _shaped(Image.fromarray(frame.to_ndarray(format="rgb24")))
+                yield _shaped(Image.fromarray(frame.to_ndarray(format="rgb24")), size)
                 if given >= most:
                     return
     except (av.error.FFmpegError, IndexError):
         return
 
 
-def _shaped(image: Image.Image) -> Frame:
-    scale = max(SIZE[0] / image.width, SIZE[1] / image.height)
-    image = image.resize((max(SIZE[0], round(image.width * scale)), max(SIZE[1], round(image.height * scale))))
-    left, top = (image.width - SIZE[0]) // 2, (image.height - SIZE[1]) // 2
-    return np.asarray(image.crop((left, top, left + SIZE[0], top + SIZE[1])).convert("RGB"))
+def _shaped(image: Image.Image, size: tuple[int, int]) -> Frame:
+    width, height = size
+    scale = max(width / image.width, height / image.height)
+    image = image.resize((max(width, round(image.width * scale)), max(height, round(image.height * scale))))
+    left, top = (image.width - width) // 2, (image.height - height) // 2
+    return np.asarray(image.crop((left, top, left + width, top + height)).convert("RGB"))

@@ -17,15 +17,17 @@ Frame = npt.NDArray[np.uint8]
 Stretch = tuple[list[Frame], list[bool]]
 """Frames, and which of them count as bad."""
 
+Maker = Callable[[Sequence[Frame], np.random.Generator], Stretch]
+
 _WORDS = ("DIRECTED", "PRODUCED", "EDITED", "BY", "MUSIC", "SOUND", "CAMERA", "LIGHT", "THANKS", "TO", "ALL")
 
 
 def black(good: Sequence[Frame], random: np.random.Generator) -> Stretch:
-    return _all_bad([np.full_like(frame, random.integers(0, 5)) for frame in good])
+    return all_bad([np.full_like(frame, random.integers(0, 5)) for frame in good])
 
 
 def white(good: Sequence[Frame], random: np.random.Generator) -> Stretch:
-    return _all_bad([np.full_like(frame, random.integers(250, 256)) for frame in good])
+    return all_bad([np.full_like(frame, random.integers(250, 256)) for frame in good])
 
 
 def fade(good: Sequence[Frame], random: np.random.Generator) -> Stretch:
@@ -38,17 +40,17 @@ def fade(good: Sequence[Frame], random: np.random.Generator) -> Stretch:
 
 def dark(good: Sequence[Frame], random: np.random.Generator) -> Stretch:
     """Under-exposed: a tenth of the light."""
-    return _all_bad([(frame * 0.1).astype(np.uint8) for frame in good])
+    return all_bad([(frame * 0.1).astype(np.uint8) for frame in good])
 
 
 def overexposed(good: Sequence[Frame], random: np.random.Generator) -> Stretch:
-    return _all_bad([np.clip(frame * 2.2 + 110.0, 0, 255).astype(np.uint8) for frame in good])
+    return all_bad([np.clip(frame * 2.2 + 110.0, 0, 255).astype(np.uint8) for frame in good])
 
 
 def blur(good: Sequence[Frame], random: np.random.Generator) -> Stretch:
     """Out of focus."""
     radius = good[0].shape[0] / 40
-    return _all_bad([np.asarray(Image.fromarray(frame).filter(ImageFilter.GaussianBlur(radius))) for frame in good])
+    return all_bad([np.asarray(Image.fromarray(frame).filter(ImageFilter.GaussianBlur(radius))) for frame in good])
 
 
 def motionfreeze(good: Sequence[Frame], random: np.random.Generator) -> Stretch:
@@ -56,7 +58,7 @@ def motionfreeze(good: Sequence[Frame], random: np.random.Generator) -> Stretch:
     width = good[0].shape[1] // 12
     shifted = [np.roll(good[0], offset, axis=1).astype(np.float32) for offset in range(-width // 2, width // 2)]
     smeared = np.mean(shifted, axis=0).astype(np.uint8)
-    return _all_bad([smeared] * len(good))
+    return all_bad([smeared] * len(good))
 
 
 def dissolve(good: Sequence[Frame], random: np.random.Generator) -> Stretch:
@@ -81,7 +83,7 @@ def credits_(good: Sequence[Frame], random: np.random.Generator) -> Stretch:
             if -rows < top < rows:
                 pen.text((columns / 2, top), text, (235, 235, 235), font, anchor="ma")
         frames.append(np.asarray(image))
-    return _all_bad(frames)
+    return all_bad(frames)
 
 
 def testcard(good: Sequence[Frame], random: np.random.Generator) -> Stretch:
@@ -92,12 +94,12 @@ def testcard(good: Sequence[Frame], random: np.random.Generator) -> Stretch:
     for place, colour in enumerate(bars):
         card[: rows * 2 // 3, columns * place // 7 : columns * (place + 1) // 7] = colour
     card[rows * 2 // 3 :] = np.linspace(0, 255, columns, dtype=np.uint8)[None, :, None]
-    return _all_bad([card] * len(good))
+    return all_bad([card] * len(good))
 
 
 def static(good: Sequence[Frame], random: np.random.Generator) -> Stretch:
     """Noise of a lost signal."""
-    return _all_bad(
+    return all_bad(
         [np.repeat(random.integers(0, 256, (*frame.shape[:2], 1), dtype=np.uint8), 3, axis=2) for frame in good]
     )
 
@@ -111,10 +113,10 @@ def logo(good: Sequence[Frame], random: np.random.Generator) -> Stretch:
     x, y, radius = columns / 2, rows * 0.42, rows * 0.16
     pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=(230, 120, 30))
     pen.text((x, rows * 0.65), "NORTHLIGHT PICTURES", (240, 240, 240), ImageFont.load_default(rows // 12), anchor="ma")
-    return _all_bad([np.asarray(image)] * len(good))
+    return all_bad([np.asarray(image)] * len(good))
 
 
-KINDS: Mapping[str, Callable[[Sequence[Frame], np.random.Generator], Stretch]] = {
+KINDS: Mapping[str, Maker] = {
     "black": black,
     "white": white,
     "fade": fade,
@@ -130,5 +132,5 @@ KINDS: Mapping[str, Callable[[Sequence[Frame], np.random.Generator], Stretch]] =
 }
 
 
-def _all_bad(frames: list[Frame]) -> Stretch:
+def all_bad(frames: list[Frame]) -> Stretch:
     return frames, [True] * len(frames)
