@@ -41,6 +41,10 @@ class Clip:
     plain: float
     flat: float
     eyes: float
+    moving: float = 0.0
+    shadowy: float = 1.0
+    wordless: float = 0.0
+    calm: float = 0.0
 
     @classmethod
     def of(cls, every: Sequence[Signals]) -> Clip:
@@ -53,6 +57,10 @@ class Clip:
             plain=_quantile([signals.get("one_colour", 0.0) for signals in every], 0.1),
             flat=_quantile([signals["flat_share"] for signals in every], 0.2),
             eyes=max((signals.get("eyes_open", 0.0) for signals in every), default=0.0),
+            moving=1.0 - _quantile([signals.get("stillness", 0.0) for signals in every], 0.3),
+            shadowy=_quantile([signals.get("shadows", 0.0) for signals in every], 0.2),
+            calm=_quantile([signals["colourfulness"] for signals in every], 0.05),
+            wordless=_quantile([signals["text_lines"] for signals in every if "text_lines" in signals], 0.2),
         )
 
 
@@ -76,6 +84,10 @@ def find_defect(signals: Signals, clip: Clip, *, broken: bool) -> Defect | None:
     exceptional = signals["contrast"] < 0.08 or clip.bright < 0.5
     if signals["bright_share"] > 0.75 and exceptional:
         return Defect("bright", f"{signals['bright_share']:.0%} of the frame is nearly white")
+    if signals.get("twin_glare", 0.0) > 0.05 and signals.get("twin_lift", 0.0) > 0.05:
+        return Defect("bright", "the frame is over-exposed: the same view is less blown out elsewhere in this video")
+    if signals.get("shadows", 0.0) > 0.3 and signals["bright_share"] > 0.1 and clip.shadowy < 0.12:
+        return Defect("bright", "the frame is over-exposed: nothing in it is dark, as in other frames of this video")
     if signals["flat_share"] > 0.97 and signals["entropy"] < 1.5 and signals["contrast"] < 0.06:
         return Defect("flat", f"{signals['flat_share']:.0%} of the frame is plain")
     card = _find_card(signals, clip)
@@ -83,6 +95,13 @@ def find_defect(signals: Signals, clip: Clip, *, broken: bool) -> Defect | None:
         return card
     if signals.get("blend", 1.0) < 0.12 and signals.get("change", 0.0) > 8.0:
         return Defect("transition", "the frame is a mixture of what comes before and after: a fade or dissolve")
+    # Kept apart from what moves smoothly: a mixture of two moments is exact, and less than a twentieth is left.
+    if signals.get("mixture_rest", 1.0) < 0.05 and signals.get("mixed", 0.0) > 0.2:
+        return Defect("transition", "the frame is a mixture of an earlier and a later picture: a fade or dissolve")
+    if signals.get("twin_sharpness", 1.0) < 0.75 and signals.get("twin_softening", 0.0) > 0.05:
+        return Defect("blurry", "the same view is sharper elsewhere in this video")
+    if signals.get("twin_gain", 1.0) < 0.85:
+        return Defect("transition", "the same view has more light and contrast elsewhere in this video, as in a fade")
     dull = signals["detail"] < 0.5 * clip.detailed
     if signals["sharpness"] < 0.3 * clip.sharp and (dull or signals["blur_extent"] > _BLURRED):
         return Defect("blurry", "the frame is far less sharp than others of this video")
@@ -94,6 +113,8 @@ def find_defect(signals: Signals, clip: Clip, *, broken: bool) -> Defect | None:
         return Defect("transition", "the frame is washed out beside others of this video, as in a fade")
     if _eyes_are_shut(signals) and clip.eyes > _OPEN:
         return Defect("eyes", "the eyes of the face are shut")
+    if signals.get("stillness", 0.0) > 0.9 and clip.moving > 0.7:
+        return Defect("frozen", "the picture is frozen, the video otherwise moves")
     return None
 
 
@@ -117,6 +138,12 @@ def _find_card(signals: Signals, clip: Clip) -> Defect | None:
         return Defect("card", f"{signals['one_colour']:.0%} of the frame is one colour: a title, logo or credits")
     if signals.get("ruled", 0.0) > 0.985 and signals["flat_share"] > 0.9 and clip.flat < 0.85:
         return Defect("card", "the frame is made of bars: a test card")
+    # Pure colours without grain: the judged frames stay under 160, the test patterns reach 230.
+    pure = signals["colourfulness"] > 180 and signals["noise"] < 0.05
+    if pure and signals.get("ruled", 0.0) > 0.9 and signals["flat_share"] > 0.8 and clip.calm < 150:
+        return Defect("card", "the frame is made of plain pure colours: a test card")
+    if signals.get("text_lines", 0.0) >= clip.wordless + 4 and signals.get("text_share", 0.0) > 0.05:
+        return Defect("card", f"the frame shows {signals['text_lines']:.0f} lines of text: credits or a table")
     return None
 
 

@@ -17,6 +17,7 @@ from smartcover.engine import safety
 from smartcover.engine.budget import Budget
 from smartcover.engine.candidates import Gatherer, Look
 from smartcover.engine.colour import ColourConverter
+from smartcover.engine.company import Member, company_signals
 from smartcover.engine.decode import Decoded, deinterlace
 from smartcover.engine.defects import Clip, Defect, find_defect, wreckage
 from smartcover.engine.faces import FaceFinder
@@ -126,8 +127,21 @@ class _Picker:
         return studied
 
     def _judge(self, studied: list[Studied]) -> tuple[list[Defect | None], list[Score]]:
-        clip = Clip.of([entry.signals for entry in studied if not entry.look.damage] or [studied[0].signals])
-        defects = [find_defect(entry.signals, clip, broken=entry.look.damage > 0) for entry in studied]
+        company = company_signals(
+            [
+                Member(
+                    entry.look.seconds, entry.look.glance, [one.glance for one in entry.look.neighbours], entry.signals
+                )
+                for entry in studied
+            ]
+        )
+        known = [{**entry.signals, **signals} for entry, signals in zip(studied, company, strict=True)]
+        intact = [signals for entry, signals in zip(studied, known, strict=True) if not entry.look.damage]
+        clip = Clip.of(intact or known[:1])
+        defects = [
+            find_defect(signals, clip, broken=entry.look.damage > 0)
+            for entry, signals in zip(studied, known, strict=True)
+        ]
         return defects, score_all([entry.signals for entry in studied])
 
     def _see_best(self, studied: list[Studied]) -> list[Studied]:

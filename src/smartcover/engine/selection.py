@@ -34,6 +34,7 @@ _VARIETY = 0.12
 # What is taken, step by step, when clean frames do not suffice; each step keeps what the steps before gave. Unsafe
 # frames are on no step: who asked for the safety check wants no cover rather than one of those.
 _LADDER: tuple[tuple[RejectionKind, ...], ...] = (
+    ("frozen",),
     ("eyes",),
     ("transition",),
     ("card",),

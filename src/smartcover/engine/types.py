@@ -142,7 +142,7 @@ class VideoInfo:
 
 
 RejectionKind = Literal[
-    "dark", "bright", "flat", "card", "eyes", "blurry", "transition", "duplicate", "broken", "unsafe"
+    "dark", "bright", "flat", "card", "eyes", "frozen", "blurry", "transition", "duplicate", "broken", "unsafe"
 ]
 
 

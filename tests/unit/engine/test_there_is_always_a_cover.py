@@ -140,7 +140,7 @@ def test_a_video_with_a_zeroed_stretch_gives_covers_from_the_rest(tmp_path: Path
 
 def test_a_size_change_in_the_middle_is_followed(tmp_path: Path) -> None:
     small = write_clip(tmp_path / "small.ts", _pictures(10)).read_bytes()
-    large = write_clip(tmp_path / "large.ts", [texture(192, 320, seed=4)] * 10).read_bytes()
+    large = write_clip(tmp_path / "large.ts", [texture(192, 320, seed=4 + place) for place in range(10)]).read_bytes()
     clip = tmp_path / "clip.ts"
     clip.write_bytes(small + large)
     picks = pick_covers(clip, CoverOptions(count=6))

@@ -1,0 +1,128 @@
+"""
+What the moments that were looked at tell about each other.
+
+The strongest evidence against a bad picture is a better one of the same view: a blur, a fade or too much light shows
+beside it however mild, and leaving the worse of two costs nothing. Works on glances, all at once, so it is as good as
+free. The signals are this project's own; the thresholds that use them are in defects.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from smartcover.engine.signals import Bytes, Floats
+
+_LUMA = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
+_SAME_VIEW, _EXACTLY = 0.94, 0.975
+"""Correlation of glances from which two pictures show one view; and from which their light can be compared."""
+
+_STRUCTURED = 6.0
+_NEAR_SECONDS = 4.0
+_MIXED_FROM, _MOST_PAIRS = 0.06, 6
+_STILL, _ENOUGH_NEIGHBOURS = 0.6, 3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Member:
+    """One moment, as far as it is compared. `neighbours` are glances within half a second."""
+
+    seconds: float
+    glance: Bytes
+    neighbours: Sequence[Bytes]
+    signals: Mapping[str, float]
+
+
+def company_signals(members: Sequence[Member]) -> list[dict[str, float]]:
+    """Compute the signals of each of a video's moments among the others, in the order given."""
+    if not members:
+        return []
+    glances = np.stack([member.glance for member in members]).astype(np.float32) @ _LUMA
+    flat = glances.reshape(len(members), -1)
+    means, spreads = flat.mean(axis=1), flat.std(axis=1)
+    varied = (flat - means[:, None]) / np.maximum(spreads, 1e-6)[:, None]
+    alike = varied @ varied.T / flat.shape[1]
+    alike[spreads < _STRUCTURED] = alike[:, spreads < _STRUCTURED] = 0.0
+    np.fill_diagonal(alike, 0.0)
+    times = np.array([member.seconds for member in members])
+    return [
+        {
+            **_against_twins(place, members, alike[place], means, spreads),
+            **_mixture(place, flat, times),
+            "stillness": _stillness(member),
+            "shadows": float(np.percentile(flat[place], 5)) / 255,
+        }
+        for place, member in enumerate(members)
+    ]
+
+
+def _against_twins(
+    place: int, members: Sequence[Member], alike: Floats, means: Floats, spreads: Floats
+) -> dict[str, float]:
+    """
+    Compare with the other pictures of the same view.
+
+    Returns:
+        `twin_sharpness`: own sharpness over that of the sharpest twin; `twin_softening`: what the blur extent exceeds
+        that twin's by. `twin_gain`: own contrast over the most that a twin not more blown out has. `twin_glare`: the
+        share of nearly white beyond that of the twin with least; `twin_lift`: what the mean light exceeds that twin's
+        by, 0..1. Without twins 1, 0, 1, 0 and 0.
+    """
+    own = members[place].signals
+    result = {"twin_sharpness": 1.0, "twin_softening": 0.0, "twin_gain": 1.0, "twin_glare": 0.0, "twin_lift": 0.0}
+    twins = [int(twin) for twin in np.flatnonzero(alike > _SAME_VIEW)]
+    if twins:
+        sharpest = members[max(twins, key=lambda twin: members[twin].signals["sharpness"])].signals
+        result["twin_sharpness"] = (own["sharpness"] + 1.0) / (sharpest["sharpness"] + 1.0)
+        result["twin_softening"] = own["blur_extent"] - sharpest["blur_extent"]
+        calm = [twin for twin in twins if members[twin].signals["bright_share"] <= own["bright_share"] - 0.03]
+        if calm:
+            least = min(calm, key=lambda twin: members[twin].signals["bright_share"])
+            result["twin_glare"] = own["bright_share"] - members[least].signals["bright_share"]
+            result["twin_lift"] = float(means[place] - means[least]) / 255
+    exact = [
+        twin
+        for twin in map(int, np.flatnonzero(alike > _EXACTLY))
+        if members[twin].signals["bright_share"] <= own["bright_share"] + 0.05
+    ]
+    if exact:
+        result["twin_gain"] = float(spreads[place] / max(spreads[twin] for twin in exact))
+    return result
+
+
+def _mixture(place: int, flat: Floats, times: npt.NDArray[np.float64]) -> dict[str, float]:
+    """
+    Explain a picture as an earlier one laid over a later one.
+
+    Returns:
+        `mixed`: the smaller of both shares, 0..0.5, in the mixture that fits best; `mixture_rest`: what it leaves
+        unexplained, as a share of the energy of the difference of the two. (0, 1) when none fits.
+    """
+    own = flat[place]
+    before = [other for other in np.flatnonzero(times < times[place]) if times[place] - times[other] < _NEAR_SECONDS]
+    after = [other for other in np.flatnonzero(times > times[place]) if times[other] - times[place] < _NEAR_SECONDS]
+    best = (1.0, 0.0)
+    for earlier in before[-_MOST_PAIRS:]:
+        for later in after[:_MOST_PAIRS]:
+            apart = flat[later] - flat[earlier]
+            energy = float(apart @ apart)
+            if energy < 15.0**2 * len(apart):
+                continue
+            share = float((own - flat[earlier]) @ apart) / energy
+            if not _MIXED_FROM < share < 1 - _MIXED_FROM:
+                continue
+            rest = own - flat[earlier] - share * apart
+            best = min(best, (float(rest @ rest) / energy, min(share, 1 - share)))
+    return {"mixture_rest": best[0], "mixed": best[1]}
+
+
+def _stillness(member: Member) -> float:
+    """Share of the neighbours in time that show no change at all; 0 with too few neighbours to tell."""
+    if len(member.neighbours) < _ENOUGH_NEIGHBOURS:
+        return 0.0
+    here = member.glance.astype(np.float32)
+    changes = [float(np.abs(here - glance).mean()) for glance in member.neighbours]
+    return float(np.mean([change < _STILL for change in changes]))
