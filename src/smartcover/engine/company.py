@@ -53,7 +53,6 @@ def company_signals(members: Sequence[Member]) -> list[dict[str, float]]:
             **_against_twins(place, members, alike[place], means, spreads),
             **_mixture(place, flat, times),
             "stillness": _stillness(member),
-            "shadows": float(np.percentile(flat[place], 5)) / 255,
         }
         for place, member in enumerate(members)
     ]

@@ -42,7 +42,6 @@ class Clip:
     flat: float
     eyes: float
     moving: float = 0.0
-    shadowy: float = 1.0
     wordless: float = 0.0
     calm: float = 0.0
 
@@ -58,7 +57,6 @@ class Clip:
             flat=_quantile([signals["flat_share"] for signals in every], 0.2),
             eyes=max((signals.get("eyes_open", 0.0) for signals in every), default=0.0),
             moving=1.0 - _quantile([signals.get("stillness", 0.0) for signals in every], 0.3),
-            shadowy=_quantile([signals.get("shadows", 0.0) for signals in every], 0.2),
             calm=_quantile([signals["colourfulness"] for signals in every], 0.05),
             wordless=_quantile([signals["text_lines"] for signals in every if "text_lines" in signals], 0.2),
         )
@@ -86,8 +84,6 @@ def find_defect(signals: Signals, clip: Clip, *, broken: bool) -> Defect | None:
         return Defect("bright", f"{signals['bright_share']:.0%} of the frame is nearly white")
     if signals.get("twin_glare", 0.0) > 0.05 and signals.get("twin_lift", 0.0) > 0.05:
         return Defect("bright", "the frame is over-exposed: the same view is less blown out elsewhere in this video")
-    if signals.get("shadows", 0.0) > 0.3 and signals["bright_share"] > 0.1 and clip.shadowy < 0.12:
-        return Defect("bright", "the frame is over-exposed: nothing in it is dark, as in other frames of this video")
     if signals["flat_share"] > 0.97 and signals["entropy"] < 1.5 and signals["contrast"] < 0.06:
         return Defect("flat", f"{signals['flat_share']:.0%} of the frame is plain")
     card = _find_card(signals, clip)
