@@ -35,8 +35,12 @@ slow: setup ## Run the tests that take minutes
 conformance: setup ## Run what official SDKs and clients do against the server (Node and Go SDKs where they can be had)
 	@$(BIN)/python -m pytest tests/conformance tests/unit/api/test_recorded_requests.py $(ARGS)
 
-bench: setup ## Measure callbacks a second, and what covers cost as ratios (ARGS=--peers adds other tools, minutes)
+bench: setup ## Measure callbacks and jobs a second, idle CPU, and what covers cost as ratios (ARGS=--peers adds other tools, minutes)
 	@$(BIN)/python -m benchmarks.deliveries
+	@$(BIN)/python -m benchmarks.service throughput
+	@$(BIN)/python -m benchmarks.service latency
+	@$(BIN)/python -m benchmarks.service start
+	@$(BIN)/python -m benchmarks.service idle
 	@$(BIN)/python -m benchmarks.speed $(ARGS)
 
 check: setup ## Lint and type-check
