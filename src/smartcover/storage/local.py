@@ -18,25 +18,22 @@ from uuid import UUID, uuid4
 
 import asyncpg
 
-from smartcover.errors import BucketMissing, BucketNotEmpty, ObjectMissing, StorageUnavailable
+from smartcover.errors import BucketNotEmpty, ObjectMissing, StorageUnavailable
 from smartcover.storage.blobs import BLOCK_BYTES, BlobFolder, BlobReader
 from smartcover.storage.bucket import (
     BucketInfo,
     LocalVideo,
     ObjectInfo,
     ObjectPage,
-    PartInfo,
-    PartPage,
     StagedObject,
     Swept,
     UploadEvent,
-    UploadInfo,
-    UploadPage,
     VideoSource,
 )
 from smartcover.storage.failures import storage_failures
 from smartcover.storage.local_sweep import LocalSweeper
 from smartcover.storage.local_uploads import LocalUploads
+from smartcover.storage.registered import RegisteredStore
 from smartcover.storage.rules import (
     after_delimiter,
     check_bucket_name,
@@ -51,7 +48,7 @@ from smartcover.storage.rules import (
 from smartcover.storage.shelf import QUERIES, Shelf, object_info, swept_meanwhile
 
 
-class LocalStore:
+class LocalStore(RegisteredStore):
     """
     A `BucketStore` over a directory and a database whose schema is up to date.
 
@@ -85,7 +82,7 @@ class LocalStore:
         self._shelf = Shelf(
             folder, pool, make_id=make_id, max_object_bytes=max_object_bytes, reserve_bytes=reserve_bytes
         )
-        self._uploads = LocalUploads(self._shelf)
+        super().__init__(self._shelf, LocalUploads(self._shelf))
         self._sweeper = LocalSweeper(
             self._shelf,
             grace=timedelta(seconds=grace_seconds),
@@ -104,18 +101,6 @@ class LocalStore:
         async with self._shelf.connection("create a bucket") as connection:
             await QUERIES.add_bucket(connection, name=name, region=region)
         return await self.bucket(name)
-
-    async def bucket(self, name: str) -> BucketInfo:
-        check_bucket_name(name)
-        async with self._shelf.connection("describe a bucket") as connection:
-            row = await QUERIES.bucket(connection, name=name)
-        if row is None:
-            raise BucketMissing(detail=name)
-        return BucketInfo(**row)
-
-    async def buckets(self) -> Sequence[BucketInfo]:
-        async with self._shelf.connection("list the buckets") as connection:
-            return [BucketInfo(**row) async for row in QUERIES.all_buckets(connection)]
 
     async def delete_bucket(self, name: str) -> None:
         check_bucket_name(name)
@@ -239,57 +224,6 @@ class LocalStore:
 
     async def video(self, bucket: str, key: str) -> VideoSource:
         return LocalVideo(self._shelf.folder.path((await self._find(bucket, key))["blob"]))
-
-    # Multipart uploads
-
-    async def start_upload(self, bucket: str, key: str, *, headers: Mapping[str, str]) -> UploadInfo:
-        return await self._uploads.start(bucket, key, headers=headers)
-
-    async def put_part(
-        self,
-        bucket: str,
-        key: str,
-        upload_id: str,
-        number: int,
-        body: AsyncIterator[bytes],
-        *,
-        content_md5: bytes | None = None,
-        size_bytes: int | None = None,
-    ) -> PartInfo:
-        return await self._uploads.put_part(
-            bucket, key, upload_id, number, body, content_md5=content_md5, size_bytes=size_bytes
-        )
-
-    async def parts(self, bucket: str, key: str, upload_id: str, *, after: int = 0, limit: int = 1000) -> PartPage:
-        return await self._uploads.parts(bucket, key, upload_id, after=after, limit=limit)
-
-    async def uploads(
-        self,
-        bucket: str,
-        *,
-        prefix: str = "",
-        key_marker: str = "",
-        upload_id_marker: str = "",
-        limit: int = 1000,
-    ) -> UploadPage:
-        await self.bucket(bucket)
-        return await self._uploads.page(
-            bucket, prefix=prefix, key_marker=key_marker, upload_id_marker=upload_id_marker, limit=limit
-        )
-
-    async def complete_upload(
-        self,
-        bucket: str,
-        key: str,
-        upload_id: str,
-        parts: Sequence[tuple[int, str]],
-        *,
-        event: UploadEvent | None = None,
-    ) -> ObjectInfo:
-        return await self._uploads.complete(bucket, key, upload_id, parts, event=event)
-
-    async def abort_upload(self, bucket: str, key: str, upload_id: str) -> None:
-        await self._uploads.abort(bucket, key, upload_id)
 
     # Staged objects
 

@@ -23,15 +23,12 @@ from smartcover.storage.bucket import (
     BucketInfo,
     ObjectInfo,
     ObjectPage,
-    PartInfo,
-    PartPage,
     StagedObject,
     Swept,
     UploadEvent,
-    UploadInfo,
-    UploadPage,
     VideoSource,
 )
+from smartcover.storage.registered import RegisteredStore
 from smartcover.storage.rules import (
     check_bucket_name,
     check_headers,
@@ -54,7 +51,7 @@ _MAX_COPY_BYTES = 5 << 30
 _MOST_SIGNED_SECONDS = 7 * 86_400.0
 
 
-class S3Store:
+class S3Store(RegisteredStore):
     """
     A `BucketStore` over an S3-compatible store and a database whose schema is up to date.
 
@@ -85,8 +82,8 @@ class S3Store:
     ) -> None:
         self._place = S3Place(url, options)
         self._objects = S3Objects(self._place, max_object_bytes=max_object_bytes, whole_put_bytes=whole_put_bytes)
-        self._register = Register(pool, make_id=make_id)
-        self._uploads = S3Uploads(self._register, self._objects)
+        register = Register(pool, make_id=make_id)
+        super().__init__(register, S3Uploads(register, self._objects))
         self._staging = S3Staging(self._register, self._objects)
         self._read_budget_bytes = read_budget_bytes
         self._signed_for = timedelta(seconds=min(signed_seconds, _MOST_SIGNED_SECONDS))
@@ -116,18 +113,6 @@ class S3Store:
         async with self._register.connection("create a bucket") as connection:
             await QUERIES.add_bucket(connection, name=name, region=region)
         return await self.bucket(name)
-
-    async def bucket(self, name: str) -> BucketInfo:
-        check_bucket_name(name)
-        async with self._register.connection("describe a bucket") as connection:
-            row = await QUERIES.bucket(connection, name=name)
-        if row is None:
-            raise BucketMissing(detail=name)
-        return BucketInfo(**row)
-
-    async def buckets(self) -> Sequence[BucketInfo]:
-        async with self._register.connection("list the buckets") as connection:
-            return [BucketInfo(**row) async for row in QUERIES.all_buckets(connection)]
 
     async def delete_bucket(self, name: str) -> None:
         """Forget an empty bucket; the store's own bucket stays."""
@@ -284,58 +269,6 @@ class S3Store:
             url = await obstore.sign_async(self._place.store(bucket), "GET", path, self._signed_for)
         return RemoteVideo(url, found.etag, found.size_bytes, self._read_budget_bytes)
 
-    # Multipart uploads
-
-    async def start_upload(self, bucket: str, key: str, *, headers: Mapping[str, str]) -> UploadInfo:
-        self._place.path(bucket, key)
-        return await self._uploads.start(bucket, key, headers=headers)
-
-    async def put_part(
-        self,
-        bucket: str,
-        key: str,
-        upload_id: str,
-        number: int,
-        body: AsyncIterator[bytes],
-        *,
-        content_md5: bytes | None = None,
-        size_bytes: int | None = None,
-    ) -> PartInfo:
-        return await self._uploads.put_part(
-            bucket, key, upload_id, number, body, content_md5=content_md5, size_bytes=size_bytes
-        )
-
-    async def parts(self, bucket: str, key: str, upload_id: str, *, after: int = 0, limit: int = 1000) -> PartPage:
-        return await self._uploads.parts(bucket, key, upload_id, after=after, limit=limit)
-
-    async def uploads(
-        self,
-        bucket: str,
-        *,
-        prefix: str = "",
-        key_marker: str = "",
-        upload_id_marker: str = "",
-        limit: int = 1000,
-    ) -> UploadPage:
-        await self.bucket(bucket)
-        return await self._uploads.page(
-            bucket, prefix=prefix, key_marker=key_marker, upload_id_marker=upload_id_marker, limit=limit
-        )
-
-    async def complete_upload(
-        self,
-        bucket: str,
-        key: str,
-        upload_id: str,
-        parts: Sequence[tuple[int, str]],
-        *,
-        event: UploadEvent | None = None,
-    ) -> ObjectInfo:
-        return await self._uploads.complete(bucket, key, upload_id, parts, event=event)
-
-    async def abort_upload(self, bucket: str, key: str, upload_id: str) -> None:
-        await self._uploads.abort(bucket, key, upload_id)
-
     # Staged objects
 
     async def stage(
@@ -356,7 +289,7 @@ class S3Store:
         await self._staging.revoke(bucket, owner)
 
     async def sweep(self, now: datetime | None = None) -> Swept:
-        return await self._sweeper.sweep([info.name for info in await self.buckets()], now)
+        return await self._sweeper.sweep(now)
 
     async def _find(self, bucket: str, key: str) -> tuple[ObjectInfo, Found]:
         check_bucket_name(bucket)

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import obstore
 
-from smartcover.storage.bucket import Swept
 from smartcover.storage.s3_objects import S3Objects
 from smartcover.storage.s3_place import RESERVED, s3_failures
 from smartcover.storage.shelf import QUERIES, Register
-
-_BATCH = 100
-_BATCHES = 1000
+from smartcover.storage.sweeper import BATCH, Sweeper
 
 
-class S3Sweeper:
+class S3Sweeper(Sweeper):
     """Walks the reserved folders; whatever lies there is a part, is waiting to be published, or is old and goes."""
 
     def __init__(
@@ -30,20 +26,14 @@ class S3Sweeper:
         upload_age: timedelta,
         completed_age: timedelta,
     ) -> None:
-        self._register = register
+        super().__init__(
+            register, grace=grace, unfinished_age=unfinished_age, upload_age=upload_age, completed_age=completed_age
+        )
         self._objects = objects
-        self._grace = grace
-        self._unfinished_age = unfinished_age
-        self._upload_age = upload_age
-        self._completed_age = completed_age
 
-    async def sweep(self, buckets: Sequence[str], now: datetime | None) -> Swept:
-        """Do one sweep as of `now`, or of the database's clock."""
-        if now is None:
-            async with self._register.connection("read the clock") as connection:
-                now = await QUERIES.now(connection)
-        assert now is not None
-        uploads = await self._sweep_uploads(now)
+    async def _sweep_bytes(self, now: datetime) -> int:
+        async with self._register.connection("list the buckets") as connection:
+            buckets = [row["name"] async for row in QUERIES.all_buckets(connection)]
         blobs = 0
         for bucket in buckets:
             blobs += await self._sweep_bucket(bucket, now)
@@ -51,29 +41,13 @@ class S3Sweeper:
             # A day more than the walk above left alone: rows of bytes that it could not remove are kept for the next.
             oldest = max(self._grace, self._unfinished_age) + timedelta(days=1)
             await QUERIES.forget_old_garbage(connection, before=now - oldest)
-        return Swept(blobs, uploads)
-
-    async def _sweep_uploads(self, now: datetime) -> int:
-        total = 0
-        for _ in range(_BATCHES):
-            async with self._register.connection("sweep uploads") as connection:
-                removed = QUERIES.remove_old_uploads(
-                    connection,
-                    open_before=now - self._upload_age,
-                    done_before=now - self._completed_age,
-                    limit=_BATCH,
-                )
-                count = len([row async for row in removed])
-            total += count
-            if count < _BATCH:
-                break
-        return total
+        return blobs
 
     async def _sweep_bucket(self, bucket: str, now: datetime) -> int:
         place = self._objects.place
         total = 0
         with s3_failures("list what is staged"):
-            stream = obstore.list(place.store(bucket), prefix=place.root(bucket) + RESERVED, chunk_size=_BATCH)
+            stream = obstore.list(place.store(bucket), prefix=place.root(bucket) + RESERVED, chunk_size=BATCH)
         while True:
             with s3_failures("list what is staged"):
                 try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from uuid import UUID
 
 from smartcover.storage.blobs import Contents
@@ -18,6 +18,11 @@ class S3Uploads(Uploads):
     def __init__(self, register: Register, objects: S3Objects) -> None:
         super().__init__(register)
         self._objects = objects
+
+    async def start(self, bucket: str, key: str, *, headers: Mapping[str, str]) -> UploadInfo:
+        """Begin an upload, unless the key is one that the store's client cannot name."""
+        self._objects.place.path(bucket, key)
+        return await super().start(bucket, key, headers=headers)
 
     async def _receive(
         self, bucket: str, blob: UUID, body: AsyncIterator[bytes], content_md5: bytes | None, size_bytes: int | None
