@@ -43,8 +43,8 @@ class Proxy:
 
 
 @contextlib.contextmanager
-def proxy_to(address: str) -> Iterator[Proxy]:
-    """Run a proxy to the store at `address`."""
+def proxy_to(address: str, bucket: str | None = None) -> Iterator[Proxy]:
+    """Run a proxy to the store at `address`; with `bucket` the proxy's own host stands for that bucket of the store."""
     proxy = Proxy()
     there = urlsplit(address).netloc
     lock = threading.Lock()
@@ -66,7 +66,8 @@ def proxy_to(address: str) -> Iterator[Proxy]:
                 self.end_headers()
                 return
             connection = http.client.HTTPConnection(there, timeout=30)
-            connection.request(self.command, self.path, body=body, headers=dict(self.headers.items()))
+            path = self.path if bucket is None else f"/{bucket}{self.path}"
+            connection.request(self.command, path, body=body, headers=dict(self.headers.items()))
             answer = connection.getresponse()
             content = answer.read()
             connection.close()

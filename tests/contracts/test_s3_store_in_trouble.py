@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -15,7 +16,7 @@ from smartcover.errors import StorageUnavailable, VideoTooLarge
 from smartcover.storage import S3Store
 from tests.contracts.bucket_store_suite import MEBIBYTE, B, content, put
 from tests.engine_clips import numbered, write_clip
-from tests.moto_server import fresh, options_of, running_moto
+from tests.moto_server import client_of, fresh, options_of, running_moto
 from tests.objects_database import Pool
 from tests.store_proxy import Asked, Fault, Proxy, proxy_to
 
@@ -99,6 +100,30 @@ async def test_an_object_whose_reading_breaks_off_is_read_on_from_there(store: S
 
 def _ranged(asked: Asked) -> bool:
     return "range" in asked.headers
+
+
+async def test_a_store_whose_hosts_name_its_buckets_is_asked_without_them_in_the_path(
+    server: str, object_pool: Pool
+) -> None:
+    """The bucket `127` of the host `0.0.1` is at 127.0.0.1, so that no name needs to be resolved."""
+    fresh(server, "127")
+    with proxy_to(server, bucket="127") as proxy:
+        endpoint = proxy.url.replace("//127.", "//")
+        options = dataclasses.replace(options_of(server), endpoint=endpoint, path_style=False)
+        store = S3Store("s3://127/p", options, object_pool, whole_put_bytes=MEBIBYTE)
+        await store.create_bucket(B, "r")
+        large = random.Random(3).randbytes(6 * MEBIBYTE)  # goes up in parts
+        await put(store, "a b", large)
+        await store.copy(B, "a b", B, "copy", headers=None)
+        await store.publish(await store.place([await store.stage(B, "cover", b"jpeg", headers={}, owner="job-1")]))
+        client_of(server).put_object(Bucket="127", Key=f"p/{B}/x//y", Body=b"theirs")
+        assert [info.key for info in (await store.list(B)).objects] == ["a b", "copy", "cover"]
+        assert await content(store, "copy") == large
+        with (await store.video(B, "a b")).open() as opened:
+            assert opened.read() == large
+        await store.delete(B, "copy")
+        assert [info.key for info in (await store.list(B)).objects] == ["a b", "cover"]
+        assert not any(asked.path.startswith("/127") for asked in proxy.asked)
 
 
 # Videos
