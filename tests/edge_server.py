@@ -19,6 +19,7 @@ from smartcover.api import EdgeConfig, HttpMetrics, Probes, check_database, chec
 from smartcover.errors import BadParameter
 from smartcover.ledger import CallbackTarget, Database, Job, Ledger, QueueLimits
 from smartcover.protocol import RequestFacts, sign
+from smartcover.service import Access, SecretMaker, full_access
 from smartcover.storage import MemoryStore
 from tests.postgres import cluster
 
@@ -34,10 +35,20 @@ BLOCKED_CALLBACK_HOST = "10.0.0.1"
 
 
 class Keys:
-    """One key pair."""
+    """One key pair that may do everything, and those of teams: each with what it may do and its secrets in force."""
+
+    def __init__(self) -> None:
+        self.teams: dict[str, tuple[Access, list[str]]] = {}
 
     def secret_of(self, secret_id: str) -> Sequence[str] | None:
-        return [SECRET_KEY] if secret_id == SECRET_ID else None
+        if secret_id == SECRET_ID:
+            return [SECRET_KEY]
+        return self.teams[secret_id][1] if secret_id in self.teams else None
+
+    def access_of(self, secret_id: str) -> Access:
+        if secret_id == SECRET_ID:
+            return full_access(SECRET_ID)
+        return self.teams[secret_id][0] if secret_id in self.teams else Access(secret_id)
 
 
 def refuse_blocked(target: CallbackTarget) -> None:
@@ -59,6 +70,7 @@ class RunningEdge:
     server: uvicorn.Server
     queue_id: str
     loop: asyncio.AbstractEventLoop
+    keys: Keys
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Do something with the store or the ledger, on the loop that they live on."""
@@ -91,6 +103,7 @@ def running_edge(
     config = config or EdgeConfig(region=REGION)
     dsn = cluster().make_database()
     store = MemoryStore()
+    keys = Keys()
     listener = socket.create_server(("127.0.0.1", 0))
     started: queue.Queue[RunningEdge | BaseException] = queue.Queue()
 
@@ -105,11 +118,12 @@ def running_edge(
         application = create_app(
             ledger=ledger,
             store=store,
-            keys=Keys(),
+            keys=keys,
             config=config,
             check_callback=refuse_blocked,
             probes=Probes({"database": check_database(ledger), "storage": check_store(store)}, shown),
             metrics=metrics,
+            secret_maker=SecretMaker(["a master secret of the tests"]),
         )
         server = uvicorn.Server(
             uvicorn.Config(
@@ -128,7 +142,9 @@ def running_edge(
         while not server.started and not task.done():
             await asyncio.sleep(0.01)
         port = listener.getsockname()[1]
-        started.put(RunningEdge(port, store, ledger, config, server, waiting.queue_id, asyncio.get_running_loop()))
+        started.put(
+            RunningEdge(port, store, ledger, config, server, waiting.queue_id, asyncio.get_running_loop(), keys)
+        )
         await task
         await ledger.close()
 
@@ -217,13 +233,17 @@ def build(
     body: bytes | None = None,
     signed: bool = True,
     bucket_in_path: str | None = None,
+    secret_id: str = SECRET_ID,
+    secret_key: str = SECRET_KEY,
 ) -> bytes:
     """Write a request, signed unless told otherwise."""
     sent = {"Host": host, **(headers or {})}
     if body is not None:
         sent.setdefault("Content-Length", str(len(body)))
     if signed:
-        sent["Authorization"] = authorization(method, target, sent, bucket_in_path=bucket_in_path)
+        sent["Authorization"] = authorization(
+            method, target, sent, bucket_in_path=bucket_in_path, secret_id=secret_id, secret_key=secret_key
+        )
     lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in sent.items())]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + (body or b"")
 

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from smartcover.api.routes import ROUTES
 from smartcover.protocol import CODES
 from smartcover.settings import Settings
 from tools.callback_schemas import schemas
@@ -46,6 +47,7 @@ def pages() -> Mapping[str, str]:
     return {
         "settings.md": _MADE + settings_page(),
         "errors.md": _MADE + errors_page(),
+        "rights.md": _MADE + rights_page(),
         "metrics.md": _MADE + metrics_page(),
         "compatibility.md": _MADE + compatibility_page(),
         **schemas(),
@@ -62,6 +64,23 @@ def settings_page() -> str:
     ]
     for name, field in Settings.model_fields.items():
         lines.append(f"| `SMARTCOVER_{name.upper()}` | {_default(field.default)} | {field.description} |")
+    return "\n".join(lines) + "\n"
+
+
+def rights_page() -> str:
+    """List every call with the right that it needs."""
+    lines = [
+        "# Rights\n",
+        "What each call needs of a [key pair](teams.md), in the bucket that it is for. A copy needs `read` on its "
+        "source, too. Calls of the admin API need `admin`; those below `/admin/v1/keys` need it in every bucket.\n",
+        "| call on | with | method | right |",
+        "|---|---|---|---|",
+    ]
+    for (place, sub), methods in ROUTES.items():
+        for method, route in methods.items():
+            seen = ", and shows the buckets of the key pair" if route.anywhere else ""
+            with_ = f"`{sub}`" if sub else ""
+            lines.append(f"| {place.value.replace('<', '&lt;')} | {with_} | {method} | `{route.right}`{seen} |")
     return "\n".join(lines) + "\n"
 
 

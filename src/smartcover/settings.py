@@ -32,6 +32,12 @@ class Settings(BaseSettings):
     # Identity and place
     secret_id: str | None = Field(None, description="SecretId of the first key pair; none makes one at first start.")
     secret_key: SecretStr | None = Field(None, description="SecretKey of the first key pair.")
+    keys_secret: SecretStr | None = Field(
+        None,
+        description="What the secrets of teams' key pairs are derived from: 16 characters or more, the same for every "
+        "API process; several, comma separated, newest first, while it is replaced. None makes one under the data "
+        "folder of the embedded database.",
+    )
     region: str = Field("local", description="Region of requests and new buckets whose Host names none.")
     default_bucket: str | None = Field(None, description="Bucket of requests whose Host and path name none.")
     buckets: Annotated[tuple[str, ...], NoDecode] = Field(

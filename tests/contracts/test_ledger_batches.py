@@ -65,6 +65,7 @@ async def start(
         parse_batch(body(source, operation, kind)),
         new_id=new_id,
         check_callback=lambda _: None,
+        check_output=lambda _: None,
     )
     assert batch.state is BatchState.SUBMITTED
     return batch.new.batch_id

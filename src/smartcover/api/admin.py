@@ -1,15 +1,13 @@
 """
 The admin API: what the operator's own programs ask of jobs, deliveries and queues, as JSON with an OpenAPI description.
 
-It lies below `/admin/v1` and wants the key pair by HTTP Basic (SecretId as user, SecretKey as password). The login is
-checked, and the body's size, before anything of a request is read.
+It lies below `/admin/v1` and wants a key pair with the right admin by HTTP Basic (SecretId as user, SecretKey as
+password), and shows what belongs to the buckets of that key pair. The login is checked, and the body's size, before
+anything of a request is read.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hmac
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -20,8 +18,10 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from smartcover.api.admin_keys import add_keys
 from smartcover.api.edge import Edge
-from smartcover.errors import BadParameter, SmartCoverError
+from smartcover.api.login import SCOPE_KEY, Login, check_login, read_login
+from smartcover.errors import BadParameter, SmartCoverError, UnknownJob
 from smartcover.ledger import (
     Attempt,
     Delivery,
@@ -32,7 +32,7 @@ from smartcover.ledger import (
     QueueLimits,
 )
 from smartcover.protocol import http_status
-from smartcover.service import create_queue
+from smartcover.service import Access, Right, create_queue
 
 PREFIX: Final = "/admin/v1"
 
@@ -88,14 +88,17 @@ def create_admin(edge: Edge, version: str) -> ASGIApp:
     _add_jobs(app, edge)
     _add_deliveries(app, edge)
     _add_queues(app, edge)
-    return _Login(app, edge)
+    add_keys(app, edge)
+    return _Gate(app, edge)
 
 
 def _add_jobs(app: FastAPI, edge: Edge) -> None:
     @app.get(f"{PREFIX}/jobs/{{job_id}}", tags=["jobs"])
-    async def describe_job(job_id: str) -> dict[str, Any]:
-        """Describe a job of any bucket: its covers with time, score and reasons, and the deliveries it owes."""
+    async def describe_job(job_id: str, access: Login) -> dict[str, Any]:
+        """Describe a job: its covers with time, score and reasons, and the deliveries it owes."""
         job = await edge.ledger.job(job_id)
+        if not access.covers(job.bucket):
+            raise UnknownJob
         owed = await edge.ledger.deliveries(job_id=job_id)
         return {**_job(job), "deliveries": [_delivery(delivery) for delivery in owed]}
 
@@ -103,6 +106,7 @@ def _add_jobs(app: FastAPI, edge: Edge) -> None:
 def _add_deliveries(app: FastAPI, edge: Edge) -> None:
     @app.get(f"{PREFIX}/deliveries", tags=["deliveries"])
     async def list_deliveries(
+        access: Login,
         job_id: str | None = None,
         state: DeliveryState | None = None,
         destination: str | None = None,
@@ -121,14 +125,17 @@ def _add_deliveries(app: FastAPI, edge: Edge) -> None:
             until=until,
             before=before,
             limit=limit,
+            buckets=_buckets_of(access),
         )
         following = found[-1].seq if len(found) == limit else None
         return {"deliveries": [_delivery(delivery) for delivery in found], "next": following}
 
     @app.get(f"{PREFIX}/deliveries/{{delivery_id}}", tags=["deliveries"])
-    async def describe_delivery(delivery_id: str) -> dict[str, Any]:
+    async def describe_delivery(delivery_id: str, access: Login) -> dict[str, Any]:
         """Describe a delivery with the bytes owed and every try so far."""
         delivery = await edge.ledger.delivery(delivery_id)
+        if not access.covers(delivery.bucket):
+            raise BadParameter(f"delivery {delivery_id!r} does not exist")
         attempts = await edge.ledger.attempts(delivery_id)
         return {
             **_delivery(delivery),
@@ -137,38 +144,45 @@ def _add_deliveries(app: FastAPI, edge: Edge) -> None:
         }
 
     @app.post(f"{PREFIX}/deliveries/redeliver", tags=["deliveries"])
-    async def redeliver(wanted: Annotated[Redelivery, Body()]) -> dict[str, int]:
+    async def redeliver(wanted: Annotated[Redelivery, Body()], access: Login) -> dict[str, int]:
         """Send deliveries again, with the same id and bytes: one more try each, beside what was tried before."""
         _check_times(wanted.since, wanted.until)
-        conditions = DeliveryFilter(wanted.job_id, wanted.state, wanted.destination, wanted.since, wanted.until)
+        conditions = DeliveryFilter(
+            wanted.job_id, wanted.state, wanted.destination, wanted.since, wanted.until, _buckets_of(access)
+        )
         return {"redelivered": await edge.ledger.redeliver(delivery_ids=wanted.delivery_ids, wanted=conditions)}
 
 
 def _add_queues(app: FastAPI, edge: Edge) -> None:
     @app.get(f"{PREFIX}/buckets/{{bucket}}/queues", tags=["queues"])
-    async def list_queues(bucket: str, skip: Annotated[int, Query(ge=0)] = 0) -> dict[str, Any]:
+    async def list_queues(bucket: str, access: Login, skip: Annotated[int, Query(ge=0)] = 0) -> dict[str, Any]:
         """List the queues of a bucket."""
+        access.require_bucket(bucket)
         known = await edge.store.bucket(bucket)
         page = await edge.ledger.queues.page(known.name, skip=skip, limit=_MOST_ROWS)
         return {"queues": [_queue(queue) for queue in page.queues], "total": page.total}
 
     @app.post(f"{PREFIX}/buckets/{{bucket}}/queues", status_code=201, tags=["queues"])
-    async def make_queue(bucket: str, wanted: Annotated[NewQueue, Body()]) -> dict[str, Any]:
+    async def make_queue(bucket: str, wanted: Annotated[NewQueue, Body()], access: Login) -> dict[str, Any]:
         """Make one more queue for a bucket."""
+        access.require_bucket(bucket)
         known = await edge.store.bucket(bucket)
         if len(wanted.name.encode()) > 128:
             raise BadParameter(f"name has {len(wanted.name.encode())} bytes; give at most 128")
         return _queue(await create_queue(edge.ledger.queues, known, wanted.name, _limits(wanted.limits)))
 
     @app.put(f"{PREFIX}/buckets/{{bucket}}/queues/{{queue_id}}/limits", tags=["queues"])
-    async def limit_queue(bucket: str, queue_id: str, limits: Annotated[Limits, Body()]) -> dict[str, Any]:
+    async def limit_queue(
+        bucket: str, queue_id: str, limits: Annotated[Limits, Body()], access: Login
+    ) -> dict[str, Any]:
         """Change how many jobs of a queue may run and wait; those that run or wait already stay."""
+        access.require_bucket(bucket)
         wanted = QueueLimits(max_concurrent=limits.max_concurrent, max_size=limits.max_size)
         return _queue(await edge.ledger.queues.set_limits(bucket, queue_id, wanted))
 
 
-class _Login:
-    """Lets a request through to the API only with the key pair, and only with a body of known, small size."""
+class _Gate:
+    """Lets a request through only with a key pair that holds the right admin, and a body of known, small size."""
 
     def __init__(self, app: ASGIApp, edge: Edge) -> None:
         self._app = app
@@ -177,7 +191,17 @@ class _Login:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers: Sequence[tuple[bytes, bytes]] = scope["headers"]
         fields = {name.lower(): value for name, value in headers}
-        if not self._known(fields.get(b"authorization", b"")):
+        try:
+            access = self._access(fields.get(b"authorization", b""))
+            if access is not None:
+                access.require(Right.ADMIN)
+        except SmartCoverError as error:
+            refusal = JSONResponse(
+                {"code": error.code, "message": error.public}, http_status(error.code), {"connection": "close"}
+            )
+            await refusal(scope, receive, send)
+            return
+        if access is None:
             refusal = JSONResponse(
                 {"code": "AccessDenied", "message": "log in with SecretId and SecretKey by HTTP Basic"},
                 401,
@@ -185,6 +209,7 @@ class _Login:
             )
             await refusal(scope, receive, send)
             return
+        scope[SCOPE_KEY] = access
         length = fields.get(b"content-length", b"0")
         if b"transfer-encoding" in fields or not length.isdigit() or int(length) > _MOST_BODY_BYTES:
             text = f"give a body of at most {_MOST_BODY_BYTES} bytes with its Content-Length"
@@ -193,24 +218,19 @@ class _Login:
             return
         await self._app(scope, receive, send)
 
-    def _known(self, header: bytes) -> bool:
-        scheme, _, word = header.partition(b" ")
-        if scheme.lower() != b"basic" or len(word) > 4096:
-            return False
-        try:
-            secret_id, _, secret_key = base64.b64decode(word.strip(), validate=True).decode("utf-8").partition(":")
-        except (binascii.Error, UnicodeDecodeError):
-            return False
-        known = self._edge.keys.secret_of(secret_id) or ()
-        # Every secret is compared, and one is compared when there is none, so that time tells nothing.
-        matches = [hmac.compare_digest(secret_key.encode(), secret.encode()) for secret in (*known, secret_id or "-")]
-        return any(matches[: len(known)])
+    def _access(self, header: bytes) -> Access | None:
+        login = read_login(header)
+        return None if login is None else check_login(self._edge.keys, *login)
 
 
 def _check_times(*times: datetime | None) -> None:
     for time in times:
         if time is not None and time.tzinfo is None:
             raise BadParameter(f"{time.isoformat()} names no zone; write 2026-01-05T10:00:00Z or …+08:00")
+
+
+def _buckets_of(access: Access) -> tuple[str, ...] | None:
+    return None if access.everywhere else access.buckets
 
 
 def _limits(limits: Limits | None) -> QueueLimits | None:

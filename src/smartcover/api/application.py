@@ -28,11 +28,12 @@ from smartcover.api.events import OWN_INLETS, Inlet
 from smartcover.api.limits import RequestBody, frame_of
 from smartcover.api.metrics import HttpMetrics
 from smartcover.api.probes import OWN_PAGES, OwnPage, Probes, check_database, check_store
-from smartcover.api.routes import find_handler
+from smartcover.api.routes import Route, find_route
 from smartcover.api.target import Kind, RequestTarget, Target, locate, read_target
 from smartcover.errors import BadBucketName, BadParameter, BucketMissing, MethodNotAllowed, SmartCoverError
 from smartcover.ledger import CallbackTarget, Ledger
 from smartcover.protocol import new_id
+from smartcover.service import Access, SecretMaker
 from smartcover.storage import BucketStore
 
 _log = structlog.get_logger(__name__)
@@ -51,6 +52,7 @@ def create_app(
     check_callback: Callable[[CallbackTarget], None],
     probes: Probes | None = None,
     metrics: HttpMetrics | None = None,
+    secret_maker: SecretMaker | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     new_hex: Callable[[], str] = lambda: uuid4().hex,
 ) -> ASGIApp:
@@ -64,6 +66,7 @@ def create_app(
         check_callback: Raises a `RequestError` for a place that no callback can go to, at submit.
         probes: What our own pages show; None checks database and store, and counts nothing.
         metrics: Who counts requests.
+        secret_maker: Makes key pairs of teams through the admin API; None refuses that.
         new_hex: Gives 32 random hex digits.
     """
     edge = Edge(
@@ -75,6 +78,7 @@ def create_app(
         new_id=lambda letter: new_id(letter, new_hex()),
         check_callback=check_callback,
         probes=probes or Probes({"database": check_database(ledger), "storage": check_store(store)}),
+        secret_maker=secret_maker,
     )
     return _Application(edge, new_hex, metrics or HttpMetrics(CollectorRegistry()))
 
@@ -173,8 +177,8 @@ class _Application:
             else:
                 call = await self._call(scope["method"], request_target, pairs, body, request_id)
                 server = b"tencent-ci" if call.target.kind is Kind.CI else server
-                seen.route, handler = find_handler(call)
-                answer = await handler(self._edge, call)
+                seen.route, route = find_route(call)
+                answer = await self._by_right(call, route)
         except Exception as error:  # noqa: BLE001 - this is where every error becomes an answer
             answer = answer_error(error, resource=_resource_of(raw_target), request_id=request_id)
         headers = [
@@ -200,12 +204,11 @@ class _Application:
             path_bucket_exists=candidate is not None and await self._exists(candidate),
             default_bucket=edge.config.default_bucket,
         )
-        # A form is signed in its fields, which its handler checks; no other handler sees a call without a SecretId.
-        secret_id = (
-            ""
-            if is_unsigned_form(method, request_target, target, pairs)
-            else self._signer(method, request_target, target, pairs)
-        )
+        if is_unsigned_form(method, request_target, target, pairs):
+            # Signed in its fields, which its handler checks; no other handler sees a call without a SecretId.
+            access = Access("")
+        else:
+            target, access = self._signed(method, request_target, target, pairs)
         return Call(
             method=method,
             request_target=request_target,
@@ -214,23 +217,50 @@ class _Application:
             headers=Headers(pairs),
             body=body,
             request_id=request_id,
-            secret_id=secret_id,
+            access=access,
             max_page_size=edge.config.max_page_size,
             max_key_bytes=edge.config.max_key_bytes,
         )
 
-    def _signer(self, method: str, request_target: RequestTarget, target: Target, pairs: Sequence[HeaderPair]) -> str:
+    async def _by_right(self, call: Call, route: Route) -> Answer:
+        # The signer of a form is known only once it is read; its handler asks then.
+        if call.secret_id:
+            call.access.require(route.right, None if route.anywhere else call.target.bucket)
+        return await route.handler(self._edge, call)
+
+    def _signed(
+        self, method: str, request_target: RequestTarget, target: Target, pairs: Sequence[HeaderPair]
+    ) -> tuple[Target, Access]:
+        """Check the signature, and read the path as if there were no bucket that the signer cannot see."""
+        candidate, default = request_target.path_bucket, self._edge.config.default_bucket
+        # Without a default bucket the first segment can be nothing else, and whether it exists must not show.
+        signed_without = candidate if default is None else target.path_bucket
+        access = self._signer(method, request_target, signed_without, pairs)
+        if candidate is None or access.covers(candidate):
+            return target, access
+        if default is None:
+            access.require_bucket(candidate)
+        target = locate(request_target, path_bucket_exists=False, default_bucket=default)
+        return target, self._signer(method, request_target, None, pairs)
+
+    def _signer(
+        self,
+        method: str,
+        request_target: RequestTarget,
+        path_bucket: str | None,
+        pairs: Sequence[HeaderPair],
+    ) -> Access:
         edge = self._edge
         identity = authenticate(
             method,
             request_target,
-            target,
+            path_bucket,
             pairs,
             keys=edge.keys,
             now_seconds=int(edge.clock().timestamp()),
             config=edge.config,
         )
-        return identity.secret_id
+        return edge.keys.access_of(identity.secret_id)
 
     def _check_headers(self, pairs: Sequence[HeaderPair]) -> None:
         # uvicorn's limit counts what has not been parsed yet, so headers that arrive at once can pass it.

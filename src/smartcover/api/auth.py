@@ -13,7 +13,7 @@ from smartcover.protocol import RequestFacts, VerifiedIdentity, verify
 def authenticate(
     method: str,
     request_target: RequestTarget,
-    target: Target,
+    path_bucket: str | None,
     headers: Sequence[HeaderPair],
     *,
     keys: KeyRing,
@@ -22,6 +22,9 @@ def authenticate(
 ) -> VerifiedIdentity:
     """
     Check the signature in the Authorization header or in the query.
+
+    Args:
+        path_bucket: The first segment of the path if it is a bucket, which clients leave out of what they sign.
 
     Raises:
         SignatureMissing, UnknownKey, ClockSkewed, RequestExpired, SignatureMismatch: As `protocol.verify` does.
@@ -32,7 +35,7 @@ def authenticate(
         raw_query=request_target.raw_query,
         headers=headers,
         authority=request_target.authority,
-        bucket=target.path_bucket,
+        bucket=path_bucket,
     )
     return verify(
         facts,

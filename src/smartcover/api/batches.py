@@ -29,6 +29,7 @@ async def create_batch(edge: Edge, call: Call) -> Answer:
         request,
         new_id=edge.new_id,
         check_callback=edge.check_callback,
+        check_output=call.may_submit_to,
         retried_within_seconds=edge.retried_within_seconds(call),
     )
     return xml_answer(batch_response(call.request_id, batch_detail(batch), zone=edge.config.zone))

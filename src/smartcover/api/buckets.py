@@ -53,8 +53,8 @@ async def bucket_versioning(edge: Edge, call: Call) -> Answer:
 
 
 async def list_buckets(edge: Edge, call: Call) -> Answer:
-    """List all buckets."""
-    buckets = await edge.store.buckets()
+    """List the buckets that the key pair may use."""
+    buckets = [bucket for bucket in await edge.store.buckets() if call.access.covers(bucket.name)]
     summaries = [BucketSummary(bucket.name, bucket.region, bucket.created_at) for bucket in buckets]
     return xml_answer(list_all_my_buckets_result(call.secret_id, summaries))
 

@@ -12,6 +12,7 @@ from smartcover.api.limits import RequestBody, check_md5, read_md5
 from smartcover.api.target import RequestTarget, Target
 from smartcover.errors import BadParameter, BadUri
 from smartcover.protocol import MAX_KEY_BYTES, XML_CONTENT_TYPE, Tree, to_xml
+from smartcover.service import Access, Right
 
 HeaderPair = tuple[bytes, bytes]
 
@@ -106,7 +107,12 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request whose signature holds. `bucket` is the name that it is for; whether it exists is not known yet."""
+    """
+    A request whose signature holds. `bucket` is the name that it is for; whether it exists is not known yet.
+
+    `access` is what the key pair that signed may do. Handlers ask it only about other buckets than `bucket`: that one,
+    and the right that the route needs, were asked about before.
+    """
 
     method: str
     request_target: RequestTarget
@@ -115,9 +121,18 @@ class Call:
     headers: Headers
     body: RequestBody
     request_id: str
-    secret_id: str
+    access: Access
     max_page_size: int = 100
     max_key_bytes: int = MAX_KEY_BYTES
+
+    @property
+    def secret_id(self) -> str:
+        """Whose signature it is; empty for an upload by form, whose fields are signed."""
+        return self.access.secret_id
+
+    def may_submit_to(self, bucket: str) -> None:
+        """Let covers be written to a bucket, or raise `AccessDenied`."""
+        self.access.require(Right.SUBMIT, bucket)
 
     @property
     def bucket(self) -> str:

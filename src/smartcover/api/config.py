@@ -8,13 +8,22 @@ from datetime import timedelta, timezone
 from typing import Protocol
 
 from smartcover.protocol import MAX_KEY_BYTES
+from smartcover.service import Access
 
 
 class KeyRing(Protocol):
     """The key pairs that may sign requests."""
 
     def secret_of(self, secret_id: str) -> Sequence[str] | None:
-        """Give the secret keys of a SecretId, several while one is being replaced; None when it is unknown."""
+        """
+        Give the secret keys of a SecretId, several while one is being replaced; None when it is unknown.
+
+        Raises:
+            LedgerUnavailable: If it cannot be known whether the key pair is still in force.
+        """
+
+    def access_of(self, secret_id: str) -> Access:
+        """Say what a SecretId may do: nothing, when it is unknown or was revoked this moment."""
 
 
 @dataclass(frozen=True, slots=True)

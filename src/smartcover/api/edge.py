@@ -10,7 +10,7 @@ from smartcover.api.call import Answer, Call
 from smartcover.api.config import EdgeConfig, KeyRing
 from smartcover.api.probes import Probes
 from smartcover.ledger import CallbackTarget, Ledger
-from smartcover.service import require_bound
+from smartcover.service import SecretMaker, require_bound
 from smartcover.storage import BucketInfo, BucketStore
 
 
@@ -21,6 +21,7 @@ class Edge:
 
     `new_id` makes an identifier of the kind its letter names; `check_callback` raises a `RequestError` for a place
     that no callback can go to; `probes` is what our own pages show.
+    `secret_maker` makes key pairs of teams; None where the server was given no secret to make them from.
     """
 
     ledger: Ledger
@@ -31,6 +32,7 @@ class Edge:
     new_id: Callable[[str], str]
     check_callback: Callable[[CallbackTarget], None]
     probes: Probes
+    secret_maker: SecretMaker | None = None
 
     def retried_within_seconds(self, call: Call) -> float | None:
         """Give how far back to look for the first of a call that an SDK sends again; None for a first call."""

@@ -18,6 +18,7 @@ from smartcover.api.edge import Edge
 from smartcover.api.object_headers import identity_headers, stored_fields, upload_event
 from smartcover.errors import BadKey, BadParameter, BodyTooLarge, IncompleteBody
 from smartcover.protocol import XML_CONTENT_TYPE, AllowedUpload, check_form, key_fault, post_response, to_xml
+from smartcover.service import Right
 from smartcover.storage import ObjectInfo
 
 _MAX_FIELDS: Final = 100
@@ -42,7 +43,7 @@ async def post_object(edge: Edge, call: Call) -> Answer:
     if fault is not None:
         raise BadKey(f"The form's field key cannot name an object: {fault}")
     fields["key"] = key
-    if call.secret_id:  # signed as any other request
+    if call.secret_id:  # signed, and held against its rights, as any other request
         allowed = AllowedUpload(call.secret_id)
     else:
         allowed = check_form(
@@ -52,6 +53,7 @@ async def post_object(edge: Edge, call: Call) -> Answer:
             int(edge.clock().timestamp()),
             edge.config.clock_skew_seconds,
         )
+        edge.keys.access_of(allowed.secret_id).require(Right.SUBMIT, call.bucket)
     info = await edge.store.put(
         call.bucket,
         key,

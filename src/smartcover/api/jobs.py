@@ -43,6 +43,7 @@ async def submit_jobs(edge: Edge, call: Call) -> Answer:
         request,
         new_id=edge.new_id,
         check_callback=edge.check_callback,
+        check_output=call.may_submit_to,
         submission=_submission(edge, call, body),
     )
     return xml_answer(jobs_response([jobs_detail(job) for job in jobs], zone=edge.config.zone))

@@ -11,7 +11,7 @@ from smartcover.storage import BucketInfo
 
 
 async def list_media_buckets(edge: Edge, call: Call) -> Answer:
-    """List the buckets that take part, whatever bucket the request names or does not name."""
+    """List the key pair's buckets that take part, whatever bucket the request names or does not name."""
     parameters = Parameters(call)
     wish = parameters.page()
     found = await service.list_bound_buckets(
@@ -22,6 +22,7 @@ async def list_media_buckets(edge: Edge, call: Call) -> Answer:
         name_prefix=parameters.text("bucketName") or "",
         skip=wish.skip,
         limit=wish.size,
+        visible=call.access.covers,
     )
     details = [_detail(bucket) for bucket in found.buckets]
     return xml_answer(media_bucket_list(call.request_id, details, page=wish.of(found.total), zone=edge.config.zone))

@@ -25,6 +25,7 @@ from smartcover.protocol import (
     list_parts_result,
     parse_complete_multipart_upload,
 )
+from smartcover.service import Right
 from smartcover.storage import PartInfo
 
 _UPLOAD_ID: Final = re.compile(r"[\x21-\x7e]{1,256}", re.ASCII)
@@ -64,6 +65,7 @@ async def copy_part(edge: Edge, call: Call) -> Answer:
     """Make a part out of an object, or of the range of it that `x-cos-copy-source-range` names."""
     key, upload_id, number = key_of(call), _upload_id(call), _part_number(call)
     source = read_copy_source(call.headers.text("x-cos-copy-source") or "")
+    call.access.require(Right.READ, source.bucket)
     info = await edge.store.head(source.bucket, source.key)
     check_copy_conditions(call, info)
     first, last = _copy_range(call.headers.text("x-cos-copy-source-range"), info.size_bytes)

@@ -33,6 +33,7 @@ from smartcover.errors import (
     Unsupported,
 )
 from smartcover.protocol import DeleteFailure, copy_object_result, delete_result, key_fault, parse_delete
+from smartcover.service import Right
 from smartcover.storage import ObjectInfo
 
 #: How often a read starts again because the object was replaced between looking and opening.
@@ -127,6 +128,7 @@ async def copy_object(edge: Edge, call: Call) -> Answer:
     """Copy an object inside the store."""
     key = key_of(call)
     source = read_copy_source(call.headers.text("x-cos-copy-source") or "")
+    call.access.require(Right.READ, source.bucket)
     check_copy_conditions(call, await edge.store.head(source.bucket, source.key))
     directive = (call.headers.text("x-cos-metadata-directive") or "Copy").lower()
     if directive not in ("copy", "replaced"):

@@ -8,6 +8,7 @@ a sub-resource never falls to the route without: `DELETE /?uploads` must not del
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
 from typing import Final
@@ -30,6 +31,7 @@ from smartcover.api.edge import Handler
 from smartcover.api.errors import RefusedWithHeaders
 from smartcover.api.target import Kind, Target
 from smartcover.errors import MethodNotAllowed, Unsupported
+from smartcover.service import Right
 
 
 class Place(Enum):
@@ -54,53 +56,84 @@ class Place(Enum):
     BATCH = "/inventorytriggerjob/<id>"
 
 
-ROUTES: Final[Mapping[tuple[Place, str], Mapping[str, Handler]]] = MappingProxyType(
+@dataclass(frozen=True, slots=True)
+class Route:
+    """
+    Who answers a call, and the right that it needs: in the bucket that the call is for, or `anywhere`.
+
+    A call for other buckets besides (the source of a copy, the place of covers) has its handler ask about them.
+    """
+
+    handler: Handler
+    right: Right
+    anywhere: bool = False
+
+
+ROUTES: Final[Mapping[tuple[Place, str], Mapping[str, Route]]] = MappingProxyType(
     {
-        (Place.JOBS, ""): {"POST": jobs.submit_jobs, "GET": jobs.list_jobs},
-        (Place.JOB, ""): {"GET": jobs.describe_jobs, "PUT": jobs.cancel_job},
-        (Place.TEMPLATES, ""): {"POST": templates.create_template, "GET": templates.list_templates},
-        (Place.TEMPLATE, ""): {"PUT": templates.replace_template, "DELETE": templates.delete_template},
-        (Place.QUEUES, ""): {"GET": queues.list_queues},
-        (Place.QUEUE, ""): {"PUT": queues.change_queue},
+        (Place.JOBS, ""): {"POST": Route(jobs.submit_jobs, Right.SUBMIT), "GET": Route(jobs.list_jobs, Right.READ)},
+        (Place.JOB, ""): {"GET": Route(jobs.describe_jobs, Right.READ), "PUT": Route(jobs.cancel_job, Right.SUBMIT)},
+        (Place.TEMPLATES, ""): {
+            "POST": Route(templates.create_template, Right.ADMIN),
+            "GET": Route(templates.list_templates, Right.READ),
+        },
+        (Place.TEMPLATE, ""): {
+            "PUT": Route(templates.replace_template, Right.ADMIN),
+            "DELETE": Route(templates.delete_template, Right.ADMIN),
+        },
+        (Place.QUEUES, ""): {"GET": Route(queues.list_queues, Right.READ)},
+        (Place.QUEUE, ""): {"PUT": Route(queues.change_queue, Right.ADMIN)},
         (Place.MEDIA_BUCKET, ""): {
-            "GET": media_buckets.list_media_buckets,
-            "POST": media_buckets.bind_bucket,
-            "DELETE": media_buckets.unbind_bucket,
+            "GET": Route(media_buckets.list_media_buckets, Right.READ, anywhere=True),
+            "POST": Route(media_buckets.bind_bucket, Right.ADMIN),
+            "DELETE": Route(media_buckets.unbind_bucket, Right.ADMIN),
         },
-        (Place.WORKFLOWS, ""): {"POST": workflows.create_workflow, "GET": workflows.list_workflows},
-        (Place.WORKFLOW, ""): {"PUT": workflows.change_workflow, "DELETE": workflows.delete_workflow},
-        (Place.TRIGGER, ""): {"POST": workflows.trigger_workflow},
-        (Place.RUNS, ""): {"GET": runs.list_runs},
-        (Place.RUN, ""): {"GET": runs.describe_run},
-        (Place.BATCHES, ""): {"POST": batches.create_batch, "GET": batches.list_batches},
-        (Place.BATCH, ""): {"GET": batches.describe_batch, "PUT": batches.cancel_batch},
-        (Place.SERVICE, ""): {"GET": buckets.list_buckets},
+        (Place.WORKFLOWS, ""): {
+            "POST": Route(workflows.create_workflow, Right.ADMIN),
+            "GET": Route(workflows.list_workflows, Right.READ),
+        },
+        (Place.WORKFLOW, ""): {
+            "PUT": Route(workflows.change_workflow, Right.ADMIN),
+            "DELETE": Route(workflows.delete_workflow, Right.ADMIN),
+        },
+        (Place.TRIGGER, ""): {"POST": Route(workflows.trigger_workflow, Right.SUBMIT)},
+        (Place.RUNS, ""): {"GET": Route(runs.list_runs, Right.READ)},
+        (Place.RUN, ""): {"GET": Route(runs.describe_run, Right.READ)},
+        (Place.BATCHES, ""): {
+            "POST": Route(batches.create_batch, Right.SUBMIT),
+            "GET": Route(batches.list_batches, Right.READ),
+        },
+        (Place.BATCH, ""): {
+            "GET": Route(batches.describe_batch, Right.READ),
+            "PUT": Route(batches.cancel_batch, Right.SUBMIT),
+        },
+        (Place.SERVICE, ""): {"GET": Route(buckets.list_buckets, Right.READ, anywhere=True)},
         (Place.BUCKET, ""): {
-            "GET": buckets.list_objects,
-            "HEAD": buckets.head_bucket,
-            "PUT": buckets.put_bucket,
-            "DELETE": buckets.delete_bucket,
-            "POST": form_upload.post_object,
+            "GET": Route(buckets.list_objects, Right.READ),
+            "HEAD": Route(buckets.head_bucket, Right.READ),
+            "PUT": Route(buckets.put_bucket, Right.ADMIN),
+            "DELETE": Route(buckets.delete_bucket, Right.ADMIN),
+            "POST": Route(form_upload.post_object, Right.SUBMIT),
         },
-        (Place.BUCKET, "uploads"): {"GET": multipart.list_uploads},
-        (Place.BUCKET, "delete"): {"POST": objects.delete_objects},
-        (Place.BUCKET, "location"): {"GET": buckets.bucket_location},
-        (Place.BUCKET, "versioning"): {"GET": buckets.bucket_versioning},
+        (Place.BUCKET, "uploads"): {"GET": Route(multipart.list_uploads, Right.SUBMIT)},
+        (Place.BUCKET, "delete"): {"POST": Route(objects.delete_objects, Right.SUBMIT)},
+        (Place.BUCKET, "location"): {"GET": Route(buckets.bucket_location, Right.READ)},
+        (Place.BUCKET, "versioning"): {"GET": Route(buckets.bucket_versioning, Right.READ)},
         (Place.OBJECT, ""): {
-            "GET": objects.get_object,
-            "HEAD": objects.head_object,
-            "PUT": objects.put_object,
-            "DELETE": objects.delete_object,
+            "GET": Route(objects.get_object, Right.READ),
+            "HEAD": Route(objects.head_object, Right.READ),
+            "PUT": Route(objects.put_object, Right.SUBMIT),
+            "DELETE": Route(objects.delete_object, Right.SUBMIT),
         },
-        (Place.OBJECT, "copy"): {"PUT": objects.copy_object},
-        (Place.OBJECT, "uploads"): {"POST": multipart.start_upload},
+        (Place.OBJECT, "copy"): {"PUT": Route(objects.copy_object, Right.SUBMIT)},
+        (Place.OBJECT, "uploads"): {"POST": Route(multipart.start_upload, Right.SUBMIT)},
         (Place.OBJECT, "upload"): {
-            "GET": multipart.list_parts,
-            "PUT": multipart.put_part,
-            "POST": multipart.complete_upload,
-            "DELETE": multipart.abort_upload,
+            "GET": Route(multipart.list_parts, Right.SUBMIT),
+            "PUT": Route(multipart.put_part, Right.SUBMIT),
+            "POST": Route(multipart.complete_upload, Right.SUBMIT),
+            "DELETE": Route(multipart.abort_upload, Right.SUBMIT),
         },
-        (Place.OBJECT, "upload copy"): {"PUT": multipart.copy_part},
+        (Place.OBJECT, "upload copy"): {"PUT": Route(multipart.copy_part, Right.SUBMIT)},
     }
 )
 
@@ -169,9 +202,9 @@ _UNSUPPORTED_OF_OBJECTS: Final = frozenset(
 _IMAGE_PROCESSING: Final = ("imagemogr2", "imageview2", "imageave", "imageinfo", "watermark", "style/", "exif")
 
 
-def find_handler(call: Call) -> tuple[str, Handler]:
+def find_route(call: Call) -> tuple[str, Route]:
     """
-    Find the route of a request: its template, for whoever counts, and its handler.
+    Find the route of a request: its template, for whoever counts, and who answers by which right.
 
     Raises:
         Unsupported: If the call is one of the cloud's that we do not have.
@@ -181,13 +214,13 @@ def find_handler(call: Call) -> tuple[str, Handler]:
     _refuse_unsupported(place, call.query)
     sub = _sub_resource(place, call)
     methods = ROUTES.get((place, sub), {})
-    handler = methods.get(call.method)
-    if handler is None:
+    route = methods.get(call.method)
+    if route is None:
         allowed = ", ".join(sorted(methods))
         error = MethodNotAllowed(f"The method {call.method[:20]!r} does not fit {place.value}; allowed: {allowed}")
         raise RefusedWithHeaders(error, ((b"allow", allowed.encode()),))
     template = _TEMPLATES.get(place, place.value)
-    return (f"{template}?{sub.replace(' ', '-')}" if sub else template), handler
+    return (f"{template}?{sub.replace(' ', '-')}" if sub else template), route
 
 
 def _place_of(target: Target) -> Place:

@@ -21,6 +21,7 @@ from smartcover.protocol import (
     workflow_switched,
     workflow_triggered,
 )
+from smartcover.service import Right
 
 _NAME: Final = re.compile(r"[\w\-—]{1,128}")
 _KEY_HEADER: Final = "x-smartcover-idempotency-key"
@@ -136,4 +137,9 @@ async def trigger_workflow(edge: Edge, call: Call) -> Answer:
 
 def _rules(edge: Edge, call: Call) -> service.WorkflowRules:
     allow = (call.headers.text(service.ALLOW_LOOP_HEADER) or "").lower()
-    return service.WorkflowRules(check_callback=edge.check_callback, allow_loop=allow == "true")
+    return service.WorkflowRules(
+        check_callback=edge.check_callback,
+        # Whoever may define workflows for a bucket may have covers written to any bucket of his.
+        check_output=lambda name: call.access.require(Right.ADMIN, name),
+        allow_loop=allow == "true",
+    )

@@ -27,17 +27,6 @@ class KeyPair:
         return f"KeyPair(secret_id={self.secret_id!r})"
 
 
-@dataclass(frozen=True, slots=True)
-class OneKeyPair:
-    """A key ring with one key pair on it."""
-
-    pair: KeyPair
-
-    def secret_of(self, secret_id: str) -> tuple[str, ...] | None:
-        """Give the secret key of that pair, None for any other SecretId."""
-        return (self.pair.secret_key,) if secret_id == self.pair.secret_id else None
-
-
 def first_key_pair(settings: Settings, data: Path | None) -> tuple[KeyPair, Path | None]:
     """
     Give the key pair and the file that holds it, None when it came from the settings.

@@ -19,9 +19,10 @@ from typing import Any
 import structlog
 
 from smartcover import api, callbacks
-from smartcover.app.credentials import KeyPair, OneKeyPair, first_key_pair
+from smartcover.app.credentials import KeyPair, first_key_pair
 from smartcover.app.foundation import Foundation, foundation
 from smartcover.app.http import Address, HttpServer, edge_config, listen, serving, url_of
+from smartcover.app.keyring import TeamKeyRing, secret_maker
 from smartcover.app.metrics import HouseMetrics, Metrics
 from smartcover.app.parts import (
     broker_of,
@@ -35,7 +36,7 @@ from smartcover.app.parts import (
 )
 from smartcover.app.readiness import checks
 from smartcover.errors import SettingsError
-from smartcover.service import create_bucket
+from smartcover.service import SecretMaker, create_bucket
 from smartcover.settings import Settings
 from smartcover.worker import EngineRunner, WorkerMetrics
 
@@ -107,7 +108,11 @@ async def serve(
         needs_store = Role.API in roles or Role.WORKER in roles
         probes = api.Probes(checks(base, stop, store=needs_store, engine=engine), metrics.page)
         if listener is not None and keys is not None:
-            server = await _api(settings, base, keys, probes, api.HttpMetrics(metrics.registry))
+            maker = secret_maker(settings, folder)
+            ring = TeamKeyRing(keys, base.ledger.keys, maker)
+            await ring.load()
+            parts["keys"] = partial(ring.run, stop)
+            server = await _api(settings, base, ring, maker, probes, api.HttpMetrics(metrics.registry))
             url = url_of(listener, address)
             parts["http"] = partial(server.run_until, listener, stop)
         if probes_listener is not None:
@@ -119,7 +124,12 @@ async def serve(
 
 
 async def _api(
-    settings: Settings, base: Foundation, keys: KeyPair, probes: api.Probes, metrics: api.HttpMetrics
+    settings: Settings,
+    base: Foundation,
+    ring: TeamKeyRing,
+    maker: SecretMaker | None,
+    probes: api.Probes,
+    metrics: api.HttpMetrics,
 ) -> HttpServer:
     for name in settings.buckets:
         await create_bucket(base.store, base.ledger, name, settings.region)
@@ -128,11 +138,12 @@ async def _api(
     application = api.create_app(
         ledger=base.ledger,
         store=base.store,
-        keys=OneKeyPair(keys),
+        keys=ring,
         config=edge,
         check_callback=lambda target: callbacks.check_target(target, policy, broker),
         probes=probes,
         metrics=metrics,
+        secret_maker=maker,
     )
     return HttpServer(application, edge, grace_seconds=settings.shutdown_grace_seconds)
 

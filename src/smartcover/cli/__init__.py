@@ -27,6 +27,7 @@ COMMANDS = (
     ("worker", "roles", "Make covers only, on a shared database and store."),
     ("dispatcher", "roles", "Deliver callbacks only, on a shared database and store."),
     ("db", "db", "Upgrade or check the schema of your own database."),
+    ("keys", "keys", "Make, change, rotate and revoke key pairs of teams."),
     ("listen", "listen", "Receive callbacks while you develop: print, check, or fail on purpose."),
     ("callbacks", "callbacks", "See, repeat and try callbacks: list, show, redeliver, test."),
     ("conformance", "conformance", "Try whether a server does what clients of covers need."),

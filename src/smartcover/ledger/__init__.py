@@ -49,6 +49,7 @@ from smartcover.ledger.retention import Retention, expire
 from smartcover.ledger.runs import WhenRunEnds, run_state
 from smartcover.ledger.schema import check_schema, expected_revision, upgrade
 from smartcover.ledger.submissions import Submission, add_jobs
+from smartcover.ledger.team_keys import SecretSeed, TeamKey, TeamKeys
 from smartcover.ledger.templates import TemplatePage
 from smartcover.ledger.view import jobs_detail, queue_detail, template_detail
 from smartcover.ledger.wakeups import Wakeups
@@ -115,9 +116,12 @@ __all__ = [
     "RunFilter",
     "RunPage",
     "RunState",
+    "SecretSeed",
     "Submission",
     "Surroundings",
     "TakenUpload",
+    "TeamKey",
+    "TeamKeys",
     "Template",
     "TemplatePage",
     "Upload",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -34,6 +35,7 @@ from smartcover.ledger.model import (
 from smartcover.ledger.queues import DEFAULT_LIMITS, QueueLimits, Queues
 from smartcover.ledger.runs import WhenRunEnds, owes_nothing, settle_run
 from smartcover.ledger.submissions import Submission, add_at_once, add_jobs, earlier_jobs, lock_submission
+from smartcover.ledger.team_keys import TeamKeys
 from smartcover.ledger.templates import Templates
 from smartcover.ledger.wakeups import CANCEL, Wakeups
 from smartcover.ledger.workflows import Workflows
@@ -69,6 +71,7 @@ class Ledger:
         self.bindings = Bindings(database)
         self.workflows = Workflows(database)
         self.batches = Batches(database, when_run_ends)
+        self.keys = TeamKeys(database)
 
     @classmethod
     async def connect(
@@ -363,6 +366,7 @@ class Ledger:
         until: datetime | None = None,
         before: int | None = None,
         limit: int = 100,
+        buckets: tuple[str, ...] | None = None,
     ) -> list[Delivery]:
         """
         List deliveries that fit everything given, newest first.
@@ -387,6 +391,7 @@ class Ledger:
                 until=until,
                 at=at,
                 before=before,
+                buckets=None if buckets is None else [_like(pattern) for pattern in buckets],
                 most=limit,
             )
             return [rows.delivery(row) async for row in found]
@@ -404,7 +409,7 @@ class Ledger:
             BadParameter: If neither ids nor any condition is given: that would be everything there ever was.
         """
         wanted = wanted or DeliveryFilter()
-        if delivery_ids is None and wanted == DeliveryFilter():
+        if delivery_ids is None and replace(wanted, buckets=None) == DeliveryFilter():
             raise BadParameter("give delivery ids, or at least one of job, state, destination and time")
         count, after = 0, 0
         while True:
@@ -459,4 +464,10 @@ def _parameters(wanted: DeliveryFilter) -> dict[str, Any]:
         "destination": wanted.destination,
         "since": wanted.since,
         "until": wanted.until,
+        "buckets": None if wanted.buckets is None else [_like(pattern) for pattern in wanted.buckets],
     }
+
+
+def _like(pattern: str) -> str:
+    escaped = pattern.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return escaped[:-1] + "%" if escaped.endswith("*") else escaped

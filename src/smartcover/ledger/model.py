@@ -289,13 +289,18 @@ class NewDelivery:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryFilter:
-    """Which deliveries are meant: those that fit everything given; `since` and `until` are times of creation."""
+    """
+    Which deliveries are meant: those that fit everything given; `since` and `until` are times of creation.
+
+    `buckets` are names, or beginnings of names with a star behind them.
+    """
 
     job_id: str | None = None
     state: DeliveryState | None = None
     destination: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    buckets: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,6 +130,7 @@ CROSS JOIN LATERAL (
       AND (:destination::text IS NULL OR destination = :destination)
       AND (:since::timestamptz IS NULL OR created_at >= :since)
       AND (:until::timestamptz IS NULL OR created_at < :until)
+      AND (:buckets::text[] IS NULL OR bucket LIKE ANY (:buckets))
       AND (:at::timestamptz IS NULL OR (created_at, seq) < (:at::timestamptz, :before::bigint))
     ORDER BY created_at DESC, seq DESC LIMIT :most
 ) AS found
@@ -149,6 +150,7 @@ WHERE delivery_id IN (
       AND (:destination::text IS NULL OR destination = :destination)
       AND (:since::timestamptz IS NULL OR created_at >= :since)
       AND (:until::timestamptz IS NULL OR created_at < :until)
+      AND (:buckets::text[] IS NULL OR bucket LIKE ANY (:buckets))
     ORDER BY seq LIMIT :most FOR UPDATE SKIP LOCKED
 )
 RETURNING seq;

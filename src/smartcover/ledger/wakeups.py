@@ -25,7 +25,7 @@ _PROBE_SECONDS: Final = 10.0
 #: Cancelled jobs kept for a reader. Not every process reads them; a worker that misses one loses the lease anyway.
 _MOST_CANCELLED: Final = 1000
 
-Kind = Literal["jobs", "deliveries", "uploads", "batches"]
+Kind = Literal["jobs", "deliveries", "uploads", "batches", "keys"]
 
 
 class Wakeups:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from smartcover.service.access import EVERYWHERE, RIGHTS, Access, Right, full_access
 from smartcover.service.batches import BatchReader, cancel_batch, create_batch, describe_batch
 from smartcover.service.bindings import (
     BoundBuckets,
@@ -22,6 +23,16 @@ from smartcover.service.jobs import (
     submit,
 )
 from smartcover.service.queues import FoundQueues, change_queue, create_queue, list_queues
+from smartcover.service.team_keys import (
+    KEEP_OLD_SECONDS,
+    IssuedKey,
+    SecretMaker,
+    access_of,
+    add_team_key,
+    change_team_key,
+    overlapping_keys,
+    rotate_team_key,
+)
 from smartcover.service.templates import (
     FoundTemplates,
     create_template,
@@ -45,19 +56,29 @@ from smartcover.service.workflows import (
 
 __all__ = [
     "ALLOW_LOOP_HEADER",
+    "EVERYWHERE",
+    "KEEP_OLD_SECONDS",
+    "RIGHTS",
+    "Access",
     "BatchReader",
     "BoundBuckets",
     "Described",
     "FoundQueues",
     "FoundTemplates",
     "FoundWorkflows",
+    "IssuedKey",
     "JobLedger",
+    "Right",
+    "SecretMaker",
     "Trigger",
     "WorkflowRules",
+    "access_of",
+    "add_team_key",
     "bind_bucket",
     "cancel",
     "cancel_batch",
     "change_queue",
+    "change_team_key",
     "cover_spec",
     "create_batch",
     "create_bucket",
@@ -71,13 +92,16 @@ __all__ = [
     "describe_run",
     "find_templates",
     "find_workflows",
+    "full_access",
     "list_bound_buckets",
     "list_queues",
+    "overlapping_keys",
     "plan_jobs",
     "plan_run",
     "replace_template",
     "require_bound",
     "resolve_callback",
+    "rotate_team_key",
     "set_workflow_state",
     "start_runs_of",
     "submit",

@@ -38,6 +38,7 @@ async def create_batch(
     *,
     new_id: Callable[[str], str],
     check_callback: Callable[[CallbackTarget], None],
+    check_output: Callable[[str], None],
     retried_within_seconds: float | None = None,
 ) -> Batch:
     """
@@ -59,7 +60,9 @@ async def create_batch(
         asked = JobRequest(
             object_key="", operations=(request.operation,), queue_id=request.queue_id, callback=request.callback
         )
-        [job] = await plan_jobs(ledger, store, bucket, asked, new_id=new_id, check_callback=check_callback)
+        [job] = await plan_jobs(
+            ledger, store, bucket, asked, new_id=new_id, check_callback=check_callback, check_output=check_output
+        )
     for workflow_id in request.workflow_ids:
         if not is_id(workflow_id, "w"):
             raise UnknownWorkflow(f"workflow {workflow_id[:80]!r} does not exist in bucket {bucket.name}")

@@ -7,7 +7,7 @@ it accepts no new work, and shows no queue until it is bound again.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -79,14 +79,16 @@ async def list_bound_buckets(
     name_prefix: str = "",
     skip: int,
     limit: int,
+    visible: Callable[[str], bool],
 ) -> BoundBuckets:
-    """List the buckets that take part and fit everything given; empty collections ask for nothing."""
+    """List the visible buckets that take part and fit everything given; empty collections ask for nothing."""
     unbound = await ledger.unbound()
     fitting = sorted(
         (
             bucket
             for bucket in await store.buckets()
             if bucket.name not in unbound
+            and visible(bucket.name)
             and (not regions or bucket.region in regions)
             and (not names or bucket.name in names)
             and bucket.name.startswith(name_prefix)

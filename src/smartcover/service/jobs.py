@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -85,6 +85,7 @@ async def submit(
     *,
     new_id: Callable[[str], str],
     check_callback: Callable[[CallbackTarget], None],
+    check_output: Callable[[str], None],
     submission: Submission | None = None,
 ) -> tuple[Job, ...]:
     """
@@ -97,6 +98,7 @@ async def submit(
         bucket: The bucket of the request, which holds the input.
         new_id: Makes an identifier of the kind that the letter names (`j` for a job).
         check_callback: Refuses a place that no callback can go to, by raising a `RequestError`.
+        check_output: Refuses a bucket that the caller may not have covers written to, by raising `AccessDenied`.
         submission: What a repetition of this submit is recognised by; one that repeats an earlier submit is given
             the jobs of that one as they were then, whatever has changed since.
 
@@ -111,7 +113,9 @@ async def submit(
         earlier = await ledger.submitted_before(bucket.name, submission)
         if earlier is not None:
             return tuple(_as_submitted(job) for job in earlier)
-    new = await plan_jobs(ledger, store, bucket, request, new_id=new_id, check_callback=check_callback)
+    new = await plan_jobs(
+        ledger, store, bucket, request, new_id=new_id, check_callback=check_callback, check_output=check_output
+    )
     return tuple(_as_submitted(job) for job in await ledger.submit(new, submission))
 
 
@@ -123,13 +127,14 @@ async def plan_jobs(
     *,
     new_id: Callable[[str], str],
     check_callback: Callable[[CallbackTarget], None],
+    check_output: Callable[[str], None],
 ) -> list[NewJob]:
     """Put the jobs of a request together, complete and not stored; raises what `submit` raises before it stores."""
     await require_bound(ledger.bindings, bucket)
     named = resolve_callback(request.callback, None)
     if named is not None:
         check_callback(named)
-    await _require_output_buckets(store, bucket, request.operations)
+    await require_output_buckets(store, bucket, {op.output.bucket for op in request.operations}, check_output)
     templates = await _templates(ledger, bucket, request.operations)
     queue = await _queue(ledger, bucket, request.queue_id)
     callback = resolve_callback(request.callback, queue.notify.target(TASK_FINISH))
@@ -209,10 +214,17 @@ def _queue_target(mq: MessageQueueTarget, body_format: str) -> CallbackTarget:
     return CallbackTarget(kind="TDMQ", format=body_format, mq_mode=mq.mode, mq_name=mq.name, mq_region=mq.region)
 
 
-async def _require_output_buckets(
-    store: BucketStore, bucket: BucketInfo, operations: Sequence[OperationRequest]
+async def require_output_buckets(
+    store: BucketStore, bucket: BucketInfo, names: Collection[str], check_output: Callable[[str], None]
 ) -> None:
-    for name in {operation.output.bucket for operation in operations} - {bucket.name}:
+    """
+    Refuse covers for a bucket that the caller may not write to, or that does not exist.
+
+    The first is asked first, so that who may not use a bucket does not learn whether there is one.
+    """
+    for name in set(names):
+        check_output(name)
+    for name in set(names) - {bucket.name}:
         try:
             await store.bucket(name)
         except BucketMissing as error:

@@ -20,11 +20,13 @@ class WorkflowRules:
     """
     What a definition is held against besides its form.
 
-    `check_callback` raises a `RequestError` for a place that no callback can go to. `allow_loop` lets a workflow
-    through whose covers would be its own inputs.
+    `check_callback` raises a `RequestError` for a place that no callback can go to, `check_output` `AccessDenied` for
+    a bucket that the caller may not have covers written to. `allow_loop` lets a workflow through whose covers would
+    be its own inputs.
     """
 
     check_callback: Callable[[CallbackTarget], None]
+    check_output: Callable[[str], None]
     allow_loop: bool = False
 
 
@@ -132,6 +134,7 @@ async def _check(
             "start a run either way)"
         )
     for node in topology.nodes:
+        rules.check_output(node.output.bucket)
         if node.output.bucket != bucket.name:
             await _require_bucket(store, node.output.bucket, f"Topology.Nodes.{node.name}.Operation.Output.Bucket")
     await _require_known(workflows, bucket, topology)

@@ -45,7 +45,9 @@ def request(*operations: OperationRequest, **more: object) -> JobRequest:
 async def submitted(ledger: MemoryLedger, wish: JobRequest) -> tuple[Job, ...]:
     store = MemoryStore()
     await create_bucket(store, ledger, BUCKET.name, BUCKET.region)
-    return await submit(ledger, store, BUCKET, wish, new_id=ids(), check_callback=lambda url: None)
+    return await submit(
+        ledger, store, BUCKET, wish, new_id=ids(), check_callback=lambda url: None, check_output=lambda bucket: None
+    )
 
 
 async def test_a_submit_stores_what_was_asked_in_full() -> None:
@@ -118,9 +120,25 @@ async def test_a_bucket_that_is_not_bound_accepts_no_work() -> None:
     await create_bucket(store, ledger, BUCKET.name, BUCKET.region)
     ledger.bindings.away.add(BUCKET.name)
     with pytest.raises(NotBound, match="POST /mediabucket"):
-        await submit(ledger, store, BUCKET, request(), new_id=ids(), check_callback=lambda url: None)
+        await submit(
+            ledger,
+            store,
+            BUCKET,
+            request(),
+            new_id=ids(),
+            check_callback=lambda url: None,
+            check_output=lambda bucket: None,
+        )
     await create_bucket(store, ledger, BUCKET.name, BUCKET.region)
-    assert await submit(ledger, store, BUCKET, request(), new_id=ids(), check_callback=lambda url: None)
+    assert await submit(
+        ledger,
+        store,
+        BUCKET,
+        request(),
+        new_id=ids(),
+        check_callback=lambda url: None,
+        check_output=lambda bucket: None,
+    )
 
 
 async def test_a_repeated_submit_is_answered_as_the_first_time_whatever_has_changed_since() -> None:
@@ -130,7 +148,14 @@ async def test_a_repeated_submit_is_answered_as_the_first_time_whatever_has_chan
 
     async def send() -> tuple[Job, ...]:
         return await submit(
-            ledger, store, BUCKET, request(), new_id=ids(), check_callback=lambda url: None, submission=named
+            ledger,
+            store,
+            BUCKET,
+            request(),
+            new_id=ids(),
+            check_callback=lambda url: None,
+            check_output=lambda bucket: None,
+            submission=named,
         )
 
     first = await send()
@@ -156,7 +181,7 @@ async def test_a_callback_that_may_not_be_called_is_refused_before_anything_is_s
 
     wish = request(callback=CallbackRequest(url="http://10.0.0.1/"))
     with pytest.raises(BadParameter, match="private"):
-        await submit(ledger, store, BUCKET, wish, new_id=ids(), check_callback=refuse)
+        await submit(ledger, store, BUCKET, wish, new_id=ids(), check_callback=refuse, check_output=lambda bucket: None)
     assert not ledger.stored
 
 
