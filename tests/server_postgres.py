@@ -17,6 +17,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import asyncpg
@@ -47,6 +48,7 @@ class ServerPostgres:
         self.host, self.port, self._before = host, port or free_port(), list(before)
         self._embedded = EmbeddedPostgres(self.folder / "postgres")
         self._process: subprocess.Popen[bytes] | None = None
+        self._starter = ThreadPoolExecutor(1, thread_name_prefix="server")
         asyncio.run(self._make())
         with (self.folder / "postgres" / "cluster" / "pg_hba.conf").open("a") as rules:
             rules.writelines(f"host all all {network} scram-sha-256\n" for network in _NETWORKS)
@@ -78,14 +80,16 @@ class ServerPostgres:
         cluster = self.folder / "postgres" / "cluster"
         arguments = [f"-D{cluster}", *(f"-c{name}={value}" for name, value in options.items())]
         with (self.folder / "server.log").open("ab") as log:
-            self._process = subprocess.Popen(
+            # The launcher lets the kernel end the server together with the thread that started it.
+            self._process = self._starter.submit(
+                subprocess.Popen,
                 [*self._before, *self._embedded._command("postgres", arguments)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 cwd="/",
                 env={"PATH": os.environ["PATH"], "LC_ALL": "C", "TZ": "UTC", "HOME": "/"},
-            )
+            ).result()
         if wait:
             self.wait()
 
@@ -122,7 +126,7 @@ class ServerPostgres:
     def crash(self) -> None:
         """Kill the server and all its processes at once, as a loss of power would, and see them gone."""
         assert self._process is not None
-        family = [self._process.pid, *_children(self._process.pid)]
+        family = [self._process.pid, *descendants(self._process.pid)]
         for pid in family:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -135,13 +139,14 @@ class ServerPostgres:
     def close(self) -> None:
         """Stop the server and remove all of it."""
         self.stop(signal.SIGQUIT)
+        self._starter.shutdown()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _children(pid: int) -> list[int]:
+def descendants(pid: int) -> list[int]:
     """List the processes below one, however deep: the server may run under a launcher."""
     found: list[int] = []
     with contextlib.suppress(OSError):
         for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-            found += [int(child), *_children(int(child))]
+            found += [int(child), *descendants(int(child))]
     return found
