@@ -112,7 +112,7 @@ async def _settings(settings: Settings) -> Finding:
         return Finding(
             "settings", "fail", f"there is no file {settings.callback_ca_file}", "correct SMARTCOVER_CALLBACK_CA_FILE"
         )
-    if settings.lease_seconds * 3 < settings.shutdown_grace_seconds and settings.worker_concurrency == 0:
+    if settings.worker_concurrency == 0:
         return Finding("settings", "warn", "SMARTCOVER_WORKER_CONCURRENCY is 0", "this process would make no covers")
     return Finding("settings", "ok", "readable and in their limits")
 

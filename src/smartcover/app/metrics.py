@@ -185,12 +185,8 @@ class HouseMetrics:
         for result in ("ok", "failed"):
             self._rounds.labels(result)
 
-    def kept(self, gone: Mapping[str, int]) -> None:
-        """Count a round that went well, with the rows that it deleted by kind."""
-        self._rounds.labels("ok").inc()
+    def round_ended(self, gone: Mapping[str, int], *, failed: bool) -> None:
+        """Count a round with the rows that it deleted by kind; it failed if database or store cut it short."""
+        self._rounds.labels("failed" if failed else "ok").inc()
         for kind, rows in gone.items():
             self._deleted.labels(kind).inc(rows)
-
-    def failed(self) -> None:
-        """Count a round that the database or the store cut short."""
-        self._rounds.labels("failed").inc()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version as package_version
 from random import SystemRandom
@@ -151,15 +152,34 @@ async def keep_house(
         events_days=settings.retention_events_days,
     )
     while not stop.is_set():
+        # A first round over years of rows may last; each of its steps is whole by itself, so a stop cuts it short.
+        tidying = asyncio.create_task(_tidy(ledger, store, retention, metrics))
+        stopping = asyncio.create_task(stop.wait())
         try:
-            await store.sweep()
-            gone = await expire(ledger.database, retention)
-        except SmartCoverError as error:
-            metrics.failed()
-            _log.warning("cannot keep house", error=error.public, detail=error.detail)
-        else:
-            metrics.kept(gone)
-            if any(gone.values()):
-                _log.info("deleted what was kept long enough", **gone)
+            await asyncio.wait({tidying, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            tidying.cancel()
+            stopping.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await tidying
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), _HOUSEKEEPING_SECONDS)
+
+
+async def _tidy(ledger: Ledger, store: BucketStore, retention: Retention, metrics: HouseMetrics) -> None:
+    """Make one round; a store that is away does not keep old rows, nor a database old staging."""
+    failed = False
+    try:
+        await store.sweep()
+    except SmartCoverError as error:
+        failed = True
+        _log.warning("cannot keep house", part="storage", error=error.public, detail=error.detail)
+    gone: Mapping[str, int] = {}
+    try:
+        gone = await expire(ledger.database, retention)
+    except SmartCoverError as error:
+        failed = True
+        _log.warning("cannot keep house", part="database", error=error.public, detail=error.detail)
+    if any(gone.values()):
+        _log.info("deleted what was kept long enough", **gone)
+    metrics.round_ended(gone, failed=failed)
