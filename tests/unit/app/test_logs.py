@@ -14,10 +14,9 @@ from smartcover.settings import read_settings
 
 
 @pytest.fixture
-def logs(capsys: pytest.CaptureFixture[str]) -> Iterator[None]:
+def logs() -> Iterator[None]:
     root = logging.getLogger()
     before = (root.handlers[:], root.level, structlog.get_config())
-    configure_logs(read_settings(log_format="json"))
     yield
     root.handlers[:], level, config = before
     root.setLevel(level)
@@ -51,6 +50,7 @@ def test_lines_without_secrets_stay_as_they_are() -> None:
 def test_every_line_carries_the_ids_bound_around_it_those_of_libraries_too(
     logs: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    configure_logs(read_settings(log_format="json"))  # here, where standard error is captured
     with structlog.contextvars.bound_contextvars(job_id="j1"):
         structlog.get_logger("ours").info("one", url="https://a.example/x?token=t0p")
         logging.getLogger("theirs").warning("two")
