@@ -45,6 +45,8 @@ class Hosts:
     def __init__(self) -> None:
         mark = f"{os.getpid() % 100_000}"
         self.a, self.b, self._wire = f"sc-a{mark}", f"sc-b{mark}", f"sc{mark}"
+
+    def make(self) -> None:
         for name in (self.a, self.b):
             ip(f"netns add {name}")
             ip(f"-n {name} link set lo up")
@@ -78,12 +80,15 @@ class Hosts:
 def hosts() -> Iterator[Hosts]:
     if os.geteuid() != 0 or shutil.which("ip") is None:
         pytest.skip("network namespaces need root and the program ip (package iproute2)")
+    made = Hosts()
     try:
-        made = Hosts()
-    except subprocess.CalledProcessError as error:
-        pytest.skip(f"this machine makes no network namespaces: {error.stderr!r}")
-    yield made
-    made.close()
+        try:
+            made.make()
+        except subprocess.CalledProcessError as error:
+            pytest.skip(f"this machine makes no network namespaces: {error.stderr!r}")
+        yield made
+    finally:
+        made.close()
 
 
 @pytest.fixture
