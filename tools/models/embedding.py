@@ -76,7 +76,7 @@ class _Builder:
 
 
 def build(checkpoint: bytes) -> bytes:
-    """Turn the checkpoint into ONNX: `pictures` (n, 3, 224, 224) to `features` (n, 1280)."""
+    """Turn the checkpoint into ONNX: `pictures` (n, 3, 224, 224) to `features` (n, 1280), the mean of `places`."""
     builder = _Builder(read_weights(checkpoint))
     value = builder.layer("pictures", "_conv_stem", "_bn0", stride=2)
     number = 0
@@ -86,6 +86,9 @@ def build(checkpoint: bytes) -> bytes:
             value = builder.block(value, f"_blocks.{number}", stride=stride if place == 0 else 1, kept=kept)
             number += 1
     value = builder.layer(value, "_conv_head", "_bn1")
-    value = builder.graph.node("GlobalAveragePool", [value], "pooled")
-    builder.graph.node("Flatten", [value], "features", axis=1)
-    return builder.graph.finish(("pictures", ("n", 3, _SIDE, _SIDE)), [("features", ("n", 1280))])
+    places = builder.graph.node("Identity", [value], "places")
+    pooled = builder.graph.node("GlobalAveragePool", [value], "pooled")
+    features = builder.graph.node("Flatten", [pooled], "features", axis=1)
+    return builder.graph.finish(
+        ("pictures", ("n", 3, _SIDE, _SIDE)), [(features, ("n", 1280)), (places, ("n", 1280, 7, 7))]
+    )

@@ -30,6 +30,7 @@ MEANINGS: Mapping[str, tuple[int, str]] = {
     "fading": (-1, ""),
     "light_change": (-1, ""),
     "recognisable": (1, "a clear subject"),
+    "centre_recognisable": (1, "a subject in the middle"),
     "faces": (1, "shows a face"),
     "face_confidence": (1, "a clear face"),
     "face_sharpness": (1, "a sharp face"),

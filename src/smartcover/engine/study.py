@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
 from smartcover.engine import embedding
 from smartcover.engine.candidates import Look
 from smartcover.engine.cards import card_signals
@@ -75,11 +73,15 @@ class Networks:
             self.find_faces = YuNet()
         picture = entry.look.picture
         faces = tuple(self.find_faces.find(picture))
-        features = embedding.features(picture, self.runtime)
-        length = float(np.linalg.norm(features))
-        signals = {**entry.signals, **portrait_signals(picture, faces, self.runtime), "recognisable": length}
+        seen = embedding.see(picture, self.runtime)
+        signals = {
+            **entry.signals,
+            **portrait_signals(picture, faces, self.runtime),
+            "recognisable": seen.recognisable,
+            "centre_recognisable": seen.centre_recognisable,
+        }
         if self.safety:
             signals["unsafe"] = unsafe([picture], self.runtime)[0]
         if self.scorer is not None:
             signals["own_score"] = self.scorer.score(picture)
-        return replace(entry, signals=signals, faces=faces, meaning=features / max(length, 1e-9))
+        return replace(entry, signals=signals, faces=faces, meaning=seen.features / max(seen.recognisable, 1e-9))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from smartcover.engine.embedding import SIZE, embed
+from smartcover.engine.embedding import SIZE, embed, see
 from tests.engine_clips import plain, texture
 from tests.real_frames import frames
 
@@ -37,3 +37,21 @@ def test_the_order_of_the_pictures_is_kept() -> None:
     bike, rabbit = frames("bikes.mp4", (40,))[0], frames("bigbuckbunny.mp4", (20,))[0]
     one, other = embed([bike, rabbit]), embed([rabbit, bike])
     assert one == pytest.approx(other[::-1], abs=1e-5)
+
+
+def test_a_subject_in_the_middle_is_recognised_there_more_than_one_at_the_border() -> None:
+    (man,) = frames("carphone_pristine.mp4", (20,))
+    rows, columns = man.shape[:2]
+    wide = np.full((rows * 2, columns * 2, 3), 128, dtype=np.uint8)
+    middle, corner = wide.copy(), wide.copy()
+    middle[rows // 2 : rows // 2 + rows, columns // 2 : columns // 2 + columns] = man
+    corner[:rows, :columns] = man
+    assert see(middle).centre_recognisable > 1.05 * see(corner).centre_recognisable
+
+
+def test_the_vector_is_the_mean_over_the_places() -> None:
+    (man,) = frames("carphone_pristine.mp4", (20,))
+    seen = see(man)
+    assert seen.strength.shape == (7, 7)
+    # The length of a mean is at most the mean of the lengths.
+    assert 0 < seen.recognisable <= seen.strength.mean()
