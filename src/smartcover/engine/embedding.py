@@ -23,8 +23,9 @@ def _middle_weights() -> Floats:
     """Weigh the places of the grid by a Gaussian around the middle; they sum to 1."""
     away = np.arange(_PLACES, dtype=np.float32) - (_PLACES - 1) / 2
     along = np.exp(-0.5 * (away / _MIDDLE_REACH) ** 2)
-    weights: Floats = np.outer(along, along).astype(np.float32)
-    return weights / weights.sum()
+    weights = np.outer(along, along)
+    shares: Floats = (weights / weights.sum()).astype(np.float32)
+    return shares
 
 
 _MIDDLE = _middle_weights()

@@ -177,15 +177,18 @@ class _Picker:
         return result
 
     def _see_chosen(self, studied: list[Studied], wanted: int) -> Selection:
-        """Choose finalists; show the networks, in place, those that they have not seen, and choose again."""
+        """Choose finalists; show the networks, in place, those not seen or not read yet, and choose again."""
         for _round in range(_UNSEEN_ROUNDS):
             selection = self._select(studied, count=wanted)
-            unseen = [entry.index for entry in selection.chosen if studied[entry.index].faces is None]
+            chosen = [entry.index for entry in selection.chosen]
+            unseen = [index for index in chosen if studied[index].faces is None or not studied[index].is_read]
             if not unseen:
                 return selection
             for index in unseen:
                 self._budget.check_time()
-                studied[index] = self._networks.look(studied[index])
+                entry = studied[index]
+                seen = entry if entry.faces is not None else self._networks.look(entry)
+                studied[index] = seen if seen.is_read else self._networks.read(seen)
         return self._select(studied, count=wanted)
 
     def _closer(self, gatherer: Gatherer, studied: list[Studied], index: int) -> Studied:
@@ -208,7 +211,9 @@ class _Picker:
             kept = [self._networks.look(instant) for instant in kept]
         defects, scores = self._judge([*kept, *studied])
         best = max(range(len(kept)), key=lambda place: (defects[place] is None, scores[place].value))
-        return replace(kept[best], closer=True)
+        # Text stays for longer than a fifth of a second: it need not be read again.
+        text = {name: entry.signals[name] for name in ("text_lines", "text_share") if name in entry.signals}
+        return replace(kept[best], signals={**kept[best].signals, **text}, closer=True)
 
     def _select(
         self, studied: list[Studied], *, count: int | None = None, without: frozenset[int] = frozenset()

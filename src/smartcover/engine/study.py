@@ -17,6 +17,7 @@ from smartcover.engine.safety import unsafe
 from smartcover.engine.scorer_hook import UserScorer
 from smartcover.engine.sessions import DEFAULT_RUNTIME, Runtime
 from smartcover.engine.signals import Floats, prepare, signals_of, signature, streaks, time_signals
+from smartcover.engine.text import text_area
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,6 +35,11 @@ class Studied:
     faces: tuple[Face, ...] | None = None
     meaning: Floats | None = None
     closer: bool = False
+
+    @property
+    def is_read(self) -> bool:
+        """Whether its text was looked for."""
+        return "text_lines" in self.signals
 
 
 def study(look: Look, orientation: Orientation) -> Studied:
@@ -85,3 +91,8 @@ class Networks:
         if self.scorer is not None:
             signals["own_score"] = self.scorer.score(picture)
         return replace(entry, signals=signals, faces=faces, meaning=seen.features / max(seen.recognisable, 1e-9))
+
+    def read(self, entry: Studied) -> Studied:
+        """Add how much text there is; dearer than it is often worth, so only finalists are read."""
+        text = text_area(entry.look.picture, self.runtime)
+        return replace(entry, signals={**entry.signals, "text_lines": float(text.lines), "text_share": text.share})
