@@ -98,7 +98,7 @@ def _add_jobs(app: FastAPI, edge: Edge) -> None:
         """Describe a job: its covers with time, score and reasons, and the deliveries it owes."""
         job = await edge.ledger.job(job_id)
         if not access.covers(job.bucket):
-            raise UnknownJob
+            raise UnknownJob(f"job {job_id!r} does not exist")  # as the ledger says of an id that was never given
         owed = await edge.ledger.deliveries(job_id=job_id)
         return {**_job(job), "deliveries": [_delivery(delivery) for delivery in owed]}
 

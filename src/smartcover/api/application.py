@@ -198,16 +198,15 @@ class _Application:
         request_id: str,
     ) -> Call:
         edge = self._edge
-        candidate = request_target.path_bucket
-        target = locate(
-            request_target,
-            path_bucket_exists=candidate is not None and await self._exists(candidate),
-            default_bucket=edge.config.default_bucket,
-        )
+        candidate, default = request_target.path_bucket, edge.config.default_bucket
+        # A form's signer is known only once it is read: until then no answer may depend on which buckets exist.
+        target = locate(request_target, path_bucket_exists=True, default_bucket=default)
         if is_unsigned_form(method, request_target, target, pairs):
             # Signed in its fields, which its handler checks; no other handler sees a call without a SecretId.
             access = Access("")
         else:
+            exists = candidate is not None and await self._exists(candidate)
+            target = locate(request_target, path_bucket_exists=exists, default_bucket=default)
             target, access = self._signed(method, request_target, target, pairs)
         return Call(
             method=method,

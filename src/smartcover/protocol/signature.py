@@ -56,7 +56,7 @@ class RequestFacts:
         raw_path: Of the request line without scheme, authority and query, still percent-encoded (`/dir%2Fa.txt`).
         raw_query: Without the question mark, still percent-encoded.
         headers: Names and values in any case, repeated where sent repeatedly.
-        authority: Host and port of an absolute-form target, when there was one.
+        authority: Host and port of an absolute-form target, when there was one; then the Host header says nothing.
         other_hosts: Further hosts that the client may have signed (a public name in front of a proxy).
         bucket: Name of the bucket when it is the first segment of the path; clients do not sign that segment.
     """
@@ -341,10 +341,16 @@ def _listed(sent: Sequence[canonical.Pair], names: Sequence[bytes]) -> list[cano
 
 
 def _hosts(request: RequestFacts) -> list[bytes | None]:
-    """Give the hosts that may have been signed: each name as sent, in lower case, and both without the port."""
+    """
+    Give the hosts that may have been signed: each name as sent, in lower case, and both without the port.
+
+    An authority stands for the Host header, as it does where the bucket is decided: with a Host that counted here and
+    not there, an address signed for one bucket would open every other.
+    """
     sent = [value.strip() for name, value in request.headers if name.lower() == b"host"][:1]
-    named = [request.authority] if request.authority else []
-    sent += [host.encode("utf-8", "replace") for host in (*named, *request.other_hosts)]
+    if request.authority:
+        sent = [request.authority.encode("utf-8", "replace")]
+    sent += [host.encode("utf-8", "replace") for host in request.other_hosts]
     hosts: dict[bytes | None, None] = {}
     for host in sent:
         bare = re.sub(rb":\d{1,5}\Z", b"", host)

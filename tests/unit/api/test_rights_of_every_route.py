@@ -6,8 +6,11 @@ right, by a key pair that lacks the right, and by nobody known. A route without 
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
 import http.client
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -236,6 +239,59 @@ def test_a_presigned_address_opens_what_its_signer_may_read(edge: RunningEdge) -
         assert exchange(edge.port, build("GET", f"/in/a.mp4?{query}", host=host, signed=False)).status == status
 
 
+def test_an_address_presigned_for_one_bucket_opens_no_other_by_way_of_the_request_line(edge: RunningEdge) -> None:
+    for bucket in (OWN, FOREIGN):
+        edge.run(edge.store.create_bucket(bucket, REGION))
+        edge.run(edge.store.put(bucket, "in/a.mp4", one_chunk(), headers={}))
+    host, other = (f"{bucket}.cos.{REGION}.myqcloud.com" for bucket in (FOREIGN, OWN))
+    query = authorization("GET", "/in/a.mp4", {"Host": host})  # by the first key pair, which may read both
+    for sent, status in ((host, 200), (other, 403)):
+        # The Host header stays as signed; it is the request line that decides about the bucket.
+        request = build("GET", f"http://{sent}/in/a.mp4?{query}", host=host, signed=False)
+        assert exchange(edge.port, request).status == status
+
+
+def test_an_upload_by_form_tells_nobody_which_buckets_exist() -> None:
+    with running_edge(EdgeConfig(region=REGION, default_bucket=FOREIGN)) as running:
+        for name in (OWN, FOREIGN):
+            running.run(running.store.create_bucket(name, REGION))
+        running.keys.teams["team-b"] = Access("team-b", "b", ("teamb-*",), frozenset(Right)), ["s"]
+        signed = policy_of("team-b", "s")
+        for fields in ({}, {"key": "in/a.mp4"}, {"key": "in/a.mp4", **signed}):
+            told = set()
+            for bucket in (OWN, "teama-that-is-none"):
+                for target in (f"/{bucket}", f"/{bucket}/"):
+                    request = build("POST", target, host="localhost", headers=FORM, body=form(fields), signed=False)
+                    reply = exchange(running.port, request, method="POST")
+                    told.add((reply.status, reply.code, reply.node("Message").replace(bucket, "…")))
+            assert len(told) == 1, told
+        into_own = form({"key": "in/a.mp4", **signed})
+        request = build("POST", f"/{FOREIGN}", host="localhost", headers=FORM, body=into_own, signed=False)
+        assert exchange(running.port, request, method="POST").status == 204
+
+
+def form(fields: dict[str, str]) -> bytes:
+    parts = [f'--b\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{fields[name]}\r\n' for name in fields]
+    file = '--b\r\nContent-Disposition: form-data; name="file"; filename="a.mp4"\r\n\r\nx\r\n--b--\r\n'
+    return ("".join(parts) + file).encode()
+
+
+def policy_of(secret_id: str, secret_key: str) -> dict[str, str]:
+    """Sign a policy that allows everything for ten minutes."""
+    now = int(time.time())
+    window = f"{now - 60};{now + 600}"
+    text = json.dumps({"expiration": "2099-01-01T00:00:00Z", "conditions": []}).encode()
+    sign_key = hmac.new(secret_key.encode(), window.encode(), "sha1").hexdigest()
+    digest = hashlib.sha1(text, usedforsecurity=False).hexdigest()
+    return {
+        "policy": base64.b64encode(text).decode(),
+        "q-sign-algorithm": "sha1",
+        "q-ak": secret_id,
+        "q-key-time": window,
+        "q-signature": hmac.new(sign_key.encode(), digest.encode(), "sha1").hexdigest(),
+    }
+
+
 def admin(edge: RunningEdge, method: str, path: str, login: str, body: Any = None) -> tuple[int, Any]:
     connection = http.client.HTTPConnection("127.0.0.1", edge.port, timeout=10)
     headers = {"Authorization": "Basic " + base64.b64encode(login.encode()).decode()}
@@ -288,6 +344,9 @@ def test_every_call_of_the_admin_api_keeps_teams_apart(edge: RunningEdge) -> Non
         assert admin(edge, method, place, "all-but-admin:s", sent)[0] == 403
         assert admin(edge, method, place, "team-a:wrong", sent)[0] == 401
     assert admin(edge, "GET", f"/admin/v1/jobs/{job_id}", "team-a:s")[0] == 200
+    foreign = admin(edge, "GET", f"/admin/v1/jobs/{job_id}", "team-b:s")
+    never_given = admin(edge, "GET", f"/admin/v1/jobs/{ID['j']}", "team-b:s")
+    assert json.dumps(foreign).replace(job_id, ID["j"]) == json.dumps(never_given)
 
 
 def test_the_admin_api_makes_shows_and_ends_key_pairs(edge: RunningEdge) -> None:
