@@ -208,6 +208,7 @@ class EmbeddedPostgres:
 
     async def _initialise(self) -> None:
         """Make the cluster in a draft folder and move it into place, so that a crash leaves none or a whole one."""
+        await asyncio.to_thread(self._clear_drafts)
         if self._cluster.exists():
             return
         assert self._identity is not None
@@ -236,9 +237,11 @@ class EmbeddedPostgres:
             )
         await asyncio.to_thread(draft.rename, self._cluster)
 
-    def _new_draft(self) -> Path:
+    def _clear_drafts(self) -> None:
         for left in self._folder.glob("cluster.new*"):
             shutil.rmtree(left, ignore_errors=True)
+
+    def _new_draft(self) -> Path:
         # A name of its own: what a killed start left running may write to its folder for a moment longer.
         return Path(tempfile.mkdtemp(prefix="cluster.new-", dir=self._folder))
 
