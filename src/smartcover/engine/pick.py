@@ -84,6 +84,7 @@ class _Picker:
         self._networks = _networks(options, find_faces)
         self._converter = ColourConverter()
         self._timings: dict[str, float] = {}
+        self._compared: tuple[tuple[Look, ...], list[dict[str, float]]] = ((), [])
 
     def run(self, attempt: _Attempt) -> Picks | None:
         """Try one way; None when it shows no usable frame."""
@@ -127,14 +128,7 @@ class _Picker:
         return studied
 
     def _judge(self, studied: list[Studied]) -> tuple[list[Defect | None], list[Score]]:
-        company = company_signals(
-            [
-                Member(
-                    entry.look.seconds, entry.look.glance, [one.glance for one in entry.look.neighbours], entry.signals
-                )
-                for entry in studied
-            ]
-        )
+        company = self._company(studied)
         known = [{**entry.signals, **signals} for entry, signals in zip(studied, company, strict=True)]
         intact = [signals for entry, signals in zip(studied, known, strict=True) if not entry.look.damage]
         clip = Clip.of(intact or known[:1])
@@ -143,6 +137,17 @@ class _Picker:
             for entry, signals in zip(studied, known, strict=True)
         ]
         return defects, score_all([entry.signals for entry in studied])
+
+    def _company(self, studied: list[Studied]) -> list[dict[str, float]]:
+        """Compare the looks with each other; once for the same looks, as networks add nothing that is compared."""
+        looks = tuple(entry.look for entry in studied)
+        if looks != self._compared[0]:
+            members = [
+                Member(look.seconds, look.glance, [one.glance for one in look.neighbours], entry.signals)
+                for look, entry in zip(looks, studied, strict=True)
+            ]
+            self._compared = looks, company_signals(members)
+        return self._compared[1]
 
     def _see_best(self, studied: list[Studied]) -> list[Studied]:
         """Show the networks the best candidates by the cheap signals, clean ones first."""
