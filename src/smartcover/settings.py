@@ -52,6 +52,13 @@ class Settings(BaseSettings):
         None,
         description="postgresql://… of your own server; none runs the embedded PostgreSQL under the data folder.",
     )
+    database_wait_seconds: float = Field(
+        60.0,
+        ge=0,
+        le=86_400,
+        description="How long a starting process waits for a database at SMARTCOVER_DATABASE_URL that is away; 0 = not "
+        "at all.",
+    )
     database_pool_size: int = Field(16, ge=4, le=200, description="Most database connections of one process.")
     storage: str = Field(
         "file:",

@@ -7,6 +7,7 @@ from smartcover.api.config import EdgeConfig, KeyRing
 from smartcover.api.connection import edge_protocol
 from smartcover.api.metrics import HttpMetrics
 from smartcover.api.probes import Check, Probes, check_database, check_store, create_probes
+from smartcover.api.waiting import create_waiting
 
 __all__ = [
     "Check",
@@ -18,5 +19,6 @@ __all__ = [
     "check_store",
     "create_app",
     "create_probes",
+    "create_waiting",
     "edge_protocol",
 ]

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from smartcover.app.administer import open_ledger
 from smartcover.app.credentials import KeyPair
+from smartcover.app.database_wait import DatabaseWait
 from smartcover.app.http import Address
 from smartcover.app.keyring import TeamKeyRing, secret_maker
 from smartcover.app.logs import configure_logs
 from smartcover.app.serve import Role, serve
 
-__all__ = ["Address", "KeyPair", "Role", "TeamKeyRing", "configure_logs", "open_ledger", "secret_maker", "serve"]
+__all__ = [
+    "Address",
+    "DatabaseWait",
+    "KeyPair",
+    "Role",
+    "TeamKeyRing",
+    "configure_logs",
+    "open_ledger",
+    "secret_maker",
+    "serve",
+]

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import asyncpg
 
+from smartcover.app.database_wait import DatabaseWait
 from smartcover.app.owed import owed_by_runs
 from smartcover.errors import SettingsError
 from smartcover.ledger import (
+    Database,
     EmbeddedPostgres,
     Ledger,
     PoolUsage,
@@ -31,15 +33,18 @@ _CLOCKS_APART_SECONDS = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Foundation:
-    """The durable state as one process sees it."""
+    """The durable state as one process sees it; `objects` is the database as the store reaches it."""
 
     ledger: Ledger
     store: BucketStore
+    objects: Database
     pools: Mapping[str, Callable[[], PoolUsage]]
 
 
 @contextlib.asynccontextmanager
-async def foundation(settings: Settings, data: Path | None) -> AsyncIterator[Foundation]:
+async def foundation(
+    settings: Settings, data: Path | None, wait: DatabaseWait | None = None
+) -> AsyncIterator[Foundation]:
     """
     Open the database and the store for as long as the block lasts.
 
@@ -48,15 +53,17 @@ async def foundation(settings: Settings, data: Path | None) -> AsyncIterator[Fou
 
     Args:
         data: The folder of the embedded database and of local objects; None when this process has none.
+        wait: How long a database at `SMARTCOVER_DATABASE_URL` may be away; None tries once.
 
     Raises:
-        SettingsError: If there is no database or no store to use, or the schema is another version's.
+        SettingsError: If there is no database or no store to use, or the schema is another version's, or the database
+            does not let us in.
         LedgerUnavailable: If the database does not answer.
     """
     async with contextlib.AsyncExitStack() as stack:
         if settings.database_url is not None:
             dsn = settings.database_url.get_secret_value()
-            await check_schema(dsn)
+            await (wait or DatabaseWait()).through(lambda: check_schema(dsn))
         elif data is not None:
             embedded = EmbeddedPostgres(data / "postgres")
             stack.push_async_callback(embedded.stop)
@@ -82,7 +89,7 @@ async def foundation(settings: Settings, data: Path | None) -> AsyncIterator[Fou
             "ledger": ledger.database.usage,
             "storage": partial(usage_of, pool),
         }
-        yield Foundation(ledger, _store(settings, data, pool), pools)
+        yield Foundation(ledger, _store(settings, data, pool), Database(dsn, pool), pools)
 
 
 def _store(settings: Settings, data: Path | None, pool: asyncpg.Pool[asyncpg.Record]) -> BucketStore:

@@ -67,6 +67,15 @@ class Metrics:
         return None
 
 
+async def metrics_without_ledger() -> bytes:
+    """Write the page of a process that still waits for its database."""
+    registry = CollectorRegistry()
+    registry.register(LedgerCollector())
+    ProcessCollector(registry=registry)
+    build_info(registry)
+    return generate_latest(registry)
+
+
 def build_info(registry: CollectorRegistry) -> None:
     """Tell which smartcover this is."""
     info = Gauge(

@@ -8,8 +8,10 @@ database and a store that they share. Any number of each may run, and any may be
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
-from collections.abc import Callable, Collection, Coroutine
+import socket
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine
 from contextlib import AsyncExitStack
 from enum import StrEnum
 from functools import partial
@@ -20,10 +22,11 @@ import structlog
 
 from smartcover import api, callbacks
 from smartcover.app.credentials import KeyPair, first_key_pair
+from smartcover.app.database_wait import DatabaseWait, StoppedWhileWaiting
 from smartcover.app.foundation import Foundation, foundation
 from smartcover.app.http import Address, HttpServer, edge_config, listen, serving, url_of
 from smartcover.app.keyring import TeamKeyRing, secret_maker
-from smartcover.app.metrics import HouseMetrics, Metrics
+from smartcover.app.metrics import HouseMetrics, Metrics, metrics_without_ledger
 from smartcover.app.parts import (
     broker_of,
     egress_policy,
@@ -35,7 +38,8 @@ from smartcover.app.parts import (
     make_worker,
 )
 from smartcover.app.readiness import checks
-from smartcover.errors import SettingsError
+from smartcover.errors import LedgerUnavailable, SettingsError, StorageUnavailable
+from smartcover.ledger import require_usable_schema
 from smartcover.service import SecretMaker, create_bucket
 from smartcover.settings import Settings
 from smartcover.worker import EngineRunner, WorkerMetrics
@@ -69,10 +73,25 @@ async def serve(
 
     Raises:
         SettingsError: If the folder, the address or a setting cannot be used.
+        LedgerUnavailable: If the database stayed away for longer than the start waits.
     """
     stop, hurry = asyncio.Event(), asyncio.Event()
     _stop_on_signals(stop, hurry)
-    folder = None if data is None else _made(data)
+    try:
+        await _serve(settings, None if data is None else _made(data), roles, address, on_ready, stop, hurry)
+    except StoppedWhileWaiting:
+        _log.info("stopped", reason="signal, while the database was away")
+
+
+async def _serve(
+    settings: Settings,
+    folder: Path | None,
+    roles: Collection[Role],
+    address: Address,
+    on_ready: Ready,
+    stop: asyncio.Event,
+    hurry: asyncio.Event,
+) -> None:
     async with AsyncExitStack() as stack:
         parts: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {}
         url: str | None = None
@@ -91,7 +110,12 @@ async def serve(
             probes_listener = listen(probes_address, "metrics-")
             stack.callback(probes_listener.close)
             probes_url = url_of(probes_listener, probes_address)
-        base = await stack.enter_async_context(foundation(settings, folder))
+        wait = DatabaseWait(
+            settings.database_wait_seconds,
+            stop=stop,
+            meanwhile=partial(_waiting_pages, settings, listener or probes_listener),
+        )
+        base = await stack.enter_async_context(foundation(settings, folder, wait))
         metrics = Metrics(base.ledger.database, base.pools)
         if Role.WORKER in roles:
             engine = make_engine(settings)
@@ -110,9 +134,11 @@ async def serve(
         if listener is not None and keys is not None:
             maker = secret_maker(settings, folder)
             ring = TeamKeyRing(keys, base.ledger.keys, maker)
-            await ring.load()
+            await wait.through(ring.load)
             parts["keys"] = partial(ring.run, stop)
-            server = await _api(settings, base, ring, maker, probes, api.HttpMetrics(metrics.registry))
+            for name in settings.buckets:
+                await wait.through(partial(_make_bucket, base, name, settings.region))
+            server = _api(settings, base, ring, maker, probes, api.HttpMetrics(metrics.registry))
             url = url_of(listener, address)
             parts["http"] = partial(server.run_until, listener, stop)
         if probes_listener is not None:
@@ -123,7 +149,31 @@ async def serve(
         await _run_until_stopped(parts, ready, stop, hurry, lambda: on_ready(url, keys, key_file, probes_url))
 
 
-async def _api(
+@contextlib.asynccontextmanager
+async def _waiting_pages(settings: Settings, listener: socket.socket | None) -> AsyncIterator[None]:
+    """Show on the process' own port that it lives, and that its database is away."""
+    if listener is None:
+        yield
+        return
+
+    async def away() -> None:
+        raise LedgerUnavailable("the database is away; waiting for it")
+
+    pages = api.create_waiting(api.Probes({"database": away}, metrics_without_ledger))
+    async with serving(pages, listener.dup(), edge_config(settings)):
+        yield
+
+
+async def _make_bucket(base: Foundation, name: str, region: str) -> None:
+    """Make a bucket; raises `LedgerUnavailable` where the store fails because the database is away."""
+    try:
+        await create_bucket(base.store, base.ledger, name, region)
+    except StorageUnavailable:
+        await require_usable_schema(base.objects)
+        await create_bucket(base.store, base.ledger, name, region)  # the database answers: this is the store's word
+
+
+def _api(
     settings: Settings,
     base: Foundation,
     ring: TeamKeyRing,
@@ -131,8 +181,6 @@ async def _api(
     probes: api.Probes,
     metrics: api.HttpMetrics,
 ) -> HttpServer:
-    for name in settings.buckets:
-        await create_bucket(base.store, base.ledger, name, settings.region)
     policy, broker = egress_policy(settings), broker_of(settings)
     edge = edge_config(settings)
     application = api.create_app(

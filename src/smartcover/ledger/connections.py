@@ -51,14 +51,14 @@ class PooledConnection(asyncpg.Connection):
 
 
 async def connect(
-    dsn: str, *, timeout: float = ACQUIRE_SECONDS, command_timeout: float = _STATEMENT_SECONDS, **options: Any
+    dsn: str, *, timeout: float = ACQUIRE_SECONDS, command_timeout: float | None = _STATEMENT_SECONDS, **options: Any
 ) -> Any:
     """
     Make one connection; asyncpg's exceptions go through.
 
     Args:
         timeout: Seconds to make the connection in.
-        command_timeout: Seconds for each statement.
+        command_timeout: Seconds for each statement; None waits for as long as it takes.
         options: More of what `asyncpg.connect` takes.
     """
     connection = await asyncpg.connect(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import ssl
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Final, TypeVar
+from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 from alembic import command
@@ -18,13 +20,27 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from smartcover.errors import SettingsError
+from smartcover.errors import LedgerError, LedgerUnavailable, SettingsError
+from smartcover.ledger.connections import connect
 from smartcover.ledger.failures import ledger_failures
 
 T = TypeVar("T")
 
 #: Any number; one process at a time changes the schema of a database.
-_LOCK = 0x534D4152
+_LOCK: Final = 0x534D4152
+
+#: Longest time of a statement that only looks.
+_READ_SECONDS: Final = 10.0
+
+#: What waiting does not mend: the address, the name, the password, the certificate or the rights are wrong.
+_REFUSALS: Final = (
+    asyncpg.InvalidPasswordError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.InsufficientPrivilegeError,
+    asyncpg.ClientConfigurationError,
+    ssl.SSLCertVerificationError,
+)
 
 
 async def upgrade(dsn: str) -> None:
@@ -32,7 +48,7 @@ async def upgrade(dsn: str) -> None:
     Bring the database to this version's schema; waits for another process that is doing so.
 
     Raises:
-        SettingsError: If the schema is newer than this version.
+        SettingsError: If the schema is newer than this version, or the database does not let us in.
         LedgerUnavailable: If the database does not answer.
     """
 
@@ -47,7 +63,7 @@ async def upgrade(dsn: str) -> None:
             connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": _LOCK})
             connection.commit()
 
-    await _with_connection(dsn, work)
+    await _with_connection(dsn, work, "change the schema", statement_seconds=None)
 
 
 async def check_schema(dsn: str) -> None:
@@ -55,7 +71,7 @@ async def check_schema(dsn: str) -> None:
     Refuse a database whose schema is not this version's.
 
     Raises:
-        SettingsError: If the schema is older or newer; the text says what to do.
+        SettingsError: If the schema is older or newer, or the database does not let us in; the text says what to do.
         LedgerUnavailable: If the database does not answer.
     """
 
@@ -68,7 +84,7 @@ async def check_schema(dsn: str) -> None:
                 "run smartcover db upgrade"
             )
 
-    await _with_connection(dsn, work)
+    await _with_connection(dsn, work, "read the schema", statement_seconds=_READ_SECONDS)
 
 
 @functools.cache
@@ -107,18 +123,40 @@ def _scripts() -> ScriptDirectory:
     return ScriptDirectory.from_config(_config())
 
 
-async def _with_connection(dsn: str, work: Callable[[Connection], T]) -> T:
-    async def connect() -> asyncpg.Connection[asyncpg.Record]:
-        return await asyncpg.connect(dsn, timeout=10)
+async def _with_connection(
+    dsn: str, work: Callable[[Connection], T], doing: str, *, statement_seconds: float | None
+) -> T:
+    async def open_one() -> Any:
+        return await connect(dsn, command_timeout=statement_seconds)
 
-    engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=open_one, poolclass=NullPool)
     try:
-        with ledger_failures("change the schema"):
-            async with engine.connect() as connection:
-                try:
+        with ledger_failures(doing):
+            try:
+                async with engine.connect() as connection:
                     return await connection.run_sync(work)
-                except SQLAlchemyError as error:
-                    cause = error.__cause__ or error
-                    raise (cause.__cause__ or cause) from error
+            except SQLAlchemyError as error:
+                cause = error.__cause__ or error
+                raise (cause.__cause__ or cause) from error
+    except LedgerError as error:
+        met = error.__cause__
+        if isinstance(met, _REFUSALS):
+            raise SettingsError(
+                f"the database at {_place(dsn)} refuses: {met}; correct SMARTCOVER_DATABASE_URL, or the server's own "
+                "users and rights",
+                detail=error.detail,
+            ) from error
+        if isinstance(error, LedgerUnavailable):
+            raise LedgerUnavailable(
+                f"the database at {_place(dsn)} does not answer ({type(met).__name__}: {met})", detail=error.detail
+            ) from error
+        raise
     finally:
         await asyncio.shield(engine.dispose())
+
+
+def _place(dsn: str) -> str:
+    """Name a database without its user and password."""
+    parts = urlsplit(dsn)
+    host = parts.netloc.rpartition("@")[2] or ",".join(parse_qs(parts.query).get("host", ["the default host"]))
+    return f"{host}{parts.path}"

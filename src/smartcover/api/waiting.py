@@ -1,0 +1,48 @@
+"""What the API's port answers before the process can work, while it waits for its database."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from smartcover.api.application import make_request_id
+from smartcover.api.auth import carries_signature
+from smartcover.api.call import Answer
+from smartcover.api.errors import answer_error
+from smartcover.api.probes import OWN_PAGES, Probes
+from smartcover.api.target import read_target
+from smartcover.errors import LedgerUnavailable
+
+
+def create_waiting(probes: Probes) -> ASGIApp:
+    """Make the application that shows our own pages, and answers every call of a client with 503: try again."""
+
+    async def application(scope: Scope, _receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        request_id = make_request_id(datetime.now(UTC), uuid4().hex)
+        try:
+            answer = await _answer(scope, probes)
+        except Exception as error:  # noqa: BLE001 - answer_error is where every error becomes an answer
+            answer = answer_error(error, resource=scope["path"], request_id=request_id)
+        body = answer.body if isinstance(answer.body, bytes) else b""
+        headers = [*answer.headers, (b"content-length", str(len(body)).encode()), (b"connection", b"close")]
+        headers.append((b"x-cos-request-id", request_id.encode()))
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+    return application
+
+
+async def _answer(scope: Scope, probes: Probes) -> Answer:
+    raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
+    headers = list(scope["headers"])
+    target = read_target(raw_path, scope["query_string"], [value for name, value in headers if name == b"host"])
+    page = OWN_PAGES.get(target.raw_path)
+    signed = carries_signature(scope["query_string"], headers)
+    # An object may have the name of a page: who signs or names a bucket does not mean ours.
+    if page is None or signed or target.host_bucket is not None or scope["method"] not in ("GET", "HEAD"):
+        raise LedgerUnavailable
+    return await page(probes)
