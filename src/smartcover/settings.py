@@ -7,18 +7,30 @@ below get plain values, never this object. Each name is `SMARTCOVER_` and the fi
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
+import os
+import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from smartcover.errors import SettingsError
+from smartcover.errors import BadBucketName, SettingsError
 
 #: Waits after the immediate first try of a callback, in seconds: about a day in all.
 DEFAULT_SCHEDULE_SECONDS = (5, 30, 120, 600, 1800, 3600, 7200, 14400, 28800, 28800)
+
+#: What the test suite of smartcover itself is told by.
+_OF_TESTS: Final = ("TEST_", "CHAOS_")
+#: Kubernetes tells each container of its neighbours: a Service named smartcover-api brings SMARTCOVER_API_SERVICE_HOST.
+_OF_KUBERNETES: Final = re.compile(r"(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)")
+_KUBERNETES_ADDRESS: Final = ("tcp://", "udp://", "sctp://")
+#: How alike two names must be, from 0 to 1, for one to be a slip of the other.
+_ALIKE: Final = 0.6
 
 MEBIBYTE = 1 << 20
 GIBIBYTE = 1 << 30
@@ -249,6 +261,18 @@ class Settings(BaseSettings):
     def _split_words(cls, value: object) -> object:
         return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
 
+    @field_validator("default_bucket", "buckets")
+    @classmethod
+    def _check_buckets(cls, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+        from smartcover.storage import check_bucket_name  # only here: it brings the clients of all stores along
+
+        for name in (value,) if isinstance(value, str) else value or ():
+            try:
+                check_bucket_name(name)
+            except BadBucketName as error:
+                raise ValueError(error.public) from error
+        return value
+
     @field_validator("callback_schedule", mode="before")
     @classmethod
     def _split_seconds(cls, value: object) -> object:
@@ -291,3 +315,19 @@ def read_settings(**overrides: Any) -> Settings:
     except ValidationError as error:
         lines = [f"SMARTCOVER_{'_'.join(str(p) for p in e['loc'][:1]).upper()}: {e['msg']}" for e in error.errors()]
         raise SettingsError("; ".join(lines)) from error
+
+
+def strange_variables(environment: Mapping[str, str] = os.environ) -> list[str]:
+    """Say of each variable that begins as ours do and is none of them that it is not heard, with the likeliest one."""
+    known = {name.upper() for name in Settings.model_fields}
+    lines = []
+    for variable in sorted(environment):
+        prefix, rest = variable[:11].upper(), variable[11:].upper()
+        if prefix != "SMARTCOVER_" or rest in known or rest.startswith(_OF_TESTS):
+            continue
+        if _OF_KUBERNETES.fullmatch(rest) or environment[variable].startswith(_KUBERNETES_ADDRESS):
+            continue
+        near = difflib.get_close_matches(rest, known, n=1, cutoff=_ALIKE)
+        hint = f"did you mean SMARTCOVER_{near[0]}?" if near else "smartcover settings lists all"
+        lines.append(f"{variable} is not a setting; {hint}")
+    return lines

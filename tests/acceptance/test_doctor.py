@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.postgres import cluster
+
 pytestmark = pytest.mark.timeout(120)
 
 
@@ -46,3 +48,92 @@ def test_what_is_wrong_is_named_with_the_way_out(tmp_path: Path) -> None:
     assert "/no/such/ca.pem" in findings["settings"]["seen"]
     assert findings["callbacks"]["level"] == "warn"
     assert "no-such-host.invalid" in findings["callbacks"]["seen"]
+
+
+def test_a_misspelt_variable_is_a_finding_and_no_failure(tmp_path: Path) -> None:
+    code, findings = doctor(tmp_path, SMARTCOVER_CALLBACK_ALOW="10.0.0.0/8")
+    assert code == 0
+    assert findings["environment"]["level"] == "warn"
+    assert "did you mean SMARTCOVER_CALLBACK_ALLOW?" in findings["environment"]["seen"]
+
+
+@pytest.mark.parametrize(
+    ("command", "stream"),
+    [(("settings", "--plain"), "plain"), (("callbacks", "list"), "plain"), (("worker",), "log"), (("serve",), "log")],
+    ids=lambda value: "-".join(value) if isinstance(value, tuple) else value,
+)
+def test_a_misspelt_variable_is_said_at_the_start_of_commands(
+    tmp_path: Path, command: tuple[str, ...], stream: str
+) -> None:
+    bare = {name: value for name, value in os.environ.items() if not name.startswith("SMARTCOVER_")}
+    # An address that is refused, so that the roles end by themselves.
+    wrong = {"SMARTCOVER_STORGE": "file:/x", "SMARTCOVER_DATABASE_URL": "postgresql://u@127.0.0.1:1/x?sslmode=none"}
+    run = subprocess.run(
+        [sys.executable, "-m", "smartcover", *command],
+        env={**bare, **wrong, "SMARTCOVER_LOG_FORMAT": "json"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    said = "SMARTCOVER_STORGE is not a setting; did you mean SMARTCOVER_STORAGE?"
+    assert said not in run.stdout
+    lines = run.stderr.splitlines()
+    logged = [json.loads(line)["event"] for line in lines if line.startswith("{")]
+    assert (said in logged, f"smartcover: {said}" in lines) == (stream == "log", stream == "plain")
+
+
+def keys(folder: Path, *words: str, **settings: str) -> dict[str, str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SMARTCOVER_")}
+    run = subprocess.run(
+        [sys.executable, "-m", "smartcover", "keys", *words, "--json"],
+        env={**environment, **settings},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return dict(json.loads(run.stdout))
+
+
+def test_key_pairs_that_came_from_another_master_secret_are_found(tmp_path: Path) -> None:
+    shared = {
+        "SMARTCOVER_DATABASE_URL": cluster().make_database(),
+        "SMARTCOVER_STORAGE": f"file:{tmp_path / 'objects'}",
+    }
+    old, new = "the first master secret", "the second master secret"
+
+    def seen(**settings: str) -> tuple[int, str, str]:
+        code, findings = doctor(tmp_path, **shared, **settings)
+        return code, findings["keys of teams"]["level"], findings["keys of teams"]["seen"]
+
+    assert seen() == (0, "ok", "there are none")
+    made = keys(tmp_path, "add", "team-a", "--bucket", "teama-*", **shared, SMARTCOVER_KEYS_SECRET=old)
+    code, level, text = seen()
+    assert (code, level) == (1, "fail")
+    assert "no master secret" in text
+    code, level, text = seen(SMARTCOVER_KEYS_SECRET=new)
+    assert (code, level) == (1, "fail")
+    assert "another master secret" in text
+    assert made["secret_id"] in text
+    assert seen(SMARTCOVER_KEYS_SECRET=old)[:2] == (0, "ok")
+    assert seen(SMARTCOVER_KEYS_SECRET=f"{new},{old}")[2].endswith("1 still need an older master secret")
+    keys(tmp_path, "rotate", made["secret_id"], **shared, SMARTCOVER_KEYS_SECRET=f"{new},{old}")
+    code, level, text = seen(SMARTCOVER_KEYS_SECRET=new)
+    assert (code, level) == (0, "warn"), "the old secret is still to work, and does not here"
+    code, level, _ = seen(SMARTCOVER_KEYS_SECRET="short")
+    assert (code, level) == (1, "fail")
+
+
+def test_a_lost_master_secret_of_a_data_folder_is_found_and_not_made_anew(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    assert doctor(data)[0] == 0
+    keys(tmp_path, "add", "team-a", "--bucket", "teama-*", "--data", str(data))
+    assert doctor(data)[1]["keys of teams"]["level"] == "ok"
+    (data / "keys.secret").unlink()
+    code, findings = doctor(data)
+    assert (code, findings["keys of teams"]["level"]) == (1, "fail")
+    assert "restore keys.secret" in findings["keys of teams"]["advice"]
+    assert not (data / "keys.secret").exists()

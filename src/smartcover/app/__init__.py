@@ -7,7 +7,7 @@ from smartcover.app.credentials import KeyPair
 from smartcover.app.database_wait import DatabaseWait
 from smartcover.app.http import Address
 from smartcover.app.keyring import TeamKeyRing, secret_maker
-from smartcover.app.logs import configure_logs
+from smartcover.app.logs import configure_logs, log_strange_variables
 from smartcover.app.serve import Role, serve
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Role",
     "TeamKeyRing",
     "configure_logs",
+    "log_strange_variables",
     "open_ledger",
     "secret_maker",
     "serve",

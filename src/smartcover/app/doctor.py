@@ -22,11 +22,13 @@ from uuid import uuid4
 
 from smartcover import callbacks
 from smartcover.app.foundation import foundation
+from smartcover.app.keyring import kept_secret_maker
 from smartcover.app.parts import egress_policy
 from smartcover.engine.safety import available as safety_available
 from smartcover.errors import ObjectMissing, SmartCoverError, VideoError
-from smartcover.ledger import Ledger
-from smartcover.settings import Settings
+from smartcover.ledger import Ledger, TeamKey
+from smartcover.service import SecretMaker
+from smartcover.settings import Settings, strange_variables
 from smartcover.storage import BucketStore
 from smartcover.worker import EngineLimits, EngineRunner
 
@@ -61,6 +63,10 @@ async def examine(settings: Settings, data: Path | None) -> list[Finding]:
     """
     findings = [
         await _checked("settings", lambda: _settings(settings)),
+        *(
+            Finding("environment", "warn", line, "nothing hears it: correct or remove it")
+            for line in strange_variables()
+        ),
         await _checked("decoders", _codecs),
         await _checked("model weights", _models),
         await _checked("engine in a child process", lambda: _isolation(settings)),
@@ -77,6 +83,7 @@ async def examine(settings: Settings, data: Path | None) -> list[Finding]:
             findings.append(Finding("database", "ok", seen))
             findings.append(await _checked("clock", lambda: _clock(base.ledger)))
             findings.append(await _checked("storage", lambda: _storage(base.store)))
+            findings.append(await _checked("keys of teams", lambda: _team_keys(settings, data, base.ledger)))
     if data is not None:
         findings.append(await _checked("disk", lambda: _disk(data)))
     findings.append(await _checked("callbacks", lambda: _egress(settings)))
@@ -193,6 +200,40 @@ async def _storage(store: BucketStore) -> Finding:
     finally:
         await store.delete_bucket(_PROBE_BUCKET)
     return Finding("storage", "ok", "an object was written, read, deleted")
+
+
+async def _team_keys(settings: Settings, data: Path | None, ledger: Ledger) -> Finding:
+    """See whether the secrets of all key pairs can be derived here, as each API process has to."""
+    maker = kept_secret_maker(settings, data)
+    keys = [key for key in await ledger.keys.all() if key.seeds]
+    check = "keys of teams"
+    if not keys:
+        return Finding(check, "ok", "there are none")
+    dead = [key for key in keys if not any(_derivable(maker, key))]
+    if dead:
+        why = "there is no master secret here" if maker is None else "their secrets came from another master secret"
+        return Finding(
+            check,
+            "fail",
+            f"{len(dead)} of {len(keys)} cannot sign: {why} ({', '.join(key.secret_id for key in dead[:3])})",
+            f"{'set SMARTCOVER_KEYS_SECRET' if data is None else 'restore keys.secret in the data folder'} as it was "
+            "when they were made (SMARTCOVER_KEYS_SECRET=new,old takes several), or rotate them",
+        )
+    assert maker is not None  # else none could be derived
+    if halves := [key for key in keys if not all(_derivable(maker, key))]:
+        return Finding(
+            check,
+            "warn",
+            f"{len(halves)} of {len(keys)} have a secret in force that came from a master secret not known here",
+            "add it behind the new one (SMARTCOVER_KEYS_SECRET=new,old) until the old secrets have ended",
+        )
+    old = sum(any(seed.master != maker.fingerprint for seed in key.seeds) for key in keys)
+    rest = f"; {old} still need an older master secret" if old else ""
+    return Finding(check, "ok", f"the secrets of all {len(keys)} can be derived here{rest}")
+
+
+def _derivable(maker: SecretMaker | None, key: TeamKey) -> list[bool]:
+    return [maker is not None and maker.secret_of(key.secret_id, seed) is not None for seed in key.seeds]
 
 
 async def _disk(data: Path) -> Finding:

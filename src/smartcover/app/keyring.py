@@ -166,6 +166,13 @@ def secret_maker(settings: Settings, data: Path | None) -> SecretMaker | None:
     return SecretMaker([master])
 
 
+def kept_secret_maker(settings: Settings, data: Path | None) -> SecretMaker | None:
+    """Give what `secret_maker` gives, but make no master secret where there is none."""
+    if settings.keys_secret is None and (data is None or not (data / _FILE).exists()):
+        return None
+    return secret_maker(settings, data)
+
+
 def _write(path: Path) -> None:
     """Write the file whole or not at all, readable by its owner only; another process may win."""
     draft = path.with_name(f"{_FILE}.{secrets.token_hex(8)}")

@@ -14,7 +14,9 @@ from typing import Any, Final
 
 import structlog
 
-from smartcover.settings import Settings
+from smartcover.settings import Settings, strange_variables
+
+_log = structlog.get_logger(__name__)
 
 #: The query of an address may hold a signature or a token, and nothing that a log needs.
 _QUERY: Final = re.compile(r"([a-z][a-z0-9+.-]*://[^\s?#\"'<>\\]+)\?[^\s\"'<>\\]+", re.IGNORECASE)
@@ -71,3 +73,9 @@ def configure_logs(settings: Settings) -> None:
     root.setLevel(settings.log_level.upper())
     for chatty in ("uvicorn.access", "asyncio", "alembic"):
         logging.getLogger(chatty).setLevel("WARNING")
+
+
+def log_strange_variables() -> None:
+    """Warn of variables of the environment that look like settings and are none."""
+    for line in strange_variables():
+        _log.warning(line)

@@ -19,6 +19,11 @@ from smartcover.errors import SettingsError, SmartCoverError
 
 __all__ = ["application", "run"]
 
+#: Commands that read no settings, so that nothing can be misspelt for them.
+_WITHOUT_SETTINGS = frozenset({"pick", "listen", "conformance"})
+#: These tell the log instead, as they do of all else.
+_ROLES = frozenset({"serve", "api", "worker", "dispatcher"})
+
 #: Command name, module below this room, and one line for `smartcover --help`.
 COMMANDS = (
     ("pick", "pick", "Pick the best covers of videos."),
@@ -89,6 +94,17 @@ def _root(
         raise typer.Exit
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
+    elif context.invoked_subcommand not in _WITHOUT_SETTINGS | _ROLES:
+        _name_strange_variables()
+
+
+def _name_strange_variables() -> None:
+    try:
+        from smartcover.settings import strange_variables
+    except ModuleNotFoundError:  # the command itself says which extra is missing
+        return
+    for line in strange_variables():
+        print(f"smartcover: {line}", file=sys.stderr)
 
 
 def run() -> None:

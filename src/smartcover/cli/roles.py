@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from smartcover.app import Address, KeyPair, Role, configure_logs
+from smartcover.app import Address, KeyPair, Role, configure_logs, log_strange_variables
 from smartcover.app import serve as run_roles
 from smartcover.settings import read_settings
 
@@ -53,6 +53,7 @@ def dispatcher(metrics_host: _MetricsHost = None, metrics_port: _MetricsPort = N
 def _run(role: Role, address: Address, metrics_host: str | None = None, metrics_port: int | None = None) -> None:
     settings = read_settings(metrics_host=metrics_host, metrics_port=metrics_port)
     configure_logs(settings)
+    log_strange_variables()
 
     def announce(url: str | None, keys: KeyPair | None, key_file: Path | None, probes: str | None) -> None:
         shown = f"; its pages are at {probes}" if probes else ""

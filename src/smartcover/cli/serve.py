@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from smartcover.app import Address, KeyPair, Role, configure_logs
+from smartcover.app import Address, KeyPair, Role, configure_logs, log_strange_variables
 from smartcover.app import serve as serve_all
 from smartcover.settings import read_settings
 
@@ -30,6 +30,7 @@ def serve(
     """
     settings = read_settings(buckets=tuple(bucket) if bucket else None)
     configure_logs(settings)
+    log_strange_variables()
 
     def announce(url: str | None, keys: KeyPair | None, key_file: Path | None, _probes: str | None) -> None:
         assert keys is not None

@@ -21,6 +21,7 @@ from smartcover.storage.bucket import (
 )
 from smartcover.storage.local import LocalStore
 from smartcover.storage.memory import MemoryStore
+from smartcover.storage.rules import check_bucket_name
 from smartcover.storage.s3 import S3Store
 from smartcover.storage.s3_place import S3Options
 
@@ -44,4 +45,5 @@ __all__ = [
     "UploadPage",
     "VideoReader",
     "VideoSource",
+    "check_bucket_name",
 ]
