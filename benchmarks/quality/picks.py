@@ -57,7 +57,7 @@ def main() -> None:
 def grade(clip: JudgedClip, frames: Frames, fitted: Fitted | None) -> Graded:
     """Pick covers of a clip and look their grades up."""
     started = time.perf_counter()
-    with _weights(fitted):
+    with scoring_with(fitted):
         picks = pick_covers(clip.path, CoverOptions(count=_COUNT), limits=Limits(seconds=300))
     took = time.perf_counter() - started
     start = picks.covers[0].seconds - float(picks.covers[0].pts) if picks.covers else 0.0
@@ -98,7 +98,7 @@ def _with_weights(clips: list[GradedClip], kept_apart: bool) -> Iterator[tuple[G
 
 
 @contextmanager
-def _weights(fitted: Fitted | None) -> Iterator[None]:
+def scoring_with(fitted: Fitted | None) -> Iterator[None]:
     """Let the engine score with other weights for a while."""
     if fitted is None:
         yield
