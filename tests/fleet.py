@@ -11,6 +11,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,14 +19,16 @@ import threading
 import time
 import xml.etree.ElementTree as ET
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 from smartcover.protocol import RequestFacts, sign
+
+T = TypeVar("T")
 
 REGION = "ap-chongqing"
 SECRET_ID, SECRET_KEY = "AKIDTEST", "SECRETTEST"
@@ -58,6 +61,7 @@ class Member:
 
     Args:
         before: Put before its command, such as `ip netns exec NAME`.
+        module: What stands for the command line of smartcover.
     """
 
     def __init__(
@@ -68,11 +72,12 @@ class Member:
         folder: Path,
         *,
         before: Sequence[str] = (),
+        module: str = "smartcover",
     ) -> None:
         self.name = name
         self.log = folder / f"{name}.jsonl"
         self._said = folder / f"{name}.out"
-        self._command = [*before, sys.executable, "-m", "smartcover", *arguments]
+        self._command = [*before, sys.executable, "-m", module, *arguments]
         self._surroundings = dict(surroundings)
         self._lock = threading.RLock()
         self._killed = False
@@ -157,6 +162,12 @@ class Member:
                 event = json.loads(line)
                 if isinstance(event, dict):
                     yield event | {"member": self.name}
+
+    def traces(self) -> list[str]:
+        """Give the traces of errors that it had no words for."""
+        text = self.log.read_text(errors="replace") if self.log.exists() else ""
+        told = [str(event["exception"]) for event in self.events() if "exception" in event]
+        return told + re.findall(r"^Traceback .*(?:\n(?!\{).*)*", text, re.MULTILINE)
 
     def tail(self) -> str:
         return self.log.read_text(errors="replace")[-3000:] if self.log.exists() else ""
@@ -251,19 +262,29 @@ class Client:
     def cancel(self, job_id: str) -> None:
         self.call("PUT", f"/jobs/{job_id}?cancel")
 
-    def insist(self, *arguments: Any, seconds: float = 120.0, **options: Any) -> str:
-        """Submit until it is answered with 200, as a careful client does: with one idempotency key for all tries."""
+    def get(self, key: str) -> bytes:
+        return self.call("GET", f"/{key}", service="cos")
+
+    def insist(self, call: Callable[[], T], failures: list[Exception] | None = None, *, seconds: float = 120.0) -> T:
+        """
+        Make a call until it is answered well, as a careful client does; a submit needs one key for all its tries.
+
+        Args:
+            failures: Gets what the tries before met.
+        """
         deadline = time.monotonic() + seconds
         while True:
             try:
-                return self.submit(*arguments, **options)
+                return call()
             except (OSError, http.client.HTTPException) as error:
                 failure: Exception = error
             except Refused as refused:
                 if refused.status < 500:
                     raise
                 failure = refused
-            assert time.monotonic() < deadline, f"no submit was accepted within {seconds} s; the last: {failure!r}"
+            assert time.monotonic() < deadline, f"no call was answered well within {seconds} s; the last: {failure!r}"
+            if failures is not None:
+                failures.append(failure)
             time.sleep(0.1)
 
 

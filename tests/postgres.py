@@ -75,6 +75,7 @@ class Cluster:
                 self.run(self._execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
+        self._loop.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _make(self, template: str | None) -> str:

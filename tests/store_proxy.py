@@ -26,11 +26,16 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What happens instead of a good answer: a status, or a body cut off after so many bytes; after a delay."""
+    """
+    What happens instead of a good answer: a status, or a body cut off after so many bytes; after a delay.
+
+    `pause_seconds` is a silence in the middle of the body.
+    """
 
     status: int | None = None
     cut_after: int | None = None
     delay_seconds: float = 0.0
+    pause_seconds: float = 0.0
 
 
 @dataclass(slots=True)
@@ -81,7 +86,12 @@ def proxy_to(address: str, bucket: str | None = None) -> Iterator[Proxy]:
             self.send_header("Content-Length", length or "0")
             self.end_headers()
             if self.command != "HEAD":
-                self.wfile.write(content[: fault.cut_after] if fault.cut_after is not None else content)
+                said = content[: fault.cut_after] if fault.cut_after is not None else content
+                half = len(said) // 2 if fault.pause_seconds else 0
+                self.wfile.write(said[:half])
+                self.wfile.flush()
+                time.sleep(fault.pause_seconds)
+                self.wfile.write(said[half:])
             if fault.cut_after is not None:
                 self.wfile.flush()
                 self.connection.shutdown(socket.SHUT_RDWR)
@@ -92,7 +102,11 @@ def proxy_to(address: str, bucket: str | None = None) -> Iterator[Proxy]:
         def log_message(self, *_: Any) -> None:
             """Stay quiet."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, request: Any, client_address: Any) -> None:
+            """Let a client that went away go; any other one sees that its connection ends."""
+
+    server = Server(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     proxy.url = f"http://127.0.0.1:{server.server_address[1]}"
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -18,6 +18,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -149,7 +150,10 @@ def test_a_host_cut_off_in_mid_job_loses_nothing_and_works_again_without_a_resta
 
     def submit(numbers: range) -> list[str]:
         return [
-            client.insist("clip.mp4", f"out/{n}/${{Number}}.jpg", receiver.url, token=f"n{n}", count=2) for n in numbers
+            client.insist(
+                partial(client.submit, "clip.mp4", f"out/{n}/${{Number}}.jpg", receiver.url, token=f"n{n}", count=2)
+            )
+            for n in numbers
         ]
 
     def holders(job_ids: list[str]) -> set[str]:

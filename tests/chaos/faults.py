@@ -1,4 +1,4 @@
-"""What goes wrong in a run: a proxy that cuts and stalls, a disk that fills, and processes that die."""
+"""What goes wrong around the processes of a run: connections that are cut, a disk that fills, a store that fails."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from random import Random
+from typing import Protocol
+
+from tests.store_proxy import Asked, Fault, Proxy
 
 
 class CuttingProxy:
@@ -92,6 +96,29 @@ class CuttingProxy:
                 await writer.drain()
 
 
+class Disk(Protocol):
+    """The disk of the objects."""
+
+    def full(self) -> contextlib.AbstractContextManager[None]:
+        """Leave no room meanwhile."""
+
+
+class FlaggedDisk:
+    """Workers of `tests.chaos.worker` find the disk full while the flag is there; needs no root."""
+
+    def __init__(self, flag: Path) -> None:
+        self.flag = flag
+
+    @contextlib.contextmanager
+    def full(self) -> Iterator[None]:
+        """Leave no room."""
+        self.flag.touch()
+        try:
+            yield
+        finally:
+            self.flag.unlink()
+
+
 class SmallDisk:
     """A disk of its own for the objects, which can be filled to the last byte; needs root."""
 
@@ -125,3 +152,52 @@ def can_mount() -> bool:
         os.geteuid() == 0
         and subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode == 0
     )
+
+
+class ShakyStore:
+    """
+    Makes the store behind a proxy fail: now and then all the time, and in spells as a run asks for them.
+
+    Args:
+        failing: The share of requests that fail outside of spells.
+    """
+
+    def __init__(self, proxy: Proxy, dice: Random, *, failing: float) -> None:
+        self._dice, self._failing = dice, failing
+        self._spell: Callable[[Asked], Fault | None] | None = None
+        self.failed = 0
+        proxy.fault_of = self._fault_of
+
+    def errors(self) -> None:
+        """Answer 500 and 503 to all, for longer than a request is tried again."""
+        self._for(self._dice.uniform(2, 6), lambda asked: Fault(status=self._dice.choice((500, 503))))
+
+    def cuts(self) -> None:
+        """Break off most answers in the middle of their body, or before it."""
+        self._for(
+            self._dice.uniform(1, 3), lambda asked: Fault(cut_after=self._dice.randrange(20)) if self._half() else None
+        )
+
+    def slow(self) -> None:
+        """Let all answers wait, and go silent in the middle of what is read."""
+        self._for(self._dice.uniform(2, 5), lambda asked: Fault(delay_seconds=self._dice.random(), pause_seconds=1.0))
+
+    def _half(self) -> bool:
+        return self._dice.random() < 0.5
+
+    def _for(self, seconds: float, spell: Callable[[Asked], Fault | None]) -> None:
+        self._spell = spell
+        time.sleep(seconds)
+        self._spell = None
+
+    def _fault_of(self, number: int, asked: Asked) -> Fault | None:
+        spell = self._spell
+        if spell is not None:
+            fault = spell(asked)
+        elif self._dice.random() < self._failing:
+            faults = (Fault(status=503), Fault(status=500), Fault(cut_after=0), Fault(delay_seconds=0.5))
+            fault = self._dice.choice(faults)
+        else:
+            fault = None
+        self.failed += fault is not None
+        return fault

@@ -48,12 +48,14 @@ class Record:
         self._dsn = dsn
         self.ask(lambda connection: connection.execute(_RECORDER))
         self._stop = threading.Event()
-        self._watch = threading.Thread(target=lambda: asyncio.run(self._look_on()), daemon=True)
+        self._watch = threading.Thread(target=self._look_on_or_say_why_not, daemon=True)
         self.finished = 0
         self.looks = 0
         #: Most jobs seen running at once, by queue, and what was wrong at a look.
         self.most_running: dict[str, int] = {}
         self.excesses: list[str] = []
+        #: Why it stopped looking, if it did.
+        self.problems: list[str] = []
 
     def ask(self, question: Callable[[Any], Coroutine[Any, Any, T]], *, seconds: float = 60.0) -> T:
         """Ask the database, again and again if it is away."""
@@ -84,6 +86,12 @@ class Record:
         self._stop.set()
         if self._watch.is_alive():
             self._watch.join(30)
+
+    def _look_on_or_say_why_not(self) -> None:
+        try:
+            asyncio.run(self._look_on())
+        except Exception as error:  # a run without a watcher would wait for ever
+            self.problems.append(f"the watcher ended: {error!r}")
 
     async def _look_on(self) -> None:
         while not self._stop.is_set():

@@ -1,4 +1,4 @@
-"""Tiny videos for thousands of jobs: good ones, broken ones, and one that breaks the decoder's process."""
+"""Tiny videos for thousands of jobs: stand-ins, good ones, broken ones, and one that breaks the decoder's process."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 
+from tests.chaos.worker import STAND_IN
 from tests.clips import small_clip
 
 #: More memory than a decoder may have, in megapixels of one frame: 8000 x 8000 in three bytes each.
@@ -14,8 +15,8 @@ _HUGE = 8000
 
 
 def write_videos(folder: Path, *, huge: bool = True) -> dict[str, bytes]:
-    """Make the videos and give them by name; those that start with `good` have covers."""
-    videos = {}
+    """Make the videos and give them by name; those that start with `stand-in` or `good` have covers."""
+    videos = {f"stand-in{number}.mp4": STAND_IN + b"%d" % number for number in range(3)}
     for number, (width, height) in enumerate([(64, 48), (48, 64), (96, 54), (80, 80)]):
         path = small_clip(folder / f"good{number}.mp4", seconds=0.5, rate=10, width_px=width, height_px=height)
         videos[path.name] = path.read_bytes()
