@@ -82,7 +82,9 @@ class Settings(BaseSettings):
     )
     s3_region: str | None = Field(None, description="Region of the store; none takes AWS_REGION or us-east-1.")
     s3_access_key_id: str | None = Field(
-        None, description="Access key of the store; none takes AWS_ACCESS_KEY_ID or the machine's role."
+        None,
+        description="Access key of the store; none takes the usual AWS_* variables, the credentials "
+        "file or the machine's role.",
     )
     s3_secret_access_key: SecretStr | None = Field(None, description="Secret of the store's access key.")
     s3_session_token: SecretStr | None = Field(None, description="Token of a temporary access key.")
@@ -315,6 +317,22 @@ def read_settings(**overrides: Any) -> Settings:
     except ValidationError as error:
         lines = [f"SMARTCOVER_{'_'.join(str(p) for p in e['loc'][:1]).upper()}: {e['msg']}" for e in error.errors()]
         raise SettingsError("; ".join(lines)) from error
+
+
+def shared_keys_place(environment: Mapping[str, str] = os.environ) -> tuple[Path, str, bool] | None:
+    """
+    Say where the usual AWS variables let keys of the store be looked for: file, profile, and whether they name it.
+
+    None when they give keys, or a web identity, themselves.
+    """
+    if environment.get("AWS_ACCESS_KEY_ID") or environment.get("AWS_WEB_IDENTITY_TOKEN_FILE"):
+        return None
+    named, profile = environment.get("AWS_SHARED_CREDENTIALS_FILE"), environment.get("AWS_PROFILE")
+    try:
+        path = Path(named or "~/.aws/credentials").expanduser()
+    except RuntimeError:  # a user without a home
+        return None
+    return path, profile or "default", bool(named or profile)
 
 
 def strange_variables(environment: Mapping[str, str] = os.environ) -> list[str]:

@@ -24,8 +24,8 @@ from smartcover.ledger import (
     upgrade,
     usage_of,
 )
-from smartcover.settings import Settings
-from smartcover.storage import BucketStore, LocalStore, S3Options, S3Store
+from smartcover.settings import Settings, shared_keys_place
+from smartcover.storage import BucketStore, LocalStore, S3Options, S3Store, SharedKeys
 
 #: How far our clock may be ahead of the store's, which judges when the address of a video has expired.
 _CLOCKS_APART_SECONDS = 300.0
@@ -97,6 +97,7 @@ def _store(settings: Settings, data: Path | None, pool: asyncpg.Pool[asyncpg.Rec
     if not settings.storage.startswith("s3:"):
         return LocalStore(_objects(settings, data), pool, max_object_bytes=settings.max_object_bytes)
     secret, token = settings.s3_secret_access_key, settings.s3_session_token
+    place = shared_keys_place()
     options = S3Options(
         endpoint=settings.s3_endpoint,
         region=settings.s3_region,
@@ -105,6 +106,7 @@ def _store(settings: Settings, data: Path | None, pool: asyncpg.Pool[asyncpg.Rec
         session_token=None if token is None else token.get_secret_value(),
         path_style=settings.s3_path_style,
         allow_http=settings.s3_allow_http,
+        shared_keys=None if place is None else SharedKeys(*place),
     )
     return S3Store(
         settings.storage,

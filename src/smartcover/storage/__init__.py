@@ -24,6 +24,7 @@ from smartcover.storage.memory import MemoryStore
 from smartcover.storage.rules import check_bucket_name
 from smartcover.storage.s3 import S3Store
 from smartcover.storage.s3_place import S3Options
+from smartcover.storage.s3_profile import SharedKeys
 
 __all__ = [
     "BucketInfo",
@@ -38,6 +39,7 @@ __all__ = [
     "PartPage",
     "S3Options",
     "S3Store",
+    "SharedKeys",
     "StagedObject",
     "Swept",
     "UploadEvent",

@@ -16,6 +16,7 @@ from obstore.store import S3Store as ObjectStore
 
 from smartcover.errors import BadBucketName, BadKey, BucketMissing, ObjectMissing, SettingsError, StorageUnavailable
 from smartcover.storage.rules import check_bucket_name, check_key
+from smartcover.storage.s3_profile import SharedKeys, keys_of_profile
 
 #: Under this folder of each bucket lies what is not published yet; no client sees it or names a key in it.
 RESERVED = ".smartcover-staging"
@@ -33,7 +34,8 @@ _MAX_PREFIX_BYTES = 100
 @dataclass(frozen=True, slots=True)
 class S3Options:
     """
-    How to reach the store; what is None comes from the usual AWS_* variables or from the machine's role.
+    How to reach the store; what is None comes from the usual AWS_* variables or from the machine's role. Without an
+    access key, `shared_keys` are looked for before the machine's role.
 
     `path_style` puts the bucket's name into the path, as MinIO and Ceph want it, and not into the host.
     """
@@ -45,6 +47,7 @@ class S3Options:
     session_token: str | None = field(default=None, repr=False)
     path_style: bool = False
     allow_http: bool = False
+    shared_keys: SharedKeys | None = None
 
 
 class S3Place:
@@ -57,7 +60,7 @@ class S3Place:
     def __init__(self, url: str, options: S3Options) -> None:
         """
         Raises:
-            SettingsError: If `url` is no such address.
+            SettingsError: If `url` is no such address, or the profile of `shared_keys` cannot be used.
         """
         scheme, _, rest = url.partition("://")
         name, _, prefix = rest.partition("/")
@@ -69,6 +72,8 @@ class S3Place:
         self._name = name
         self._prefix = f"{prefix}/" if prefix else ""
         self._options = options
+        shared = None if options.access_key_id else options.shared_keys
+        self._provider = None if shared is None else keys_of_profile(shared)
         self._stores: dict[str, ObjectStore] = {}
 
     def store(self, bucket: str) -> ObjectStore:
@@ -149,6 +154,7 @@ class S3Place:
         return ObjectStore(
             name,
             config=cast("Any", {key: value for key, value in given.items() if value is not None}),
+            credential_provider=cast("Any", self._provider),
             virtual_hosted_style_request=endpoint is not None or not options.path_style,
             client_options={
                 "allow_http": options.allow_http,

@@ -7,6 +7,7 @@ import hmac
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,7 +17,10 @@ from urllib.parse import parse_qs, parse_qsl, quote, urlsplit
 import obstore
 import pytest
 
+from smartcover.errors import SettingsError
+from smartcover.settings import shared_keys_place
 from smartcover.storage.s3_place import S3Options, S3Place
+from smartcover.storage.s3_profile import SharedKeys, keys_of_profile
 
 SAID = {
     "AccessKeyId": "rolekey",
@@ -177,3 +181,127 @@ def test_keys_come_from_the_container(monkeypatch: pytest.MonkeyPatch, machine: 
     monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{machine}/container")
     monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", str(token))
     assert signer(S3Options(allow_http=True)) == ("rolekey", "roletoken")
+
+
+CREDENTIALS = """[default]
+aws_access_key_id = profilekey
+aws_secret_access_key = s%cret#1
+
+[covers]
+aws_access_key_id=coverskey
+aws_secret_access_key=s
+aws_session_token = coverstoken
+
+[roaming]
+role_arn = arn:aws:iam::123456789012:role/covers
+source_profile = default
+"""
+
+
+@pytest.fixture
+def profiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a home of its own with a credentials file."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    path = tmp_path / ".aws" / "credentials"
+    path.parent.mkdir()
+    path.write_text(CREDENTIALS)
+    return path
+
+
+def options() -> S3Options:
+    """Give what a process makes of its environment."""
+    place = shared_keys_place()
+    return S3Options(allow_http=True, shared_keys=None if place is None else SharedKeys(*place))
+
+
+def test_keys_come_from_the_default_profile(profiles: Path) -> None:
+    assert signer(options()) == ("profilekey", None)
+
+
+def test_keys_come_from_the_profile_that_is_named(profiles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "covers")
+    assert signer(options()) == ("coverskey", "coverstoken")
+
+
+def test_the_credentials_file_may_lie_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere = tmp_path / "keys.ini"
+    elsewhere.write_text(CREDENTIALS.replace("profilekey", "elsewhere"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(elsewhere))
+    assert signer(options()) == ("elsewhere", None)
+
+
+async def test_the_keys_of_a_profile_sign_what_is_sent(
+    profiles: Path, machine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_METADATA_ENDPOINT", machine)  # not asked: the file comes first
+    place = S3Place("s3://", options())
+    address = await obstore.sign_async(place.store("videos-1250000000"), "GET", "k", timedelta(seconds=60))
+    assert "profilekey" in address
+    assert "profilekey" in place.signed_listing("videos-1250000000", "list-type=2")
+
+
+@pytest.mark.parametrize(
+    ("variables", "wanted"),
+    [
+        ({"AWS_ACCESS_KEY_ID": "envkey", "AWS_SECRET_ACCESS_KEY": "s", "AWS_PROFILE": "covers"}, "envkey"),
+        ({}, "profilekey"),
+    ],
+)
+def test_variables_come_before_the_file(
+    profiles: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], wanted: str
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert signer(options())[0] == wanted
+
+
+def test_settings_come_before_the_file(profiles: Path) -> None:
+    given = replace(options(), access_key_id="ours", secret_access_key="s")
+    assert signer(given) == ("ours", None)
+
+
+@pytest.mark.parametrize("content", [None, "", "[other]\naws_access_key_id = x\n", "[default]\nregion = eu\n"])
+def test_without_a_default_profile_the_machine_is_asked(
+    profiles: Path, machine: str, monkeypatch: pytest.MonkeyPatch, content: str | None
+) -> None:
+    profiles.unlink() if content is None else profiles.write_text(content)
+    monkeypatch.setenv("AWS_METADATA_ENDPOINT", machine)
+    assert signer(options()) == ("rolekey", "roletoken")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("AWS_PROFILE", "nobody", "it has default, covers, roaming"),
+        ("AWS_PROFILE", "roaming", "export-credentials"),
+        ("AWS_SHARED_CREDENTIALS_FILE", "/no/such/file", "No such file"),
+    ],
+)
+def test_a_profile_that_is_named_and_cannot_be_used_is_refused(
+    profiles: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError, match=said):
+        S3Place("s3://", options())
+
+
+@pytest.mark.parametrize("content", [b"secretline\n", b"[default\nsecretline = 1\n", b"\xff\xfesecretline"])
+def test_a_damaged_credentials_file_is_refused_without_its_words(profiles: Path, content: bytes) -> None:
+    profiles.write_bytes(content)
+    with pytest.raises(SettingsError, match="no credentials file") as refused:
+        S3Place("s3://", options())
+    assert "secretline" not in str(refused.value)
+
+
+def test_keys_that_are_replaced_in_the_file_are_taken_without_a_restart(profiles: Path) -> None:
+    provide = keys_of_profile(SharedKeys(profiles, "default", False))
+    assert provide is not None
+    first = provide()
+    assert first["access_key_id"] == "profilekey"
+    assert timedelta(0) < first["expires_at"] - datetime.now(UTC) <= timedelta(minutes=5)
+    profiles.write_text(CREDENTIALS.replace("profilekey", "newkey"))
+    assert provide()["access_key_id"] == "newkey"
+    profiles.write_text("[default")
+    assert provide()["access_key_id"] == "newkey", "in the middle of being replaced"
+    profiles.unlink()
+    assert provide()["access_key_id"] == "newkey"
