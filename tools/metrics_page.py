@@ -10,7 +10,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from smartcover.api import HttpMetrics
-from smartcover.app.metrics import HouseMetrics, LedgerCollector, PoolCollector, build_info
+from smartcover.app.metrics import CancelCollector, HouseMetrics, LedgerCollector, PoolCollector, build_info
 from smartcover.callbacks import DispatchMetrics
 from smartcover.ledger import Census, LiveQueue, PoolUsage
 from smartcover.worker import WorkerMetrics
@@ -39,6 +39,7 @@ def metrics_page() -> str:
     for title, found in (
         ("What lives in the ledger (every process)", _families(ledger)),
         ("Jobs (workers)", _counted(worker)),
+        ("Jobs (APIs)", _families(CancelCollector(lambda: 0))),
         ("Callbacks (dispatchers)", _counted(callbacks)),
         ("HTTP (APIs)", _counted(http)),
         ("Housekeeping (workers)", _counted(house)),

@@ -73,6 +73,28 @@ def test_every_role_counts_its_part_of_a_job_that_worked_and_one_that_failed(
         assert len({line.get("delivery_id") for line in here.roles.log_of("dispatcher")} - {None}) == 2
 
 
+def test_each_way_a_job_can_end_is_counted_once(tmp_path: Path) -> None:
+    clip = small_clip(tmp_path / "clip.mp4", seconds=2)
+    with installed(tmp_path, "api") as here:
+        assert value(here.metrics("api"), "smartcover_jobs_cancelled_total") == 0
+        client = here.roles.client(REGION)
+        client.put_object(Bucket=BUCKET, Key="in/clip.mp4", Body=clip.read_bytes())
+        jobs = [here.submit(key, "no") for key in ("in/clip.mp4", "in/none.mp4", "in/clip.mp4", "in/clip.mp4")]
+        for job_id in jobs[2:]:
+            client.ci_cancel_jobs(Bucket=BUCKET, JobID=job_id)
+        here.roles.start("worker")
+        ends = ["Success", "Failed", "Cancel", "Cancel"]
+        here.roles.wait_until(lambda: [here.job(job_id)["State"] for job_id in jobs] == ends, "the jobs do not end")
+        here.roles.wait_until(
+            lambda: value(here.metrics("worker"), "smartcover_jobs_finished_total") == 2, "an end is not counted"
+        )
+        worker = here.metrics("worker")
+        assert value(worker, "smartcover_jobs_finished_total", state="Success") == 1
+        assert value(worker, "smartcover_jobs_finished_total", state="Failed") == 1
+        assert value(here.metrics("api"), "smartcover_jobs_cancelled_total") == 2
+        assert value(worker, "smartcover_jobs_cancelled_total") == 0, "who cancels counts"
+
+
 def test_readiness_goes_with_the_database_and_comes_back_by_itself(tmp_path: Path) -> None:
     server = ServerPostgres()
     names = ("api", "worker", "dispatcher")

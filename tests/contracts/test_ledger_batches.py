@@ -292,6 +292,7 @@ async def test_cancelling_stops_a_batch_and_what_it_has_started(ledger: Ledger, 
     await work(ledger, store)
     assert (await batch_of(ledger, batch_id)).state is BatchState.CANCEL
     assert {row["state"] for row in await pool.fetch("SELECT state FROM jobs")} == {"Cancel"}
+    assert ledger.cancelled_jobs == 4, "each of them once, although the batch was cancelled twice"
     runs = (await ledger.workflows.runs(BUCKET, RunFilter(batch_id=batch_id), limit=100)).runs
     assert len(runs) == 4
     assert {run.state for run in runs} == {RunState.CANCEL}

@@ -288,6 +288,7 @@ async def test_a_cancelled_job_is_nobodys_any_more(ledger: Ledger, running: bool
         await ledger.cancel(BUCKET, job_id)
     with pytest.raises(UnknownJob):
         await ledger.cancel("other-1250000000", job_id)
+    assert ledger.cancelled_jobs == 1, "refused cancels are not counted"
 
 
 async def test_cancelling_while_a_job_ends_gives_one_end(ledger: Ledger) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, GCCollector, ProcessCollector, generate_latest
-from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from smartcover.errors import SmartCoverError
@@ -34,9 +34,16 @@ class Metrics:
 
     Args:
         pools: How each pool of database connections is used, by name.
+        cancelled_jobs: How many jobs were cancelled through this process.
     """
 
-    def __init__(self, database: Database, pools: Mapping[str, Callable[[], PoolUsage]]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        pools: Mapping[str, Callable[[], PoolUsage]],
+        *,
+        cancelled_jobs: Callable[[], int],
+    ) -> None:
         self.registry = CollectorRegistry()
         self._database = database
         self._ledger = LedgerCollector()
@@ -44,6 +51,7 @@ class Metrics:
         self._taking = asyncio.Lock()
         self.registry.register(self._ledger)
         self.registry.register(PoolCollector(pools))
+        self.registry.register(CancelCollector(cancelled_jobs))
         ProcessCollector(registry=self.registry)
         GCCollector(registry=self.registry)
         build_info(self.registry)
@@ -173,6 +181,21 @@ class PoolCollector(Collector):
             if usage.waiting is not None:
                 waiting.add_metric((name,), usage.waiting)
         return connections, most, waiting
+
+
+class CancelCollector(Collector):
+    """Jobs that clients cancelled; workers end all others, and count those."""
+
+    def __init__(self, cancelled_jobs: Callable[[], int]) -> None:
+        self._cancelled_jobs = cancelled_jobs
+
+    def collect(self) -> Iterable[Metric]:
+        """Give the family of the page."""
+        yield CounterMetricFamily(
+            "smartcover_jobs_cancelled",
+            "Jobs cancelled by calls to this process, one by one or with their batch.",
+            float(self._cancelled_jobs()),
+        )
 
 
 class HouseMetrics:

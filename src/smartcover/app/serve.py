@@ -116,7 +116,7 @@ async def _serve(
             meanwhile=partial(_waiting_pages, settings, listener or probes_listener),
         )
         base = await stack.enter_async_context(foundation(settings, folder, wait))
-        metrics = Metrics(base.ledger.database, base.pools)
+        metrics = Metrics(base.ledger.database, base.pools, cancelled_jobs=lambda: base.ledger.cancelled_jobs)
         if Role.WORKER in roles:
             engine = make_engine(settings)
             stack.callback(engine.close)

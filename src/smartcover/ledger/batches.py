@@ -138,6 +138,8 @@ class Batches:
     def __init__(self, database: Database, when_run_ends: WhenRunEnds) -> None:
         self._database = database
         self._when_run_ends = when_run_ends
+        #: Jobs that were cancelled with their batch through this object.
+        self.cancelled_jobs = 0
 
     async def add(self, new: NewBatch) -> Batch:
         """Store a batch and wake those who work on batches."""
@@ -230,6 +232,7 @@ class Batches:
                 await owe(connection, await settle_run(connection, job, ended_at, self._when_run_ends), job)
             if ended:
                 await notify(connection, "jobs")
+        self.cancelled_jobs += len(ended)
         return len(ended)
 
     # Work

@@ -72,6 +72,7 @@ class Ledger:
         self.workflows = Workflows(database)
         self.batches = Batches(database, when_run_ends)
         self.keys = TeamKeys(database)
+        self._cancelled = 0
 
     @classmethod
     async def connect(
@@ -104,6 +105,11 @@ class Ledger:
     def database(self) -> Database:
         """The connections, for other parts of the ledger."""
         return self._database
+
+    @property
+    def cancelled_jobs(self) -> int:
+        """Count the jobs that were cancelled through this object, one by one or with their batch."""
+        return self._cancelled + self.batches.cancelled_jobs
 
     async def close(self) -> None:
         """Close the connections; calls under way are cut off."""
@@ -216,6 +222,7 @@ class Ledger:
                 await notify(connection, "jobs")
                 await owe(connection, await settle_run(connection, job, row["ended_at"], self._when_run_ends), job)
         if row is not None:
+            self._cancelled += 1
             return job
         found = (await self.jobs(bucket, [job_id])).get(job_id)
         if found is None:
