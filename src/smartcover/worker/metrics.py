@@ -31,7 +31,7 @@ class WorkerMetrics:
     def __init__(self, registry: CollectorRegistry, *, slots: int) -> None:
         self._finished = Counter(
             "smartcover_jobs_finished",
-            "Jobs that workers ended, by state and code; those that clients end are in smartcover_jobs_cancelled_total.",
+            "Jobs that workers ended, by state and code; clients end others: smartcover_jobs_cancelled_total.",
             ["state", "code"],
             registry=registry,
         )
