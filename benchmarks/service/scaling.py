@@ -29,7 +29,7 @@ GROUP BY 1
 async def scaling(slots: list[int], sleep: float, seconds: float) -> None:
     """Print jobs a second by number of worker slots, against slots / sleep, and what the database did meanwhile."""
     async with node() as running:
-        running.start_api()
+        running.start_api(queue_max_concurrent=str(max(slots)))
         async with Client(running.url) as client:
             await client.put_object()
         running.stop()  # the jobs are stored directly
