@@ -40,7 +40,7 @@ async def run(slots: int, engine: Any) -> None:
     configure_logs(settings)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    async with foundation(settings, None) as base:
+    async with foundation(settings, None, slots=slots) as base:
         print("ready", flush=True)
         await make_worker(settings, base.ledger, base.store, engine).run(stop)
 

@@ -71,7 +71,12 @@ class Settings(BaseSettings):
         description="How long a starting process waits for a database at SMARTCOVER_DATABASE_URL that is away; 0 = not "
         "at all.",
     )
-    database_pool_size: int = Field(16, ge=4, le=200, description="Most database connections of one process.")
+    database_pool_size: int = Field(
+        16,
+        ge=4,
+        le=200,
+        description="Most database connections of one process; a worker takes fewer, as its slots need.",
+    )
     storage: str = Field(
         "file:",
         description="Where objects live: file: is the data folder; s3:// a store bucket of the same name for each "

@@ -55,7 +55,7 @@ def test_every_role_counts_its_part_of_a_job_that_worked_and_one_that_failed(
             assert value(worker, "smartcover_engine_step_seconds_count", step=step) == 1
         assert value(worker, "smartcover_video_read_bytes_total") > 0
         assert value(worker, "smartcover_worker_busy_slots") == 0
-        assert value(worker, "smartcover_database_pool_size", pool="ledger") == 16
+        assert value(worker, "smartcover_database_pool_size", pool="ledger") == 5
         assert value(worker, "process_resident_memory_bytes") > 0
         edge = here.metrics("api")
         assert value(edge, "smartcover_http_requests_total", route="/jobs", method="POST", status="200") == 2

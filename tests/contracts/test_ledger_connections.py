@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
+import asyncpg
 import pytest
 
 from smartcover.ledger import open_pool
@@ -58,3 +61,30 @@ async def test_a_unix_socket_needs_none_of_it_and_works() -> None:
         assert await connection.fetchval("SELECT 1") == 1
     finally:
         await connection.close()
+
+
+async def test_when_the_server_has_no_connection_left_a_call_waits_for_one_of_ours(server: ServerPostgres) -> None:
+    owner = await connect(server.dsn())
+    await owner.execute("CREATE ROLE crowded LOGIN PASSWORD 'crowded' CONNECTION LIMIT 1")
+    await owner.close()
+    crowded = urlsplit(server.dsn())
+    pool = await open_pool(f"postgresql://crowded:crowded@{crowded.netloc.rpartition('@')[2]}/smartcover", pool_size=4)
+    taken = asyncio.Event()
+
+    async def first() -> None:
+        async with pool.acquire(timeout=5):
+            taken.set()
+            await asyncio.sleep(0.3)
+
+    holding = asyncio.create_task(first())
+    await taken.wait()
+    try:
+        async with pool.acquire(timeout=5) as lent:
+            assert await lent.fetchval("SELECT 1") == 1
+        async with pool.acquire(timeout=5):
+            with pytest.raises(asyncpg.TooManyConnectionsError):
+                async with pool.acquire(timeout=0.3):
+                    pass
+    finally:
+        await holding
+        pool.terminate()

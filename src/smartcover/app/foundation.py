@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import asyncpg
-
 from smartcover.app.database_wait import DatabaseWait
 from smartcover.app.owed import owed_by_runs
 from smartcover.errors import SettingsError
@@ -17,6 +15,7 @@ from smartcover.ledger import (
     Database,
     EmbeddedPostgres,
     Ledger,
+    Pool,
     PoolUsage,
     QueueLimits,
     check_schema,
@@ -43,7 +42,7 @@ class Foundation:
 
 @contextlib.asynccontextmanager
 async def foundation(
-    settings: Settings, data: Path | None, wait: DatabaseWait | None = None
+    settings: Settings, data: Path | None, wait: DatabaseWait | None = None, *, slots: int | None = None
 ) -> AsyncIterator[Foundation]:
     """
     Open the database and the store for as long as the block lasts.
@@ -54,6 +53,7 @@ async def foundation(
     Args:
         data: The folder of the embedded database and of local objects; None when this process has none.
         wait: How long a database at `SMARTCOVER_DATABASE_URL` may be away; None tries once.
+        slots: How many jobs the process works on at once, if it does nothing else.
 
     Raises:
         SettingsError: If there is no database or no store to use, or the schema is another version's, or the database
@@ -74,16 +74,17 @@ async def foundation(
                 "a role of its own needs a database that all roles share; set SMARTCOVER_DATABASE_URL "
                 "(smartcover serve brings its own)"
             )
+        for_ledger, for_store = share_connections(settings.database_pool_size, slots)
         ledger = await Ledger.connect(
             dsn,
-            pool_size=settings.database_pool_size,
+            pool_size=for_ledger,
             queue_limits=QueueLimits(settings.queue_max_concurrent, settings.queue_max_size),
             when_run_ends=owed_by_runs(settings),
         )
         stack.push_async_callback(ledger.close)
         # A pool of its own: publishing covers happens inside a ledger transaction, and two users of one exhausted
         # pool would wait for each other for ever.
-        pool = await open_pool(dsn, pool_size=settings.database_pool_size)
+        pool = await open_pool(dsn, pool_size=for_store)
         stack.callback(pool.terminate)
         pools: Mapping[str, Callable[[], PoolUsage]] = {
             "ledger": ledger.database.usage,
@@ -92,7 +93,20 @@ async def foundation(
         yield Foundation(ledger, _store(settings, data, pool), Database(dsn, pool), pools)
 
 
-def _store(settings: Settings, data: Path | None, pool: asyncpg.Pool[asyncpg.Record]) -> BucketStore:
+def share_connections(most: int, slots: int | None) -> tuple[int, int]:
+    """
+    Share a process's connections between ledger and store.
+
+    A worker's statements are few and short: with half a connection for each slot none waits long, and many workers
+    fit one server.
+    """
+    if slots is not None:
+        most = min(most, 6 + slots // 2)
+    for_store = max(2, most * 3 // 8)
+    return most - for_store, for_store
+
+
+def _store(settings: Settings, data: Path | None, pool: Pool) -> BucketStore:
     """Open what `SMARTCOVER_STORAGE` names."""
     if not settings.storage.startswith("s3:"):
         return LocalStore(_objects(settings, data), pool, max_object_bytes=settings.max_object_bytes)

@@ -115,7 +115,8 @@ async def _serve(
             stop=stop,
             meanwhile=partial(_waiting_pages, settings, listener or probes_listener),
         )
-        base = await stack.enter_async_context(foundation(settings, folder, wait))
+        slots = settings.worker_concurrency if set(roles) == {Role.WORKER} else None
+        base = await stack.enter_async_context(foundation(settings, folder, wait, slots=slots))
         metrics = Metrics(base.ledger.database, base.pools, cancelled_jobs=lambda: base.ledger.cancelled_jobs)
         if Role.WORKER in roles:
             engine = make_engine(settings)

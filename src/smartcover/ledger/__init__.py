@@ -14,7 +14,7 @@ from smartcover.ledger.batches import (
     NewBatch,
 )
 from smartcover.ledger.census import Census, LiveQueue, require_usable_schema, take_census
-from smartcover.ledger.connections import open_pool
+from smartcover.ledger.connections import Pool, open_pool
 from smartcover.ledger.database import Database, PoolUsage, usage_of
 from smartcover.ledger.embedded import EmbeddedPostgres
 from smartcover.ledger.finishing import Finishing
@@ -106,6 +106,7 @@ __all__ = [
     "NewUpload",
     "NotifyConfig",
     "OutputSpec",
+    "Pool",
     "PoolUsage",
     "Queue",
     "QueueLimits",

@@ -8,8 +8,12 @@ is gone must not keep that client's locks.
 
 from __future__ import annotations
 
+import asyncio
+import random
 import socket
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, Final, cast
 
 import asyncpg
@@ -18,6 +22,8 @@ import asyncpg
 ACQUIRE_SECONDS: Final = 10.0
 #: Longest time of one statement; the slowest, a claim over many queues, takes milliseconds.
 _STATEMENT_SECONDS: Final = 30.0
+#: How often, about, a server that has no connection left is asked again.
+_FULL_SERVER_SECONDS: Final = 0.05
 #: How long sent data may stay unacknowledged, and how long a silent peer is believed to be there.
 _DEAD_AFTER_SECONDS: Final = 12
 #: Silence after which the peer is asked, and between the askings that follow.
@@ -68,14 +74,63 @@ async def connect(
     return connection
 
 
-async def open_pool(dsn: str, *, pool_size: int) -> Any:
+class Pool:
+    """
+    Connections for one process, made when they are first needed. Users keep nothing in a session beyond a transaction.
+
+    When the server has no connection left, a call waits for one of this pool's own, instead of failing while others
+    would soon be done.
+    """
+
+    def __init__(self, pool: Any) -> None:
+        self._pool = pool
+
+    @asynccontextmanager
+    async def acquire(self, *, timeout: float = ACQUIRE_SECONDS) -> AsyncIterator[Any]:
+        """Lend a connection within so many seconds; asyncpg's exceptions go through."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + timeout
+        while True:
+            try:
+                connection = await self._pool.acquire(timeout=max(0.0, until - loop.time()))
+                break
+            except asyncpg.TooManyConnectionsError:
+                pause = _FULL_SERVER_SECONDS * random.uniform(0.5, 1.5)  # noqa: S311 - apart from each other, no secret
+                if loop.time() + pause > until:
+                    raise
+                await asyncio.sleep(pause)
+        try:
+            yield connection
+        finally:
+            await self._pool.release(connection)
+
+    def terminate(self) -> None:
+        """Close the connections; calls under way are cut off."""
+        self._pool.terminate()
+
+    @property
+    def most(self) -> int:
+        """How many connections there may be."""
+        return int(self._pool.get_max_size())
+
+    @property
+    def busy(self) -> int:
+        """How many are lent."""
+        return int(self._pool.get_size() - self._pool.get_idle_size())
+
+    @property
+    def idle(self) -> int:
+        """How many wait to be lent."""
+        return int(self._pool.get_idle_size())
+
+
+async def open_pool(dsn: str, *, pool_size: int) -> Pool:
     """
     Open a pool of up to `pool_size` connections, each made when it is first needed.
 
-    Users keep nothing in a session beyond their transaction. Whoever acquires gives `ACQUIRE_SECONDS` or less as the
-    timeout; asyncpg's exceptions go through.
+    Whoever acquires gives `ACQUIRE_SECONDS` or less as the timeout; asyncpg's exceptions go through.
     """
-    return await asyncpg.create_pool(
+    pool = await asyncpg.create_pool(
         dsn,
         min_size=0,
         max_size=pool_size,
@@ -84,6 +139,7 @@ async def open_pool(dsn: str, *, pool_size: int) -> Any:
         command_timeout=_STATEMENT_SECONDS,
         timeout=ACQUIRE_SECONDS,
     )
+    return Pool(pool)
 
 
 def _watch(connection: Any) -> None:

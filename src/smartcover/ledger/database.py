@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from smartcover.ledger.connections import ACQUIRE_SECONDS, open_pool
+from smartcover.ledger.connections import Pool, open_pool
 from smartcover.ledger.failures import ledger_failures
 from smartcover.ledger.wakeups import CHANNEL, Wakeups
 
@@ -22,10 +22,9 @@ class PoolUsage:
     waiting: int | None = None
 
 
-def usage_of(pool: Any) -> PoolUsage:
+def usage_of(pool: Pool) -> PoolUsage:
     """Tell how a pool is used now."""
-    idle = pool.get_idle_size()
-    return PoolUsage(most=pool.get_max_size(), busy=pool.get_size() - idle, idle=idle)
+    return PoolUsage(most=pool.most, busy=pool.busy, idle=pool.idle)
 
 
 class Database:
@@ -36,7 +35,7 @@ class Database:
     else inside them keeps its own errors to itself.
     """
 
-    def __init__(self, dsn: str, pool: Any) -> None:
+    def __init__(self, dsn: str, pool: Pool) -> None:
         self._dsn = dsn
         self._pool = pool
         self._waiting = 0
@@ -70,14 +69,14 @@ class Database:
         """Lend a connection; `doing` goes to the log with a failure, never to a client."""
         with ledger_failures(doing):
             self._waiting += 1
+            waits = True
             try:
-                connection = await self._pool.acquire(timeout=ACQUIRE_SECONDS)
+                async with self._pool.acquire() as connection:
+                    self._waiting -= 1
+                    waits = False
+                    yield connection
             finally:
-                self._waiting -= 1
-            try:
-                yield connection
-            finally:
-                await self._pool.release(connection)
+                self._waiting -= waits
 
     @asynccontextmanager
     async def transaction(self, doing: str) -> AsyncIterator[Any]:

@@ -45,7 +45,7 @@ from smartcover.storage.rules import (
     page_limit,
     resolve_range,
 )
-from smartcover.storage.shelf import QUERIES, Shelf, object_info, swept_meanwhile
+from smartcover.storage.shelf import QUERIES, Connections, Shelf, object_info, swept_meanwhile
 
 
 class LocalStore(RegisteredStore):
@@ -67,7 +67,7 @@ class LocalStore(RegisteredStore):
     def __init__(
         self,
         root: Path,
-        pool: asyncpg.Pool[asyncpg.Record],
+        pool: Connections,
         *,
         max_object_bytes: int = 5 << 30,
         reserve_bytes: int = 64 << 20,

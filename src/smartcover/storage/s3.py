@@ -43,7 +43,7 @@ from smartcover.storage.s3_staging import S3Staging
 from smartcover.storage.s3_sweep import S3Sweeper
 from smartcover.storage.s3_uploads import S3Uploads
 from smartcover.storage.s3_video import RemoteVideo
-from smartcover.storage.shelf import QUERIES, Register, swept_meanwhile
+from smartcover.storage.shelf import QUERIES, Connections, Register, swept_meanwhile
 
 #: S3's largest object that one request copies.
 _MAX_COPY_BYTES = 5 << 30
@@ -68,7 +68,7 @@ class S3Store(RegisteredStore):
         self,
         url: str,
         options: S3Options,
-        pool: asyncpg.Pool[asyncpg.Record],
+        pool: Connections,
         *,
         max_object_bytes: int = 5 << 30,
         whole_put_bytes: int = 8 << 20,

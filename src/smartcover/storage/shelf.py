@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar
 from uuid import UUID
 
 import aiosql
@@ -39,10 +39,18 @@ STORE_ETAG = ":store-etag"
 _TWIN_SECONDS = 300.0
 
 
+class Connections(Protocol):
+    """A pool of connections to the database: one of asyncpg, or anything that lends in the same way."""
+
+    def acquire(self, *, timeout: float) -> AbstractAsyncContextManager[Any]:
+        """Lend a connection within so many seconds."""
+        ...
+
+
 class Register:
     """The database that knows which blobs there are and whose they are."""
 
-    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], *, make_id: Callable[[], UUID]) -> None:
+    def __init__(self, pool: Connections, *, make_id: Callable[[], UUID]) -> None:
         self.make_id = make_id
         self._pool = pool
 
@@ -136,7 +144,7 @@ class Shelf(Register):
     def __init__(
         self,
         folder: BlobFolder,
-        pool: asyncpg.Pool[asyncpg.Record],
+        pool: Connections,
         *,
         make_id: Callable[[], UUID],
         max_object_bytes: int,
