@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any, Literal
@@ -37,7 +37,10 @@ _NEIGHBOURHOOD = Fraction(1, 2)
 
 _CLOSER_OFFSETS = (Fraction(1, 10), Fraction(1, 5))
 _CLOSER_PACKETS = 13
-"""What is looked at after a keyframe that may win: the next fifth of a second, where a blink or a blur may be over."""
+"""What is looked at around a moment that may win: a fifth of a second, where a blink or a blur may be over."""
+
+_CLOSER_SHARE = 4
+"""Looking around moments between keyframes may cost this part of what sampling may, all moments together."""
 
 Picture = npt.NDArray[np.uint8]
 
@@ -111,6 +114,7 @@ class Gatherer:
         self._converter = ColourConverter()
         self._on_look = on_look
         self._facts_known = False
+        self._spent_closer = 0
 
     # What the container says.
 
@@ -346,8 +350,32 @@ class Gatherer:
         if place not in settled:
             settled[place] = (decoded.pts, decoded.damage, self._look_picture(decoded.frame))
 
-    def look_on(self, look: Look) -> list[Look]:
-        """Decode on from a keyframe that was looked at alone; give the looks at it and at instants shortly after."""
+    def look_closer(self, look: Look) -> list[Look]:
+        """
+        Look at a moment and at instants a fraction of a second from it; empty where that would cost too much.
+
+        From a keyframe that was looked at alone it is decoded on; a moment between keyframes is decoded to again.
+        """
+        return self._look_around(look) if look.neighbours else self._look_on(look)
+
+    def _look_around(self, look: Look) -> list[Look]:
+        last = look.pts + _CLOSER_OFFSETS[-1]
+        needed = 0
+        for number, packet in enumerate(look.run.packets, start=1):
+            time = packet_time(packet)
+            if time is None or time <= last:
+                needed = number
+        pixels = needed * self.facts.size[0] * self.facts.size[1]
+        if self._spent_closer + pixels > self._budget.limits.between_pixels // _CLOSER_SHARE:
+            return []
+        self._spent_closer += pixels
+        offsets = (*(-offset for offset in reversed(_CLOSER_OFFSETS)), Fraction(0), *_CLOSER_OFFSETS)
+        moments = [moment for offset in offsets if (moment := look.pts + offset) >= look.run.start]
+        # The run stays whole: what is shown in it is decoded from it again for the cover.
+        looks = self._look_at(Run(look.run.packets[:needed]), moments)
+        return [replace(entry, run=look.run) for entry in looks]
+
+    def _look_on(self, look: Look) -> list[Look]:
         moments = [look.pts, *(look.pts + offset for offset in _CLOSER_OFFSETS)]
         end = look.run.start + Fraction(_CLOSER_PACKETS / self.frame_rate).limit_denominator(1000)
         self._index.announce_run(look.run.start, end)

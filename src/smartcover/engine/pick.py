@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -18,9 +18,11 @@ from smartcover.engine.budget import Budget
 from smartcover.engine.candidates import Gatherer, Look
 from smartcover.engine.colour import ColourConverter
 from smartcover.engine.company import Member, company_signals
+from smartcover.engine.damage import blockiness
 from smartcover.engine.decode import Decoded, deinterlace
 from smartcover.engine.defects import Clip, Defect, find_defect, wreckage
 from smartcover.engine.faces import FaceFinder
+from smartcover.engine.framing import framing
 from smartcover.engine.geometry import Box, square_pixel_size
 from smartcover.engine.letterbox import find_content
 from smartcover.engine.render import encode, render
@@ -41,6 +43,12 @@ _SPARE_FINALISTS = 2
 _SPARE_CLOSER_LOOKS = 4
 _SAME_SHOT = 20.0
 """Distance of signatures up to which two pictures shortly after each other are one shot."""
+
+_SHARPER, _EYES_OPENED = 1.15, 0.25
+"""What an instant beside a chosen moment must gain; smaller differences of frames are noise (docs/quality.md)."""
+
+_BLOCKS_SEEN_PX = 480
+"""Side of the part of a cover in which blocks of compression are looked for; they are the same all over."""
 
 
 def pick_covers(
@@ -171,54 +179,84 @@ class _Picker:
         looked, most = 0, self._options.count + _SPARE_CLOSER_LOOKS
         for _round in range(_CLOSER_ROUNDS):
             selection = self._see_chosen(result, wanted)
-            pending = [entry.index for entry in selection.chosen if not result[entry.index].closer]
+            pending = [
+                entry.index
+                for entry in selection.chosen
+                if not result[entry.index].closer and not result[entry.index].look.neighbours
+            ]
             if not pending:
                 break
             for index in pending:
                 if self._budget.sampling_is_over or looked >= most:
                     return result
-                looked += not result[index].look.neighbours
+                looked += 1
                 result[index] = self._closer(gatherer, result, index)
         return result
 
     def _see_chosen(self, studied: list[Studied], wanted: int) -> Selection:
-        """Choose finalists; show the networks, in place, those not seen or not read yet, and choose again."""
+        """Choose finalists; show the networks, in place, those not seen yet, read those in front, and choose again."""
         for _round in range(_UNSEEN_ROUNDS):
             selection = self._select(studied, count=wanted)
             chosen = [entry.index for entry in selection.chosen]
-            unseen = [index for index in chosen if studied[index].faces is None or not studied[index].is_read]
-            if not unseen:
+            unseen = [index for index in chosen if studied[index].faces is None]
+            unread = [index for index in chosen[: self._options.count] if not studied[index].is_read]
+            if not unseen and not unread:
                 return selection
+            self._budget.check_time()
             for index in unseen:
-                self._budget.check_time()
-                entry = studied[index]
-                seen = entry if entry.faces is not None else self._networks.look(entry)
-                studied[index] = seen if seen.is_read else self._networks.read(seen)
+                studied[index] = self._networks.look(studied[index])
+            for index in unread:
+                studied[index] = self._networks.read(studied[index])
         return self._select(studied, count=wanted)
 
     def _closer(self, gatherer: Gatherer, studied: list[Studied], index: int) -> Studied:
-        """Take the best of the instants after a keyframe, judged as all other moments are."""
+        """Take the best of the instants after a keyframe that was seen alone, judged as all other moments are."""
         entry = studied[index]
-        if entry.look.neighbours:
+        kept = self._instants(gatherer, studied, entry)
+        if not kept:
             return replace(entry, closer=True)
-        looks = [look for look in gatherer.look_on(entry.look) if not look.damage]
+        defects, scores = self._judge([*kept, *studied])
+        best = max(range(len(kept)), key=lambda place: (defects[place] is None, scores[place].value))
+        return replace(kept[best], closer=True)
+
+    def _settle(self, gatherer: Gatherer, studied: list[Studied], index: int) -> Studied:
+        """
+        Leave a moment between keyframes for an instant beside it that is plainly better, now that it is a cover.
+
+        It was chosen with what surrounds it, so its place among the covers stays.
+        """
+        entry = studied[index]
+        if entry.closer or not entry.look.neighbours:
+            return entry
+        kept = self._instants(gatherer, studied, entry)
+        if not kept:
+            return entry
+        here = min(kept, key=lambda instant: abs(instant.look.pts - entry.look.pts))
+        defects, scores = self._judge([*kept, *studied])
+        better = [
+            place
+            for place, instant in enumerate(kept)
+            if defects[place] is None and _plainly_better(instant.signals, here.signals)
+        ]
+        return kept[max(better, key=lambda place: scores[place].value)] if better else entry
+
+    def _instants(self, gatherer: Gatherer, studied: list[Studied], entry: Studied) -> list[Studied]:
+        """Look at a moment and at the instants around it that show the same picture; none where that costs too much."""
+        looks = [look for look in gatherer.look_closer(entry.look) if not look.damage]
         if not looks:
-            return replace(entry, closer=True)
+            return []
         first = min(looks, key=lambda look: abs(look.pts - entry.look.pts))
-        instants = [study(look, gatherer.facts.orientation) for look in looks]
-        # A cut may lie between: what was chosen is the picture before it.
+        others = {other.look.pts for other in studied if other is not entry}
+        instants = [
+            study(look, gatherer.facts.orientation) for look in looks if look is first or look.pts not in others
+        ]
+        # A cut may lie between: what was chosen is the picture on this side of it.
         kept = [
             instant
             for instant in instants
             if instant.look is first or difference(instant.signature, entry.signature) <= _SAME_SHOT
         ]
-        if entry.faces is not None:
-            kept = [self._networks.look(instant) for instant in kept]
-        defects, scores = self._judge([*kept, *studied])
-        best = max(range(len(kept)), key=lambda place: (defects[place] is None, scores[place].value))
-        # Text stays for longer than a fifth of a second: it need not be read again.
-        text = {name: entry.signals[name] for name in ("text_lines", "text_share") if name in entry.signals}
-        return replace(kept[best], signals={**kept[best].signals, **text}, closer=True)
+        return [self._networks.look_again(instant, entry) for instant in kept] if entry.faces is not None else kept
 
     def _select(
         self, studied: list[Studied], *, count: int | None = None, without: frozenset[int] = frozenset()
@@ -255,7 +293,8 @@ class _Picker:
                 if entry.index in rendered:
                     continue
                 self._budget.check_time()
-                cover = self._render_one(gatherer, studied[entry.index], scores[entry.index], content)
+                shown = self._settle(gatherer, studied, entry.index)
+                cover = self._render_one(gatherer, shown, scores[entry.index], content)
                 if cover is None:
                     failed.add(entry.index)
                     break
@@ -278,6 +317,7 @@ class _Picker:
         pts = decoded.pts
         # The decoded frame of an 8K video is 50 MB; it is not needed while the cover is resized and encoded.
         del decoded, frame
+        signals = {**entry.signals, **_described(entry, picture)}
         faces = _shares(entry)
         if content is not None:
             picture, square, faces = _cut(picture, square, faces, content)
@@ -290,7 +330,7 @@ class _Picker:
             seconds=entry.look.seconds,
             pts=pts,
             score=score.value,
-            signals=dict(entry.signals),
+            signals=signals,
             reasons=score.reasons,
         )
 
@@ -347,6 +387,27 @@ def _decode_again(gatherer: Gatherer, look: Look) -> Decoded | None:
 def _shares(entry: Studied) -> tuple[Box, ...]:
     rows, columns = entry.look.picture.shape[:2]
     return tuple(face.box.scaled(1 / columns, 1 / rows) for face in entry.faces or ())
+
+
+def _plainly_better(instant: Mapping[str, float], moment: Mapping[str, float]) -> bool:
+    """Tell whether an instant is clearly sharper than a moment beside it, or its eyes are open and the other's not."""
+    opened = instant.get("eyes_open", 0.0) - moment.get("eyes_open", 0.0)
+    sharper = instant["sharpness"] > _SHARPER * moment["sharpness"]
+    return opened > _EYES_OPENED or (sharper and opened > -_EYES_OPENED)
+
+
+def _described(entry: Studied, picture: npt.NDArray[np.uint8]) -> dict[str, float]:
+    """Tell of a cover what has no weight in its choice (docs/quality.md): its framing, and blocks of compression."""
+    framed = framing(entry.look.picture)
+    rows, columns = (max(0, side - _BLOCKS_SEEN_PX) // 2 for side in picture.shape[:2])
+    middle = picture[rows : rows + _BLOCKS_SEEN_PX, columns : columns + _BLOCKS_SEEN_PX]
+    return {
+        "thirds": framed.thirds,
+        "cut_off": framed.cut_off,
+        "subject_contrast": framed.subject_contrast,
+        "subject_sharpness": framed.subject_sharpness,
+        "blockiness": blockiness(np.ascontiguousarray(middle)),
+    }
 
 
 def _cut(

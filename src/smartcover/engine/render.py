@@ -11,8 +11,8 @@ import numpy.typing as npt
 import simplejpeg
 from PIL import Image, ImageCms, PngImagePlugin
 
+from smartcover.engine.framing import subject_map
 from smartcover.engine.geometry import Box, best_window, output_size
-from smartcover.engine.signals import prepare, saliency
 from smartcover.engine.types import CoverOptions, ImageFormat
 
 Picture = npt.NDArray[np.uint8]
@@ -46,10 +46,9 @@ def render(picture: Picture, square: tuple[int, int], options: CoverOptions, fac
 
 
 def interest_map(picture: Picture, faces: tuple[Box, ...]) -> npt.NDArray[np.float32]:
-    """Map what matters in a picture on a 64x64 grid: saliency, detail, and faces above all. Sums to about 1."""
+    """Map what matters in a picture on a 64x64 grid: what stands out, and faces above all. Sums to about 1."""
     step = max(1, max(picture.shape[:2]) // 480)
-    luma = prepare(np.ascontiguousarray(picture[::step, ::step])).luma
-    interest = saliency(luma) + np.float32(0.05 / (64 * 64))
+    interest = subject_map(np.ascontiguousarray(picture[::step, ::step])) + np.float32(0.05 / (64 * 64))
     for rank, face in enumerate(faces):
         left, right = int(face.left * 64), int(np.ceil(face.right * 64))
         top, bottom = int(face.top * 64), int(np.ceil(face.bottom * 64))

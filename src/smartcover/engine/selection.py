@@ -167,11 +167,9 @@ def same_picture(one: Candidate, other: Candidate) -> bool:
     if likeness is not None and likeness > _SAME_THINGS and distance < _NEW_FRAMING:
         return True
     light, other_light = one.signature[0].ravel(), other.signature[0].ravel()
-    if min(light.std(), other_light.std()) < _STRUCTURED:
+    if np.abs(light - other_light).mean() >= SAME_PICTURE or min(light.std(), other_light.std()) < _STRUCTURED:
         return False
-    return bool(
-        np.corrcoef(light, other_light)[0, 1] > _SAME_LIGHT and np.abs(light - other_light).mean() < SAME_PICTURE
-    )
+    return bool(np.corrcoef(light, other_light)[0, 1] > _SAME_LIGHT)
 
 
 def _distance(one: Candidate, other: Candidate) -> float:

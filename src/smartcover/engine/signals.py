@@ -27,14 +27,19 @@ _OPPONENT = np.array([[0.2126, 1.0, 0.5], [0.7152, -1.0, 0.5], [0.0722, 0.0, -1.
 _DARK, _BRIGHT = 28.0, 238.0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Prepared:
-    """A picture with what several signals share: luma 0..255, its gradient and its Laplacian."""
+    """A picture with what several signals share: luma 0..255, its gradient and its Laplacian, and its noise."""
 
     rgb: Bytes
     luma: Floats
     gradient: Floats
     laplacian: Floats
+
+    @functools.cached_property
+    def noise(self) -> float:
+        """See the signal of this name."""
+        return _noise(self.luma)
 
 
 def prepare(rgb: Bytes) -> Prepared:
@@ -95,7 +100,10 @@ def detail(picture: Prepared) -> float:
 
 def noise(picture: Prepared) -> float:
     """Standard deviation of noise by Immerkaer 1996, taken in the quieter half of the picture: texture is not noise."""
-    luma = picture.luma
+    return picture.noise
+
+
+def _noise(luma: Floats) -> float:
     second = luma[:, 2:] - 2 * luma[:, 1:-1] + luma[:, :-2]
     masked = np.abs(second[2:] - 2 * second[1:-1] + second[:-2])
     tiles = _tile_means(masked)
@@ -111,7 +119,7 @@ def sharpness(picture: Prepared) -> float:
     """
     tiles = np.sort(_tile_means(picture.laplacian**2).ravel())
     best = tiles[-max(1, len(tiles) // 4) :].mean()
-    return math.sqrt(max(0.0, float(best) - 20 * noise(picture) ** 2))
+    return math.sqrt(max(0.0, float(best) - 20 * picture.noise**2))
 
 
 def blur_extent(picture: Prepared) -> float:
@@ -138,27 +146,11 @@ def colourfulness(picture: Prepared) -> float:
     return float(np.hypot(red_green.std(), yellow_blue.std()) + 0.3 * np.hypot(red_green.mean(), yellow_blue.mean()))
 
 
-def centre_weight(picture: Prepared) -> float:
-    """Mean gradient of the middle half over that of the whole: a subject in the middle gives more than 1."""
-    rows, columns = picture.gradient.shape
-    middle = picture.gradient[rows // 4 : rows - rows // 4, columns // 4 : columns - columns // 4]
-    return float((middle.mean() + 0.5) / (picture.gradient.mean() + 0.5))
-
-
-def edge_clutter(picture: Prepared) -> float:
-    """Share of the saliency in the outer ring of 8 %: what matters should not be cut by the frame."""
-    salient = saliency(picture.luma)
-    rows, columns = salient.shape
-    down, across = max(1, round(rows * 0.08)), max(1, round(columns * 0.08))
-    inner = salient[down : rows - down, across : columns - across].sum()
-    return 1.0 - float(inner) / max(float(salient.sum()), 1e-9)
-
-
 PICTURE_SIGNALS: Mapping[str, Callable[[Prepared], float]] = {
     function.__name__: function
     for function in (
         brightness, contrast, highlights, dark_share, bright_share, entropy, flat_share, detail, noise, sharpness,
-        blur_extent, colourfulness, centre_weight, edge_clutter,
+        blur_extent, colourfulness,
     )
 }  # fmt: skip
 
@@ -248,41 +240,6 @@ def _even_triples(here: _Timed, others: Sequence[_Timed]) -> list[tuple[_Timed, 
         if any(entry[0] == here[0] for entry in (first, second, third))
         and 0.6 * (third[0] - second[0]) < second[0] - first[0] < 1.7 * (third[0] - second[0])
     ]
-
-
-def saliency(luma: Floats, side: int = 64) -> Floats:
-    """
-    Map where a picture stands out from itself, on a 64x64 grid: spectral residual (Hou and Zhang 2007).
-
-    Not negative; sums to 1 unless the picture is flat.
-    """
-    small = shrink(luma, side)
-    spectrum = np.fft.fft2(small)
-    log_amplitude = np.log(np.abs(spectrum) + 1e-6)
-    padded = np.pad(log_amplitude, 1, mode="wrap")
-    shifted = [padded[row : row + side, column : column + side] for row in range(3) for column in range(3)]
-    average = np.mean(shifted, axis=0)
-    residual = np.exp(log_amplitude - average + 1j * np.angle(spectrum))
-    energy = np.abs(np.fft.ifft2(residual)) ** 2
-    smooth = _smooth(energy.astype(np.float32), 5)
-    if float(small.std()) < 1.0:
-        return np.zeros((side, side), dtype=np.float32)
-    result: Floats = (smooth / max(float(smooth.sum()), 1e-12)).astype(np.float32)
-    return result
-
-
-def _smooth(values: Floats, width: int) -> Floats:
-    """Blur a square map with two passes of a box of odd `width` along each axis, its edges repeated."""
-    boxes = _box_matrix(len(values), width)
-    return np.asarray(boxes @ values @ boxes.T, dtype=np.float32)
-
-
-@functools.cache
-def _box_matrix(side: int, width: int) -> Floats:
-    places = np.arange(side)[:, None] + np.arange(-(width // 2), width // 2 + 1)
-    once = np.zeros((side, side))
-    np.add.at(once, (np.arange(side)[:, None], places.clip(0, side - 1)), 1 / width)
-    return np.asarray(once @ once, dtype=np.float32)
 
 
 def shrink(luma: Floats, side: int) -> Floats:

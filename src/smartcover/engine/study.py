@@ -19,6 +19,9 @@ from smartcover.engine.sessions import DEFAULT_RUNTIME, Runtime
 from smartcover.engine.signals import Floats, prepare, signals_of, signature, streaks, time_signals
 from smartcover.engine.text import text_area
 
+_LASTING = ("recognisable", "centre_recognisable", "text_lines", "text_share")
+"""Signals of networks that stay for longer than the fraction of a second between instants of one moment."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Studied:
@@ -75,22 +78,38 @@ class Networks:
 
     def look(self, entry: Studied) -> Studied:
         """Add faces and meaning, and their signals."""
+        seen = embedding.see(entry.look.picture, self.runtime)
+        meaning = {"recognisable": seen.recognisable, "centre_recognisable": seen.centre_recognisable}
+        known = replace(
+            entry, signals={**entry.signals, **meaning}, meaning=seen.features / max(seen.recognisable, 1e-9)
+        )
+        return self._asked(self._faced(known))
+
+    def look_again(self, instant: Studied, seen: Studied) -> Studied:
+        """
+        Look at an instant a fraction of a second from a moment that was seen: what it means has not changed.
+
+        Faces may have: eyes shut and heads turn. Where there were none, none are looked for.
+        """
+        kept = {name: seen.signals[name] for name in _LASTING if name in seen.signals}
+        known = replace(instant, signals={**instant.signals, **kept}, meaning=seen.meaning)
+        return self._asked(self._faced(known, may_have_faces=bool(seen.faces)))
+
+    def _faced(self, entry: Studied, *, may_have_faces: bool = True) -> Studied:
         if self.find_faces is None:
             self.find_faces = YuNet()
         picture = entry.look.picture
-        faces = tuple(self.find_faces.find(picture))
-        seen = embedding.see(picture, self.runtime)
-        signals = {
-            **entry.signals,
-            **portrait_signals(picture, faces, self.runtime),
-            "recognisable": seen.recognisable,
-            "centre_recognisable": seen.centre_recognisable,
-        }
+        faces = tuple(self.find_faces.find(picture)) if may_have_faces else ()
+        return replace(entry, signals={**entry.signals, **portrait_signals(picture, faces, self.runtime)}, faces=faces)
+
+    def _asked(self, entry: Studied) -> Studied:
+        """Add what only the caller's options ask for."""
+        picture, signals = entry.look.picture, dict(entry.signals)
         if self.safety:
             signals["unsafe"] = unsafe([picture], self.runtime)[0]
         if self.scorer is not None:
             signals["own_score"] = self.scorer.score(picture)
-        return replace(entry, signals=signals, faces=faces, meaning=seen.features / max(seen.recognisable, 1e-9))
+        return replace(entry, signals=signals)
 
     def read(self, entry: Studied) -> Studied:
         """Add how much text there is; dearer than it is often worth, so only finalists are read."""

@@ -115,7 +115,7 @@ class Limits:
     bytes: int = 2_000_000_000
     held_bytes: int = 96_000_000
     between_pixels: int = 640_000_000
-    networks_on: int = 32
+    networks_on: int = 24
 
     def __post_init__(self) -> None:
         for entry in dataclasses.fields(self):

@@ -15,7 +15,6 @@ from smartcover.engine.signals import (
     difference,
     picture_signals,
     prepare,
-    saliency,
     sharpness,
     signature,
     streaks,
@@ -67,14 +66,6 @@ def test_noise_is_measured_in_grey_levels() -> None:
 def test_blur_extent_rises_with_blur() -> None:
     picture = texture(270, 480)
     assert picture_signals(picture)["blur_extent"] + 0.1 < picture_signals(_blurred(picture, 9))["blur_extent"]
-
-
-def test_the_odd_one_out_is_salient() -> None:
-    picture = _noisy(plain(120), 4)
-    picture[40:56, 120:144] = (250, 30, 30)
-    rows, columns = np.unravel_index(saliency(prepare(picture).luma).argmax(), (64, 64))
-    assert 24 <= rows <= 40
-    assert 44 <= columns <= 62
 
 
 @given(st.floats(0.2, 0.8))
