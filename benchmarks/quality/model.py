@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.quality.features import GradedClip
-from smartcover.engine.scoring import MEANINGS, levels
+from smartcover.engine.scoring import MEANINGS, levels, shares_of
 
 Array = npt.NDArray[np.float64]
 
@@ -52,7 +52,7 @@ def design(clip: GradedClip, signals: Sequence[str], spreads: dict[str, float]) 
         MEANINGS[signal][0] * levels([frame.get(signal) for frame in clip.signals], spreads[signal])
         for signal in signals
     ]
-    return np.stack(columns, axis=1)
+    return np.stack(columns, axis=1) * shares_of(signals, clip.signals)
 
 
 def cross_validated(clips: Sequence[GradedClip], signals: Sequence[str] = SIGNALS, ridge: float = RIDGE) -> list[Array]:

@@ -158,13 +158,18 @@ class _Picker:
         return self._compared[1]
 
     def _see_best(self, studied: list[Studied]) -> list[Studied]:
-        """Show the networks the best candidates by the cheap signals, clean ones first."""
-        defects, scores = self._judge(studied)
-        order = sorted(range(len(studied)), key=lambda index: (defects[index] is not None, -scores[index].value, index))
+        """Look for faces in all clean candidates; show the other networks the best by what is known then."""
+        defects, _scores = self._judge(studied)
         result = list(studied)
+        for index, defect in enumerate(defects):
+            self._budget.check_time()
+            if defect is None:
+                result[index] = self._networks.find(studied[index])
+        defects, scores = self._judge(result)
+        order = sorted(range(len(result)), key=lambda index: (defects[index] is not None, -scores[index].value, index))
         for index in order[: self._budget.limits.networks_on]:
             self._budget.check_time()
-            result[index] = self._networks.look(studied[index])
+            result[index] = self._networks.look(result[index])
         return result
 
     def _look_closer(self, gatherer: Gatherer, studied: list[Studied]) -> list[Studied]:
@@ -198,7 +203,7 @@ class _Picker:
         for _round in range(_UNSEEN_ROUNDS):
             selection = self._select(studied, count=wanted)
             chosen = [entry.index for entry in selection.chosen]
-            unseen = [index for index in chosen if studied[index].faces is None]
+            unseen = [index for index in chosen if studied[index].meaning is None]
             unread = [index for index in chosen[: self._options.count] if not studied[index].is_read]
             if not unseen and not unread:
                 return selection
@@ -256,7 +261,7 @@ class _Picker:
             for instant in instants
             if instant.look is first or difference(instant.signature, entry.signature) <= _SAME_SHOT
         ]
-        return [self._networks.look_again(instant, entry) for instant in kept] if entry.faces is not None else kept
+        return [self._networks.look_again(instant, entry) for instant in kept] if entry.meaning is not None else kept
 
     def _select(
         self, studied: list[Studied], *, count: int | None = None, without: frozenset[int] = frozenset()
@@ -336,12 +341,13 @@ class _Picker:
 
 
 def _steadied(studied: list[Studied], defects: list[Defect | None], scores: list[Score]) -> list[float]:
-    return steadied(
-        [score.value for score in scores],
+    steady = steadied(
+        [score.value - score.momentary for score in scores],
         [defect is None for defect in defects],
         [float(entry.look.pts) for entry in studied],
         np.stack([entry.signature for entry in studied]),
     )
+    return [value + score.momentary for value, score in zip(steady, scores, strict=True)]
 
 
 def _networks(options: CoverOptions, find_faces: FaceFinder | None) -> Networks:

@@ -9,7 +9,14 @@ from smartcover.engine.faces import Face, face_signals
 from smartcover.engine.landmarks import MIN_PRESENCE, face_details
 from smartcover.engine.sessions import DEFAULT_RUNTIME, Picture, Runtime
 
-NO_PORTRAIT: Mapping[str, float] = {"face_confidence": 0.0, "eyes_open": 0.0, "smile": 0.0}
+NO_PORTRAIT: Mapping[str, float] = {
+    "face_confidence": 0.0, "eyes_open": 0.0, "smile": 0.0, "open_eyes": 0.0, "open_smile": 0.0,
+}  # fmt: skip
+
+PROMINENT = 0.12
+"""Height of a face over the picture's from which its expression is what a viewer sees first."""
+
+_EYES_UNSEEN = 0.5
 
 
 def portrait_signals(
@@ -20,7 +27,8 @@ def portrait_signals(
 
     Beside the signals of `face_signals`: `face_confidence` of the surest face; `eyes_open` 1 for wide open eyes that
     look this way, less as they close or turn away, 0 without a face; `smile` 0..1. Where the face is too small for its
-    eyes to be seen, `eyes_open` and `smile` are missing.
+    eyes to be seen, `eyes_open` and `smile` are missing. `open_eyes` and `open_smile` are what of both a viewer sees:
+    less in a small face, the smile less with shut eyes.
     """
     signals = dict(face_signals(picture, faces))
     signals["face_confidence"] = max((face.confidence for face in faces), default=0.0)
@@ -28,9 +36,19 @@ def portrait_signals(
         return {**signals, **NO_PORTRAIT}
     details = face_details(picture, faces[0], runtime)
     if details is None:
-        return signals
+        return {**signals, **_seen(signals["face_size"], _EYES_UNSEEN, 0.0)}
     if details.presence < MIN_PRESENCE:
         return {**face_signals(picture, ()), **NO_PORTRAIT}
     facing = max(0.0, math.cos(math.radians(details.yaw_degrees)))
     signals["eyes_open"], signals["smile"] = details.eyes_open * facing, details.smile
-    return signals
+    return {**signals, **_seen(signals["face_size"], signals["eyes_open"], signals["smile"])}
+
+
+def prominence(face_size: float) -> float:
+    """Tell how much of a viewer's eye a face takes, 0..1, by its height over the picture's."""
+    return min(1.0, face_size / PROMINENT)
+
+
+def _seen(face_size: float, eyes_open: float, smile: float) -> Mapping[str, float]:
+    seen = prominence(face_size)
+    return {"open_eyes": seen * eyes_open, "open_smile": seen * eyes_open * smile}

@@ -17,6 +17,8 @@ from importlib import resources
 import numpy as np
 import numpy.typing as npt
 
+from smartcover.engine.portraits import prominence
+
 Signals = Mapping[str, float]
 
 MEANINGS: Mapping[str, tuple[int, str]] = {
@@ -34,7 +36,8 @@ MEANINGS: Mapping[str, tuple[int, str]] = {
     "faces": (1, "shows a face"),
     "face_confidence": (1, "a clear face"),
     "face_sharpness": (1, "a sharp face"),
-    "eyes_open": (1, "open eyes"),
+    "open_eyes": (1, "open eyes"),
+    "open_smile": (1, "a smile"),
 }
 """
 The signals that count: whether more is better (1) or worse (-1), and what is said of a frame that has the better of it.
@@ -46,6 +49,16 @@ _FLOOR = 0.3
 """
 Share of a signal's usual spread that is added to its spread in a video: where all frames are alike, their small
 differences must not be blown up to the full weight.
+"""
+
+_OF_SCENE = frozenset(
+    ("centre_detail", "centre_contrast", "centre_saturation", "colourfulness", "recognisable", "centre_recognisable")
+)
+_OF_MOMENT = frozenset(("open_eyes", "open_smile"))
+_FACES_TAKE = 0.7
+"""
+What signals of the scene lose of their weight in a video of prominent faces: there the scene stays as it is, and what
+still changes of texture and colour says less than the expression (docs/quality.md).
 """
 
 _STEEPNESS = 2.0
@@ -74,10 +87,15 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A number 0..1, higher is better, comparable within one video only; and the strongest reasons for it."""
+    """
+    A number 0..1, higher is better, comparable within one video only; and the strongest reasons for it.
+
+    `momentary` is the part of it that an expression gives, which may be gone in the next instant.
+    """
 
     value: float
     reasons: tuple[str, ...]
+    momentary: float = 0.0
 
 
 @functools.cache
@@ -96,18 +114,37 @@ def score_all(every: Sequence[Signals], terms: Sequence[Term] | None = None) -> 
 
     A signal that a frame lacks counts as the middle, so that frames with and without neighbours or faces compare.
     """
+    terms = fitted_terms() if terms is None else terms
     parts = [
-        (term, [term.weight * level for level in levels([signals.get(term.signal) for signals in every], term.spread)])
-        for term in (fitted_terms() if terms is None else terms)
+        (
+            term,
+            [
+                term.weight * share * level
+                for level in levels([signals.get(term.signal) for signals in every], term.spread)
+            ],
+        )
+        for term, share in zip(terms, shares_of([term.signal for term in terms], every), strict=True)
     ]
     scores = []
     for place in range(len(every)):
         own = [(amounts[place], term) for term, amounts in parts]
         spoken = sorted(_spoken(own, every[place]), reverse=True)
         total = sum(amount for amount, _term in own)
-        value = 1 / (1 + math.exp(-_STEEPNESS * max(-20.0, min(20.0, total))))
-        scores.append(Score(value, tuple(text for _amount, text in spoken[:_MOST_REASONS])))
+        lasting = sum(amount for amount, term in own if term.signal not in _OF_MOMENT)
+        reasons = tuple(text for _amount, text in spoken[:_MOST_REASONS])
+        scores.append(Score(_squashed(total), reasons, _squashed(total) - _squashed(lasting)))
     return scores
+
+
+def _squashed(total: float) -> float:
+    return 1 / (1 + math.exp(-_STEEPNESS * max(-20.0, min(20.0, total))))
+
+
+def shares_of(signals: Sequence[str], every: Sequence[Signals]) -> npt.NDArray[np.float64]:
+    """Tell how much of its weight each of some signals keeps in a video: those of the scene less beside faces."""
+    known = [prominence(entry["face_size"]) for entry in every if "face_size" in entry]
+    scene = 1.0 - _FACES_TAKE * float(np.median(known)) if known else 1.0
+    return np.array([scene if signal in _OF_SCENE else 1.0 for signal in signals])
 
 
 def _spoken(own: Sequence[tuple[float, Term]], signals: Signals) -> Iterator[tuple[float, str]]:

@@ -28,8 +28,8 @@ class Studied:
     """
     A look with what is known of it.
 
-    `faces` and `meaning` (see embedding.py) are None until the networks saw the picture. `closer` when the instants
-    around it were looked at.
+    `faces` is None until they were looked for, `meaning` (see embedding.py) until all networks saw the picture.
+    `closer` when the instants around it were looked at.
     """
 
     look: Look
@@ -76,14 +76,18 @@ class Networks:
     safety: bool = False
     scorer: UserScorer | None = None
 
+    def find(self, entry: Studied) -> Studied:
+        """Add faces and their signals: cheap enough for every candidate, and a face may be why a frame is the cover."""
+        return self._faced(entry)
+
     def look(self, entry: Studied) -> Studied:
-        """Add faces and meaning, and their signals."""
+        """Add meaning, and faces where they are missing, and their signals."""
         seen = embedding.see(entry.look.picture, self.runtime)
         meaning = {"recognisable": seen.recognisable, "centre_recognisable": seen.centre_recognisable}
         known = replace(
             entry, signals={**entry.signals, **meaning}, meaning=seen.features / max(seen.recognisable, 1e-9)
         )
-        return self._asked(self._faced(known))
+        return self._asked(known if known.faces is not None else self._faced(known))
 
     def look_again(self, instant: Studied, seen: Studied) -> Studied:
         """

@@ -105,7 +105,7 @@ class Limits:
         held_bytes: Most compressed data kept for decoding the winners again.
         between_pixels: Pixels that may be decoded on the way from keyframes to moments between them
             (the default is about 300 frames of 1080p, or all of a minute at 480p).
-        networks_on: How many of the best candidates the networks see (faces, eyes, meaning).
+        networks_on: How many of the best candidates all networks see; faces are looked for in every clean one.
     """
 
     seconds: float = 60.0
