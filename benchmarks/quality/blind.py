@@ -81,7 +81,8 @@ def _make(arguments: argparse.Namespace) -> None:
             continue
         covers[clip.name] = {OURS: ours} | _covers_of(recipes, clip, folder)
         missing = sorted(recipes.keys() - covers[clip.name].keys())
-        print(f"{clip.name}: {len(covers[clip.name])} covers" + (f"; none by {', '.join(missing)}" if missing else ""))
+        lacking = f"; none by {', '.join(missing)}" if missing else ""
+        print(f"{clip.name}: {len(covers[clip.name])} covers{lacking}", flush=True)
     sheets = draw_all(covers, arguments.out, arguments.seed)
     key = {name: asdict(sheet) for name, sheet in sheets.items()}
     (arguments.out / "key.json").write_text(json.dumps(key, indent=1), "utf-8")

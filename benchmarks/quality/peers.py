@@ -81,7 +81,7 @@ def _picture(folder: Path) -> Path | None:
 
 def _frames_of(clip: Path) -> tuple[int, int, float]:
     """Give the number of frames, the bytes of one as 4:4:4, and the duration in seconds."""
-    with av.open(str(clip)) as container:
+    with av.open(str(clip), metadata_errors="replace") as container:
         stream = container.streams.video[0]
         count, last = 0, 0.0
         for packet in container.demux(stream):
