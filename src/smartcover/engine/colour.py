@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Literal
+from typing import Any, Literal
 
 import av.error
 import numpy as np
@@ -114,8 +114,10 @@ class ColourConverter:
             frame.colorspace = _MATRIX_UNSPECIFIED
             frame.color_trc = frame.color_primaries = 2
             converted = VideoReformatter().reformat(frame, width=width_px, height=height_px, format=pixel_format)
-        # A copy: the array is a view that would keep the frame, and with it what the frame came from, in memory.
-        return np.array(converted.to_ndarray())  # uint16 for rgb48le, which only _strips reads
+        view: npt.NDArray[Any] = converted.to_ndarray()  # uint16 for rgb48le, which only _strips reads
+        # A view keeps the frame, and with it what the frame came from, in memory: too much for sixty looks. Of a cover,
+        # the one picture that is as large as the video, a copy would take more.
+        return view if interpolation == _REFINED else np.array(view)
 
 
 def _source_matrix(frame: VideoFrame) -> int | None:

@@ -38,7 +38,7 @@ from smartcover.engine.types import Cover, CoverOptions, Limits, Picks, Rejectio
 from smartcover.errors import BadParameter, NoFrames, NoSafeFrame
 
 _CLOSER_ROUNDS = 4
-_UNSEEN_ROUNDS = 3
+_UNSEEN_ROUNDS = _UNREAD_ROUNDS = 3
 _SPARE_FINALISTS = 2
 _SPARE_CLOSER_LOOKS = 4
 _SAME_SHOT = 20.0
@@ -183,7 +183,7 @@ class _Picker:
         wanted = self._options.count + _SPARE_FINALISTS
         looked, most = 0, self._options.count + _SPARE_CLOSER_LOOKS
         for _round in range(_CLOSER_ROUNDS):
-            selection = self._see_chosen(result, wanted)
+            selection = self._see_chosen(result, wanted, _UNSEEN_ROUNDS)
             pending = [
                 entry.index
                 for entry in selection.chosen
@@ -198,21 +198,22 @@ class _Picker:
                 result[index] = self._closer(gatherer, result, index)
         return result
 
-    def _see_chosen(self, studied: list[Studied], wanted: int) -> Selection:
+    def _see_chosen(self, studied: list[Studied], wanted: int, rounds: int) -> Selection:
         """Choose finalists; show the networks, in place, those not seen yet, read those in front, and choose again."""
-        for _round in range(_UNSEEN_ROUNDS):
+        for number in range(rounds):
             selection = self._select(studied, count=wanted)
             chosen = [entry.index for entry in selection.chosen]
             unseen = [index for index in chosen if studied[index].meaning is None]
-            unread = [index for index in chosen[: self._options.count] if not studied[index].is_read]
+            front = chosen[: self._options.count] if number < _UNREAD_ROUNDS else ()
+            unread = [index for index in front if not studied[index].is_read]
             if not unseen and not unread:
-                return selection
+                break
             self._budget.check_time()
             for index in unseen:
                 studied[index] = self._networks.look(studied[index])
             for index in unread:
                 studied[index] = self._networks.read(studied[index])
-        return self._select(studied, count=wanted)
+        return selection
 
     def _closer(self, gatherer: Gatherer, studied: list[Studied], index: int) -> Studied:
         """Take the best of the instants after a keyframe that was seen alone, judged as all other moments are."""
@@ -287,6 +288,8 @@ class _Picker:
     def _render_best(self, gatherer: Gatherer, studied: list[Studied]) -> tuple[tuple[Cover, ...], Selection]:
         """Render the chosen; one whose packets do not decode again makes room for the next best."""
         content = find_content([entry.look.picture for entry in studied]) if self._options.crop_letterbox else None
+        # Whatever the closer looks left, no cover is taken that the networks did not see.
+        self._see_chosen(studied, self._options.count, len(studied) + 1)
         defects, scores = self._judge(studied)
         values = _steadied(studied, defects, scores)
         scores = [replace(score, value=value) for score, value in zip(scores, values, strict=True)]

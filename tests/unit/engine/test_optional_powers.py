@@ -53,6 +53,26 @@ def test_an_unsafe_frame_is_never_a_cover(clip: Path, monkeypatch: pytest.Monkey
     assert plain.signals.get("unsafe") is None
 
 
+def test_the_one_safe_moment_is_found_however_late_it_stands(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bytes] = []
+
+    def only_the_last_to_be_asked_is_safe(picture: Any) -> float:
+        if picture.tobytes() not in asked:
+            asked.append(picture.tobytes())
+        return 0.0 if asked.index(picture.tobytes()) == last else 0.99
+
+    last = -1
+    judge_by(monkeypatch, only_the_last_to_be_asked_is_safe)
+    few = Limits(networks_on=1)
+    with pytest.raises(NoSafeFrame):
+        pick_covers(clip, CoverOptions(count=1, safety=True), limits=few)
+    last = len(asked) - 1
+    assert last > 10
+    asked.clear()
+    picks = pick_covers(clip, CoverOptions(count=1, safety=True), limits=few)
+    assert [cover.signals["unsafe"] for cover in picks.covers] == [0.0]
+
+
 def test_a_video_without_a_safe_frame_gets_no_cover_and_says_why(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     judge_by(monkeypatch, lambda _picture: 0.95)
     with pytest.raises(NoSafeFrame, match="safety check"):
