@@ -220,6 +220,119 @@ async def test_an_upgrade_that_is_cut_off_is_done_by_the_next(dsn: str) -> None:
     await check_schema(dsn)
 
 
+WRITE = """
+INSERT INTO deliveries (delivery_id, job_id, bucket, target, destination, content_type, body)
+VALUES ($1, 'j-done', 'grown-1250000000', '{"url": "http://receiver.example/cb"}', 'http://receiver.example:80',
+        'application/xml', 'x')
+"""
+
+
+async def until_an_index_waits(watcher: Any) -> int:
+    """Wait until an upgrade stands in the building of an index, and give its process."""
+    async with asyncio.timeout(30):
+        while True:
+            pid = await watcher.fetchval(
+                "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' "
+                "AND query LIKE '%CREATE INDEX%'"
+            )
+            if pid is not None:
+                return int(pid)
+            await asyncio.sleep(0.01)
+
+
+async def invalid_indexes(dsn: str) -> list[str]:
+    async with session(dsn) as connection:
+        rows = await connection.fetch("SELECT indexrelid::regclass::text AS name FROM pg_index WHERE NOT indisvalid")
+    return [row["name"] for row in rows]
+
+
+async def indexes(dsn: str) -> dict[str, str]:
+    async with session(dsn) as connection:
+        rows = await connection.fetch("SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'")
+    return {row["indexname"]: row["indexdef"] for row in rows}
+
+
+@pytest.mark.parametrize("revision", ["0004", "0006", "0007"])
+async def test_writers_do_not_wait_for_the_building_of_an_index(dsn: str, revision: str) -> None:
+    """An open transaction of a writer holds up the build; a build that locks the table would hold up all others."""
+    await upgrade_to(dsn, revision)
+    async with session(dsn) as old, session(dsn) as writer, session(dsn) as watcher:
+        await old.execute(OLD_ROWS)
+        transaction = old.transaction()
+        await transaction.start()
+        await old.execute(WRITE, "d-open")
+        going = asyncio.create_task(upgrade(dsn))
+        await until_an_index_waits(watcher)
+        await writer.execute("SET lock_timeout = '2s'")
+        for number in range(20):
+            await writer.execute(WRITE, f"d-{number}")
+        assert not going.done()
+        await transaction.commit()
+        async with asyncio.timeout(60):
+            await going
+        assert await watcher.fetchval("SELECT count(*) FROM deliveries") == 22
+    await check_schema(dsn)
+    assert await invalid_indexes(dsn) == []
+
+
+@pytest.mark.parametrize("revision", ["0004", "0006", "0007"])
+async def test_an_index_whose_building_was_cut_off_is_built_anew(dsn: str, revision: str) -> None:
+    await upgrade_to(dsn, revision)
+    async with session(dsn) as old, session(dsn) as watcher:
+        await old.execute(OLD_ROWS)
+        transaction = old.transaction()
+        await transaction.start()
+        await old.execute(WRITE, "d-open")
+        going = asyncio.create_task(upgrade(dsn))
+        pid = await until_an_index_waits(watcher)
+        await watcher.execute("SELECT pg_terminate_backend($1)", pid)
+        with pytest.raises(LedgerUnavailable):
+            await going
+        await transaction.commit()
+    assert await invalid_indexes(dsn) != []
+    assert await revision_of(dsn) == revision
+    async with asyncio.timeout(60):
+        await upgrade(dsn)
+    await check_schema(dsn)
+    assert await invalid_indexes(dsn) == []
+    fresh = cluster().make_database()
+    assert await indexes(dsn) == await indexes(fresh)
+
+
+async def test_busy_writers_lose_nothing_while_the_schema_is_brought_up_from_far_behind(dsn: str) -> None:
+    await upgrade_to(dsn, "0004")
+    async with session(dsn) as old:
+        await old.execute(OLD_ROWS)
+        await old.execute(
+            "INSERT INTO deliveries (delivery_id, job_id, bucket, target, destination, content_type, body) "
+            "SELECT 'd-old-' || n, 'j-done', 'grown-1250000000', '{}', 'http://receiver.example:80', 'text/xml', 'x' "
+            "FROM generate_series(1, 50000) AS n"
+        )
+    done = asyncio.Event()
+
+    async def write(name: str) -> int:
+        async with session(dsn) as connection:
+            await connection.execute("SET lock_timeout = '5s'")
+            for number in itertools.count():
+                if done.is_set():
+                    return number
+                await connection.execute(WRITE, f"d-{name}-{number}")
+        raise AssertionError
+
+    writers = [asyncio.create_task(write(name)) for name in ("one", "two", "three")]
+    try:
+        async with asyncio.timeout(90):
+            await upgrade(dsn)
+    finally:
+        done.set()
+    written = sum(await asyncio.gather(*writers))
+    assert written > 50
+    async with session(dsn) as connection:
+        assert await connection.fetchval("SELECT count(*) FROM deliveries") == 50_001 + written
+    await check_schema(dsn)
+    assert await invalid_indexes(dsn) == []
+
+
 async def test_a_database_that_does_not_answer_is_told_apart_from_a_wrong_schema(tmp_path: Path) -> None:
     nowhere = f"postgresql://nobody:none@/none?host={tmp_path}"
     for use in (check_schema, upgrade):

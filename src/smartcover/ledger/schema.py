@@ -16,7 +16,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import PendingRollbackError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -53,15 +53,20 @@ async def upgrade(dsn: str) -> None:
     """
 
     def work(connection: Connection) -> None:
-        connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _LOCK})
+        # Asked for again and again: whoever waits inside a statement would be waited for by the building of an index.
+        while not connection.execute(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": _LOCK}).scalar():
+            connection.commit()
+            connection.execute(text("SELECT pg_sleep(0.2)"))
         connection.commit()
         try:
             _refuse_unknown(connection)
             command.upgrade(_config(connection), "head")
             connection.commit()
         finally:
-            connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": _LOCK})
-            connection.commit()
+            connection.rollback()
+            if not connection.invalidated:  # else the lock went with the connection
+                connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": _LOCK})
+                connection.commit()
 
     await _with_connection(dsn, work, "change the schema", statement_seconds=None)
 
@@ -136,19 +141,23 @@ async def _with_connection(
                 async with engine.connect() as connection:
                     return await connection.run_sync(work)
             except SQLAlchemyError as error:
-                cause = error.__cause__ or error
+                met: BaseException = error
+                while isinstance(met, PendingRollbackError) and met.__context__ is not None:
+                    met = met.__context__  # what it says comes of a connection that was lost before
+                cause = met.__cause__ or met
                 raise (cause.__cause__ or cause) from error
     except LedgerError as error:
-        met = error.__cause__
-        if isinstance(met, _REFUSALS):
+        why = error.__cause__
+        if isinstance(why, _REFUSALS):
             raise SettingsError(
-                f"the database at {_place(dsn)} refuses: {met}; correct SMARTCOVER_DATABASE_URL, or the server's own "
+                f"the database at {_place(dsn)} refuses: {why}; correct SMARTCOVER_DATABASE_URL, or the server's own "
                 "users and rights",
                 detail=error.detail,
             ) from error
         if isinstance(error, LedgerUnavailable):
             raise LedgerUnavailable(
-                f"the database at {_place(dsn)} does not answer ({type(met).__name__}: {met})", detail=error.detail
+                f"the database at {_place(dsn)} does not answer ({type(why).__name__}: {why})",
+                detail=error.detail,
             ) from error
         raise
     finally:

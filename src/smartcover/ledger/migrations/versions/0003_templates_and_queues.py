@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from alembic import op
 
+from smartcover.ledger.migrations.indexes import change_indexes
+
 revision = "0003"
 down_revision = "0002"
 branch_labels = None
 depends_on = None
 
+# A list of jobs is merged from one ordered walk per state, so that a rare state is found without passing over all
+# others, however deep the page.
+INDEXES = (
+    "CREATE INDEX jobs_by_bucket ON jobs (bucket, state, created_at, seq)",
+    "CREATE INDEX jobs_by_queue ON jobs (queue_id, state, created_at, seq)",
+    "CREATE INDEX jobs_by_input ON jobs (bucket, (spec ->> 'object_key'), created_at, seq)",
+)
 STATEMENTS = (
     """
     CREATE TABLE templates (
@@ -51,19 +60,15 @@ STATEMENTS = (
         ADD COLUMN run_id text,
         ADD COLUMN batch_id text
     """,
-    # A list of jobs is merged from one ordered walk per state, so that a rare state is found without passing over
-    # all others, however deep the page.
-    "CREATE INDEX jobs_by_bucket ON jobs (bucket, state, created_at, seq)",
-    "CREATE INDEX jobs_by_queue ON jobs (queue_id, state, created_at, seq)",
     "CREATE INDEX jobs_by_workflow ON jobs (workflow_id, state, created_at, seq) WHERE workflow_id IS NOT NULL",
     "CREATE INDEX jobs_by_run ON jobs (run_id, seq) WHERE run_id IS NOT NULL",
     "CREATE INDEX jobs_by_batch ON jobs (batch_id, state, created_at, seq) WHERE batch_id IS NOT NULL",
-    "CREATE INDEX jobs_by_input ON jobs (bucket, (spec ->> 'object_key'), created_at, seq)",
     "DROP INDEX jobs_by_time",
 )
 
 
 def upgrade() -> None:
+    change_indexes(*INDEXES)
     for statement in STATEMENTS:
         op.execute(statement)
 

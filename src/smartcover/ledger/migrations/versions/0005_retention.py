@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from alembic import op
 
+from smartcover.ledger.migrations.indexes import change_indexes
+
 revision = "0005"
 down_revision = "0004"
 branch_labels = None
@@ -11,7 +13,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.execute("CREATE INDEX deliveries_ended ON deliveries (ended_at) WHERE ended_at IS NOT NULL")
+    change_indexes("CREATE INDEX deliveries_ended ON deliveries (ended_at) WHERE ended_at IS NOT NULL")
 
 
 def downgrade() -> None:

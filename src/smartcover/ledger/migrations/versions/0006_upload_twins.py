@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from alembic import op
 
+from smartcover.ledger.migrations.indexes import change_indexes
+
 revision = "0006"
 down_revision = "0005"
 branch_labels = None
@@ -22,7 +24,6 @@ STATEMENTS = (
         ADD COLUMN happened_at timestamptz,
         ADD COLUMN twin text
     """,
-    "CREATE INDEX upload_events_by_key ON upload_events (bucket, key)",
     """
     CREATE FUNCTION smartcover_note_event(
         new_id text, in_bucket text, at_key text, event_name text, bytes bigint, with_etag text, with_headers json,
@@ -75,6 +76,7 @@ STATEMENTS = (
 
 
 def upgrade() -> None:
+    change_indexes("CREATE INDEX upload_events_by_key ON upload_events (bucket, key)")
     for statement in STATEMENTS:
         op.execute(statement)
 

@@ -10,11 +10,18 @@ from __future__ import annotations
 
 from alembic import op
 
+from smartcover.ledger.migrations.indexes import change_indexes
+
 revision = "0007"
 down_revision = "0006"
 branch_labels = None
 depends_on = None
 
+# How many tries are in flight to a destination, without reading all that waits for it.
+FLYING = """
+    CREATE INDEX deliveries_flying ON deliveries (destination, claimed_until)
+    WHERE state = 'pending' AND claimed_until IS NOT NULL
+"""
 STATEMENTS = (
     # Queues that may start something, those with the most urgent head first; then one claimer per queue at a time, so
     # that max_concurrent holds for all workers together. NO KEY: a submit refers to the queue and need not wait.
@@ -132,15 +139,11 @@ STATEMENTS = (
     END
     $$
     """,
-    # How many tries are in flight to a destination, without reading all that waits for it.
-    """
-    CREATE INDEX deliveries_flying ON deliveries (destination, claimed_until)
-    WHERE state = 'pending' AND claimed_until IS NOT NULL
-    """,
 )
 
 
 def upgrade() -> None:
+    change_indexes(FLYING)
     for statement in STATEMENTS:
         op.execute(statement)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from alembic import op
 
+from smartcover.ledger.migrations.indexes import change_indexes
+
 revision = "0008"
 down_revision = "0007"
 branch_labels = None
@@ -22,8 +24,7 @@ STATEMENTS = (
 
 
 def upgrade() -> None:
-    for statement in STATEMENTS:
-        op.execute(statement)
+    change_indexes(*STATEMENTS)
 
 
 def downgrade() -> None:
