@@ -15,10 +15,14 @@ from smartcover.ledger import JobFilter
 from tests.edge_server import (
     BLOCKED_CALLBACK_HOST,
     BUCKET,
+    CI_HOST,
+    COS_HOST,
     REGION,
     SECRET_ID,
     SECRET_KEY,
     RunningEdge,
+    build,
+    exchange,
     running_edge,
 )
 
@@ -125,6 +129,18 @@ def test_a_workflow_is_switched_on_and_off(edge: RunningEdge, client: CosS3Clien
 
 
 @pytest.mark.documented
+@pytest.mark.parametrize("host", [CI_HOST, COS_HOST])
+def test_a_capital_in_the_path_of_a_deletion_means_the_workflow_on_the_host_of_ci(
+    edge: RunningEdge, client: CosS3Client, host: str
+) -> None:
+    """Older Go SDKs write it so; it is signed as it was sent. On the Host of COS it is an object, there or not."""
+    workflow_id = create(client, definition(edge))["WorkflowId"]
+    gone = exchange(edge.port, build("DELETE", f"/Workflow/{workflow_id}", host=host), method="DELETE")
+    assert gone.status == (200 if host == CI_HOST else 204)
+    left = client.ci_get_workflow(Bucket=BUCKET, Ids=workflow_id).get("MediaWorkflowList")
+    assert bool(left) == (host == COS_HOST)
+
+
 @pytest.mark.call("PUT /workflow/<id>", "DELETE /workflow/<id>", sdk="python")
 def test_only_a_paused_workflow_is_updated_or_deleted(edge: RunningEdge, client: CosS3Client) -> None:
     workflow_id = create(client, definition(edge, state="Active"))["WorkflowId"]

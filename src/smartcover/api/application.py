@@ -200,13 +200,13 @@ class _Application:
         edge = self._edge
         candidate, default = request_target.path_bucket, edge.config.default_bucket
         # A form's signer is known only once it is read: until then no answer may depend on which buckets exist.
-        target = locate(request_target, path_bucket_exists=True, default_bucket=default)
+        target = locate(request_target, path_bucket_exists=True, default_bucket=default, method=method)
         if is_unsigned_form(method, request_target, target, pairs):
             # Signed in its fields, which its handler checks; no other handler sees a call without a SecretId.
             access = Access("")
         else:
             exists = candidate is not None and await self._exists(candidate)
-            target = locate(request_target, path_bucket_exists=exists, default_bucket=default)
+            target = locate(request_target, path_bucket_exists=exists, default_bucket=default, method=method)
             target, access = self._signed(method, request_target, target, pairs)
         return Call(
             method=method,
@@ -239,7 +239,7 @@ class _Application:
             return target, access
         if default is None:
             access.require_bucket(candidate)
-        target = locate(request_target, path_bucket_exists=False, default_bucket=default)
+        target = locate(request_target, path_bucket_exists=False, default_bucket=default, method=method)
         return target, self._signer(method, request_target, None, pairs)
 
     def _signer(

@@ -37,6 +37,8 @@ _BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _SERVICE_LABELS: Final = frozenset({"ci", "cos", "pic"})
 _BUCKET_WORD: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 _REGION_WORD: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)+", re.ASCII)
+#: `DELETE /Workflow/<id>` of older Go SDKs, to the Host of the CI service; their other calls write it small.
+_CAPITAL_WORKFLOW: Final = re.compile(rb"/Workflow/(w[0-9a-f]{32})")
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]{1,253}(?::\d{0,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::\d{0,5})?", re.ASCII)
 _ADDRESS: Final = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}", re.ASCII)
 
@@ -56,7 +58,8 @@ class RequestTarget:
     What the request line and the Host header say, before any bucket was looked up.
 
     `raw_path` starts with a slash and is still percent-encoded. `authority` is that of an absolute-form target.
-    `service_host` tells that the Host is `ci.R…`, `cos.R…` or `service.cos…`, which name the service and no bucket.
+    `service_host` tells that the Host is `ci.R…`, `cos.R…` or `service.cos…`, which name the service and no bucket,
+    `ci_host` that it is `B.ci.R…`, to which clients send CI calls only.
     """
 
     host: str
@@ -66,6 +69,7 @@ class RequestTarget:
     host_bucket: str | None
     host_region: str | None
     service_host: bool = False
+    ci_host: bool = False
 
     @property
     def path_bucket(self) -> str | None:
@@ -145,6 +149,7 @@ def read_target(raw_target: bytes, raw_query: bytes, host_headers: list[bytes]) 
         host_bucket=host_bucket,
         host_region=host_region,
         service_host=service_host,
+        ci_host=host_bucket is not None and host.lower().split(".")[1] == "ci",
     )
 
 
@@ -172,7 +177,7 @@ def split_host(host: str) -> tuple[str | None, str | None, bool]:
     return None, None, False
 
 
-def locate(target: RequestTarget, *, path_bucket_exists: bool, default_bucket: str | None) -> Target:
+def locate(target: RequestTarget, *, path_bucket_exists: bool, default_bucket: str | None, method: str = "") -> Target:
     """
     Decide the bucket and the surface.
 
@@ -181,6 +186,9 @@ def locate(target: RequestTarget, *, path_bucket_exists: bool, default_bucket: s
     client with the bucket in its path creates it.
     """
     inner = target.raw_path
+    if method == "DELETE" and target.ci_host:
+        capital = _CAPITAL_WORKFLOW.fullmatch(inner)
+        inner = b"/workflow/" + capital[1] if capital is not None else inner
     path_bucket: str | None = None
     bucket = target.host_bucket
     if bucket is None:

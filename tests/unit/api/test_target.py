@@ -53,6 +53,40 @@ def test_other_paths_are_objects_on_every_label(label: str) -> None:
     assert (target.kind, target.bucket, target.key) == (Kind.OBJECT, BUCKET, "a/b.txt")
 
 
+WORKFLOW_ID = "w" + "0a" * 16
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "label", "deletes_a_workflow"),
+    [
+        ("DELETE", f"/Workflow/{WORKFLOW_ID}", "ci", True),
+        ("DELETE", f"/workflow/{WORKFLOW_ID}", "ci", True),
+        ("DELETE", f"/Workflow/{WORKFLOW_ID}", "cos", False),
+        ("DELETE", f"/Workflow/{WORKFLOW_ID}", "pic", False),
+        ("DELETE", f"/Workflow/{WORKFLOW_ID}.jpg", "ci", False),
+        ("DELETE", f"/Workflow/{WORKFLOW_ID}/x", "ci", False),
+        ("DELETE", f"/Workflow%2F{WORKFLOW_ID}", "ci", False),
+        ("DELETE", f"/in/Workflow/{WORKFLOW_ID}", "ci", False),
+        ("DELETE", "/Workflow/w1", "ci", False),
+        ("PUT", f"/Workflow/{WORKFLOW_ID}", "ci", False),
+        ("GET", f"/Workflow/{WORKFLOW_ID}", "ci", False),
+    ],
+)
+def test_older_go_sdks_delete_a_workflow_with_a_capital_and_only_so(
+    method: str, path: str, label: str, deletes_a_workflow: bool
+) -> None:
+    read = read_target(path.encode(), b"", [f"{BUCKET}.{label}.ap-chongqing.myqcloud.com".encode()])
+    target = locate(read, path_bucket_exists=False, default_bucket=None, method=method)
+    assert (target.kind is Kind.CI) == deletes_a_workflow
+    assert target.segments == (("workflow", WORKFLOW_ID) if deletes_a_workflow else ())
+
+
+def test_a_bare_address_has_no_ci_host() -> None:
+    read = read_target(f"/Workflow/{WORKFLOW_ID}".encode(), b"", [b"127.0.0.1:8460"])
+    target = locate(read, path_bucket_exists=False, default_bucket=BUCKET, method="DELETE")
+    assert (target.kind, target.key) == (Kind.OBJECT, f"Workflow/{WORKFLOW_ID}")
+
+
 def test_an_escaped_slash_makes_an_object_and_never_a_cancel() -> None:
     target = place("/jobs%2Fx", f"{BUCKET}.ci.ap-chongqing.myqcloud.com")
     assert (target.kind, target.key) == (Kind.OBJECT, "jobs/x")
