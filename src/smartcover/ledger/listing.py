@@ -12,7 +12,7 @@ import aiosql
 
 from smartcover.ledger import rows
 from smartcover.ledger.database import Database
-from smartcover.ledger.model import Job, JobState
+from smartcover.ledger.model import Job, JobState, QueueState
 from smartcover.protocol import TAG
 
 QUERIES: Any = aiosql.from_path(Path(__file__).with_name("listing.sql"), "asyncpg", mandatory_parameters=False)
@@ -77,12 +77,12 @@ async def list_jobs(
     if wanted.tag not in (None, TAG):
         return JobPage((), None)
     shown = frozenset(wanted.states) or frozenset(JobState)
-    waiting_in = [
-        queue_state
-        for state, queue_state in ((JobState.SUBMITTED, "Active"), (JobState.PAUSE, "Paused"))
-        if state in shown
-    ]
-    stored = [state.value for state in _STORED if state in shown or (state is JobState.SUBMITTED and waiting_in)]
+    stored = [state.value for state in _STORED if state in shown and state is not JobState.SUBMITTED]
+    waiting_in = None
+    if JobState.SUBMITTED in shown and JobState.PAUSE in shown:
+        stored.append(JobState.SUBMITTED.value)
+    elif JobState.SUBMITTED in shown or JobState.PAUSE in shown:
+        waiting_in = QueueState.ACTIVE.value if JobState.SUBMITTED in shown else QueueState.PAUSED.value
     since, until = times_left(
         wanted.since, wanted.until, None if after is None else after.created_at, newest_first=newest_first
     )

@@ -36,6 +36,8 @@ _NEAR_SECONDS: Final = 600.0
 #: How far an event that a store tells of may lie from an upload of ours to be taken for the same.
 _TWIN_SECONDS: Final = 300.0
 _FORGET_BATCH: Final = 1000
+#: Runs that one page looks at in search of a part of a name.
+MOST_WALKED: Final = 5000
 
 
 class Workflows:
@@ -141,28 +143,40 @@ class Workflows:
     async def runs(
         self, bucket: str, wanted: RunFilter, *, after: tuple[datetime, int] | None = None, limit: int = 10
     ) -> RunPage:
-        """List runs without their tasks, newest first unless asked otherwise, after a position of an earlier page."""
-        query = QUERIES.runs_oldest_first if wanted.oldest_first else QUERIES.runs_newest_first
+        """
+        List runs without their tasks, newest first unless asked otherwise, after a position of an earlier page.
+
+        With a part of a name, `MOST_WALKED` runs are looked at: the page may be short, or empty, and more follow.
+        """
         at, seq = after or (None, None)
         since, until = times_left(wanted.since, wanted.until, at, newest_first=not wanted.oldest_first)
+        asked: dict[str, Any] = {
+            "bucket": bucket,
+            "workflow_id": wanted.workflow_id,
+            "batch_id": wanted.batch_id,
+            "states": [state.value for state in wanted.states],
+            "since": since,
+            "until": until,
+            "at": at,
+            "seq": seq,
+            "most": limit + 1,
+        }
+        place: tuple[datetime, int] | None = None
         async with self._database.listing("list runs") as connection:
-            found = query(
-                connection,
-                bucket=bucket,
-                workflow_id=wanted.workflow_id,
-                batch_id=wanted.batch_id,
-                object_part=wanted.object_part,
-                states=[state.value for state in wanted.states],
-                since=since,
-                until=until,
-                at=at,
-                seq=seq,
-                most=limit + 1,
-            )
-            runs = [workflow_rows.run(row) async for row in found]
-        shown = tuple(runs[:limit])
-        more = len(runs) > limit
-        return RunPage(shown, (shown[-1].created_at, shown[-1].seq) if more else None)
+            if wanted.object_part is None:
+                query = QUERIES.runs_oldest_first if wanted.oldest_first else QUERIES.runs_newest_first
+                found = [row async for row in query(connection, **asked)]
+            else:
+                query = QUERIES.named_runs_oldest_first if wanted.oldest_first else QUERIES.named_runs_newest_first
+                asked |= {"object_part": wanted.object_part, "most_walked": MOST_WALKED}
+                found = [row async for row in query(connection, **asked)]
+                if found[0]["walked_to"] is not None:
+                    place = (found[0]["walked_to"], found[0]["walked_seq"])
+                found = [row for row in found if row["run_id"] is not None]
+        runs = tuple(workflow_rows.run(row) for row in found[:limit])
+        if len(found) > limit:
+            place = (runs[-1].created_at, runs[-1].seq)
+        return RunPage(runs, place)
 
     async def surroundings(self, bucket: str, queue_id: str | None, template_ids: Sequence[str]) -> Surroundings:
         """Give what a run is made with now: the queue named (else the default) and those templates that exist."""

@@ -152,7 +152,6 @@ CROSS JOIN LATERAL (
     WHERE bucket = :bucket AND workflow_runs.state = wanted.state
       AND (:workflow_id::text IS NULL OR workflow_id = :workflow_id)
       AND (:batch_id::text IS NULL OR batch_id = :batch_id)
-      AND (:object_part::text IS NULL OR strpos(object_key, :object_part) > 0)
       AND (:since::timestamptz IS NULL OR created_at >= :since)
       AND (:until::timestamptz IS NULL OR created_at <= :until)
       AND (:at::timestamptz IS NULL OR (created_at, seq) < (:at::timestamptz, :seq::bigint))
@@ -168,13 +167,140 @@ CROSS JOIN LATERAL (
     WHERE bucket = :bucket AND workflow_runs.state = wanted.state
       AND (:workflow_id::text IS NULL OR workflow_id = :workflow_id)
       AND (:batch_id::text IS NULL OR batch_id = :batch_id)
-      AND (:object_part::text IS NULL OR strpos(object_key, :object_part) > 0)
       AND (:since::timestamptz IS NULL OR created_at >= :since)
       AND (:until::timestamptz IS NULL OR created_at <= :until)
       AND (:at::timestamptz IS NULL OR (created_at, seq) > (:at::timestamptz, :seq::bigint))
     ORDER BY created_at, seq LIMIT :most
 ) AS found
 ORDER BY created_at, seq LIMIT :most;
+
+-- name: named_runs_newest_first
+-- No index helps to find a part of a name: so many runs are looked at, and the place where that ended is told, if it
+-- ended before all were seen. The states stand apart, so that each is walked in order and no further than needed.
+WITH walked AS (
+    SELECT run_id, object_key, created_at, seq
+    FROM (
+        (
+            SELECT run_id, object_key, created_at, seq FROM workflow_runs
+            WHERE bucket = :bucket AND state = 'Running' AND 'Running' = ANY(:states::text[])
+              AND (:workflow_id::text IS NULL OR workflow_id = :workflow_id)
+              AND (:batch_id::text IS NULL OR batch_id = :batch_id)
+              AND (:since::timestamptz IS NULL OR created_at >= :since)
+              AND (:until::timestamptz IS NULL OR created_at <= :until)
+              AND (:at::timestamptz IS NULL OR (created_at, seq) < (:at::timestamptz, :seq::bigint))
+            ORDER BY created_at DESC, seq DESC LIMIT :most_walked
+        )
+        UNION ALL
+        (
+            SELECT run_id, object_key, created_at, seq FROM workflow_runs
+            WHERE bucket = :bucket AND state = 'Success' AND 'Success' = ANY(:states::text[])
+              AND (:workflow_id::text IS NULL OR workflow_id = :workflow_id)
+              AND (:batch_id::text IS NULL OR batch_id = :batch_id)
+              AND (:since::timestamptz IS NULL OR created_at >= :since)
+              AND (:until::timestamptz IS NULL OR created_at <= :until)
+              AND (:at::timestamptz IS NULL OR (created_at, seq) < (:at::timestamptz, :seq::bigint))
+            ORDER BY created_at DESC, seq DESC LIMIT :most_walked
+        )
+        UNION ALL
+        (
+            SELECT run_id, object_key, created_at, seq FROM workflow_runs
+            WHERE bucket = :bucket AND state = 'Failed' AND 'Failed' = ANY(:states::text[])
+              AND (:workflow_id::text IS NULL OR workflow_id = :workflow_id)
+              AND (:batch_id::text IS NULL OR batch_id = :batch_id)
+              AND (:since::timestamptz IS NULL OR created_at >= :since)
+              AND (:until::timestamptz IS NULL OR created_at <= :until)
+              AND (:at::timestamptz IS NULL OR (created_at, seq) < (:at::timestamptz, :seq::bigint))
+            ORDER BY created_at DESC, seq DESC LIMIT :most_walked
+        )
+        UNION ALL
+        (
+            SELECT run_id, object_key, created_at, seq FROM workflow_runs
+            WHERE bucket = :bucket AND state = 'Cancel' AND 'Cancel' = ANY(:states::text[])
+              AND (:workflow_id::text IS NULL OR workflow_id = :workflow_id)
+              AND (:batch_id::text IS NULL OR batch_id = :batch_id)
+              AND (:since::timestamptz IS NULL OR created_at >= :since)
+              AND (:until::timestamptz IS NULL OR created_at <= :until)
+              AND (:at::timestamptz IS NULL OR (created_at, seq) < (:at::timestamptz, :seq::bigint))
+            ORDER BY created_at DESC, seq DESC LIMIT :most_walked
+        )
+    ) AS runs
+    ORDER BY created_at DESC, seq DESC LIMIT :most_walked
+), hits AS (
+    SELECT run_id FROM walked WHERE strpos(object_key, :object_part) > 0
+    ORDER BY created_at DESC, seq DESC LIMIT :most
+), place AS (
+    SELECT created_at AS walked_to, seq AS walked_seq FROM walked
+    ORDER BY created_at DESC, seq DESC OFFSET :most_walked::integer - 1 LIMIT 1
+)
+SELECT workflow_runs.*, place.walked_to, place.walked_seq
+FROM (VALUES (1)) AS one (row)
+LEFT JOIN place ON true
+LEFT JOIN hits ON true
+LEFT JOIN workflow_runs USING (run_id)
+ORDER BY workflow_runs.created_at DESC, workflow_runs.seq DESC;
+
+-- name: named_runs_oldest_first
+WITH walked AS (
+    SELECT run_id, object_key, created_at, seq
+    FROM (
+        (
+            SELECT run_id, object_key, created_at, seq FROM workflow_runs
+            WHERE bucket = :bucket AND state = 'Running' AND 'Running' = ANY(:states::text[])
+              AND (:workflow_id::text IS NULL OR workflow_id = :workflow_id)
+              AND (:batch_id::text IS NULL OR batch_id = :batch_id)
+              AND (:since::timestamptz IS NULL OR created_at >= :since)
+              AND (:until::timestamptz IS NULL OR created_at <= :until)
+              AND (:at::timestamptz IS NULL OR (created_at, seq) > (:at::timestamptz, :seq::bigint))
+            ORDER BY created_at, seq LIMIT :most_walked
+        )
+        UNION ALL
+        (
+            SELECT run_id, object_key, created_at, seq FROM workflow_runs
+            WHERE bucket = :bucket AND state = 'Success' AND 'Success' = ANY(:states::text[])
+              AND (:workflow_id::text IS NULL OR workflow_id = :workflow_id)
+              AND (:batch_id::text IS NULL OR batch_id = :batch_id)
+              AND (:since::timestamptz IS NULL OR created_at >= :since)
+              AND (:until::timestamptz IS NULL OR created_at <= :until)
+              AND (:at::timestamptz IS NULL OR (created_at, seq) > (:at::timestamptz, :seq::bigint))
+            ORDER BY created_at, seq LIMIT :most_walked
+        )
+        UNION ALL
+        (
+            SELECT run_id, object_key, created_at, seq FROM workflow_runs
+            WHERE bucket = :bucket AND state = 'Failed' AND 'Failed' = ANY(:states::text[])
+              AND (:workflow_id::text IS NULL OR workflow_id = :workflow_id)
+              AND (:batch_id::text IS NULL OR batch_id = :batch_id)
+              AND (:since::timestamptz IS NULL OR created_at >= :since)
+              AND (:until::timestamptz IS NULL OR created_at <= :until)
+              AND (:at::timestamptz IS NULL OR (created_at, seq) > (:at::timestamptz, :seq::bigint))
+            ORDER BY created_at, seq LIMIT :most_walked
+        )
+        UNION ALL
+        (
+            SELECT run_id, object_key, created_at, seq FROM workflow_runs
+            WHERE bucket = :bucket AND state = 'Cancel' AND 'Cancel' = ANY(:states::text[])
+              AND (:workflow_id::text IS NULL OR workflow_id = :workflow_id)
+              AND (:batch_id::text IS NULL OR batch_id = :batch_id)
+              AND (:since::timestamptz IS NULL OR created_at >= :since)
+              AND (:until::timestamptz IS NULL OR created_at <= :until)
+              AND (:at::timestamptz IS NULL OR (created_at, seq) > (:at::timestamptz, :seq::bigint))
+            ORDER BY created_at, seq LIMIT :most_walked
+        )
+    ) AS runs
+    ORDER BY created_at, seq LIMIT :most_walked
+), hits AS (
+    SELECT run_id FROM walked WHERE strpos(object_key, :object_part) > 0
+    ORDER BY created_at, seq LIMIT :most
+), place AS (
+    SELECT created_at AS walked_to, seq AS walked_seq FROM walked
+    ORDER BY created_at, seq OFFSET :most_walked::integer - 1 LIMIT 1
+)
+SELECT workflow_runs.*, place.walked_to, place.walked_seq
+FROM (VALUES (1)) AS one (row)
+LEFT JOIN place ON true
+LEFT JOIN hits ON true
+LEFT JOIN workflow_runs USING (run_id)
+ORDER BY workflow_runs.created_at, workflow_runs.seq;
 
 -- name: templates_by_id
 SELECT * FROM templates WHERE bucket = :bucket AND template_id = ANY(:template_ids::text[]);
