@@ -173,7 +173,7 @@ class Settings(BaseSettings):
     )
     safety: bool = Field(False, description="Never take an unsafe frame as a cover; needs the extra [safety].")
     scorer: Path | None = Field(None, description="ONNX file of your own whose score counts as much as ours.")
-    gpu: bool = Field(False, description="Let the networks use an accelerator, where there is one.")
+    gpu: bool = Field(False, description="Decode and run the networks on an accelerator, where there is one.")
     shutdown_grace_seconds: float = Field(
         20.0, ge=0, description="How long a stop waits for running jobs before it hands them back."
     )

@@ -38,7 +38,7 @@ def pick(
     ] = False,
     scorer: Annotated[Path | None, typer.Option(help="ONNX file of your own whose score counts as much.")] = None,
     gpu: Annotated[
-        bool, typer.Option("--gpu", help="Let the networks use an accelerator, where there is one.")
+        bool, typer.Option("--gpu", help="Decode and run the networks on an accelerator, where there is one.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
     sheet: Annotated[bool, typer.Option("--sheet", help="Add a contact sheet that shows why.")] = False,

@@ -97,7 +97,7 @@ class _Picker:
     def run(self, attempt: _Attempt) -> Picks | None:
         """Try one way; None when it shows no usable frame."""
         with self._step("open", 0.0):
-            source = Source(self._video, self._budget, strict=attempt.strict)
+            source = Source(self._video, self._budget, strict=attempt.strict, gpu=self._options.gpu)
         with source:
             gatherer = Gatherer(source, lambda share: self._progress("look", 0.05 + 0.6 * share))
             with self._step("look", 0.05):
@@ -337,7 +337,7 @@ class _Picker:
             height_px=image.shape[0],
             seconds=entry.look.seconds,
             pts=pts,
-            score=score.value,
+            score=min(1.0, max(0.0, score.value)),
             signals=signals,
             reasons=score.reasons,
         )

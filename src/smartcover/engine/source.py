@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 from collections.abc import Iterable
@@ -13,6 +14,7 @@ import av.container
 import av.error
 import av.stream
 import av.video.stream
+from av.codec.hwaccel import HWAccel, hwdevices_available
 
 from smartcover.engine.budget import Budget, BytesSpent
 from smartcover.engine.ranges import FarReader
@@ -33,6 +35,9 @@ _BUFFER_SIZE_BYTES = 64 * 1024
 _CODECS_WITH_LOOP_FILTER = ("h264", "hevc")
 _UNFILTERED_PIXELS = 1280 * 720
 _DISPOSITIONS_OF_STILLS = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
+
+_ACCELERATORS = ("cuda", "videotoolbox", "vaapi", "d3d11va")
+"""Kinds of devices that give frames back to the CPU, in the order in which they are tried."""
 
 DAMAGE = (av.error.FFmpegError, ValueError, IndexError, AttributeError, MemoryError, OverflowError, BytesSpent)
 """What the decoder was seen to raise on damaged input; callers turn it into a missing frame or a VideoError."""
@@ -71,10 +76,13 @@ class BoundedReader:
 class Source:
     """An open container and its one video stream. A context manager; closing it closes a file opened here."""
 
-    def __init__(self, video: str | os.PathLike[str] | SeekableReader, budget: Budget, *, strict: bool) -> None:
+    def __init__(
+        self, video: str | os.PathLike[str] | SeekableReader, budget: Budget, *, strict: bool, gpu: bool = False
+    ) -> None:
         """
         Args:
             strict: Treat damage as an error, so that a smeared frame does not pass for a clean one.
+            gpu: Decode on an accelerator where there is one that knows the codec, else as always.
 
         Raises:
             NotAVideo, NoVideoStream, VideoTooLarge, DecodeTimedOut
@@ -98,7 +106,7 @@ class Source:
             reader = BoundedReader(raw, budget)
             if self._file is None:
                 self._far = FarReader(reader, raw if isinstance(raw, PrefetchingReader) else None, self.size_bytes)
-            self.container = _open_container(self._far or reader, name, budget)
+            self.container = _open_container(self._far or reader, name, budget, _accelerator() if gpu else None)
         except BaseException:
             self._close_file()
             raise
@@ -180,7 +188,23 @@ def _open_file(path: Path) -> BinaryIO:
         raise NotAVideo(f"{path} cannot be read: {reason}") from error
 
 
-def _open_container(reader: BoundedReader | FarReader, name: str, budget: Budget) -> av.container.InputContainer:
+@functools.cache
+def _accelerator() -> HWAccel | None:
+    """Find the first kind of device that can be opened here; once a process, because trying takes time."""
+    for kind in _ACCELERATORS:
+        if kind in hwdevices_available():
+            found = HWAccel(kind, allow_software_fallback=True)
+            try:
+                found.create(av.Codec("h264", "r"))
+            except (av.error.FFmpegError, NotImplementedError, RuntimeError, OSError):
+                continue
+            return found
+    return None
+
+
+def _open_container(
+    reader: BoundedReader | FarReader, name: str, budget: Budget, accelerator: HWAccel | None
+) -> av.container.InputContainer:
     # A fragmented file from afar: its table of fragments at the end spares a jump to every one of them.
     afar = {"use_mfra_for": "pts"} if isinstance(reader, FarReader) else {}
     options = afar | {
@@ -189,7 +213,14 @@ def _open_container(reader: BoundedReader | FarReader, name: str, budget: Budget
         "max_pixels": str(budget.limits.max_pixels),
     }
     try:
-        return av.open(reader, mode="r", options=options, buffer_size=_BUFFER_SIZE_BYTES, metadata_errors="replace")
+        return av.open(
+            reader,
+            mode="r",
+            options=options,
+            buffer_size=_BUFFER_SIZE_BYTES,
+            metadata_errors="replace",
+            hwaccel=accelerator,
+        )
     except DAMAGE as error:
         if isinstance(error, BytesSpent):
             raise VideoTooLarge(f"{name} cannot be opened within what may be read: {error}") from error

@@ -54,8 +54,8 @@ class CoverOptions:
     `delete_duplicates` leaves near-duplicates out, so fewer than `count` may come back.
 
     Optional powers: `safety` never takes a frame that the safety network calls unsafe (needs the extra `[safety]`);
-    `scorer` is an ONNX file of the caller's own whose score counts as much as ours (see scorer_hook.py); `gpu` lets
-    the installed onnxruntime use its accelerator, where it has one.
+    `scorer` is an ONNX file of the caller's own whose score counts as much as ours (see scorer_hook.py); `gpu` decodes
+    on an accelerator that libav can open and runs the networks on that of the installed onnxruntime, where they exist.
 
     Raises:
         BadParameter: If a value is out of range.

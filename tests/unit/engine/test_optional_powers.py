@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from smartcover.engine import CoverOptions, Limits, pick_covers, safety, study
+from smartcover.engine import CoverOptions, Limits, pick_covers, safety, source, study
 from smartcover.errors import BadParameter, NoSafeFrame
 from tests.clips import small_clip
 
@@ -105,4 +105,16 @@ def test_a_scorer_of_ones_own_moves_the_choice(clip: Path, monkeypatch: pytest.M
 
 
 def test_without_an_accelerator_the_cpu_does_the_work(clip: Path) -> None:
+    plain, asked = (pick_covers(clip, CoverOptions(count=2, gpu=gpu)) for gpu in (False, True))
+    assert [cover.pts for cover in plain.covers] == [cover.pts for cover in asked.covers]
+
+
+@pytest.mark.parametrize("kinds", [[], ["cuda"], ["vaapi", "cuda"], ["nonsense"]])
+def test_a_device_that_cannot_be_opened_is_passed_over(
+    clip: Path, monkeypatch: pytest.MonkeyPatch, kinds: list[str]
+) -> None:
+    # No device of these kinds can be opened where the tests run, though libav may be built for it.
+    source._accelerator.cache_clear()
+    monkeypatch.setattr(source, "hwdevices_available", lambda: kinds)
     assert len(pick_covers(clip, CoverOptions(count=1, gpu=True)).covers) == 1
+    source._accelerator.cache_clear()
