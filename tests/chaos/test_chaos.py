@@ -40,6 +40,8 @@ BUCKETS = {"chaos-1250000000": 3, "havoc-1250000000": 2}
 #: What the promise speaks of: so many jobs, and no fewer kills.
 JOBS, KILLS = int(os.environ.get("SMARTCOVER_CHAOS_JOBS") or 1000), 24
 
+Say = Callable[[str], None]
+
 
 @pytest.fixture
 def dice() -> Random:
@@ -96,7 +98,7 @@ def running_fleet(
 
 
 def surroundings_of(dsn: str, storage: str, disk: Disk | None = None, **settings: str) -> dict[str, str]:
-    common = {"BUCKETS": ",".join(BUCKETS), "WORKER_CONCURRENCY": "2", "JOB_TIMEOUT_SECONDS": "15"}
+    common = {"BUCKETS": ",".join(BUCKETS), "WORKER_CONCURRENCY": "2", "JOB_TIMEOUT_SECONDS": "30"}
     injected = {FULL_DISK: str(disk.flag)} if isinstance(disk, FlaggedDisk) else {}
     return environment(dsn, storage, **common, JOB_MEMORY_BYTES=str(512 << 20), **settings) | injected
 
@@ -183,7 +185,18 @@ def server_faults(server: ServerPostgres, proxy: CuttingProxy, record: Record, d
     }
 
 
-def run_and_judge(run: Run, *, seconds: float) -> None:
+@pytest.fixture
+def aloud(capsys: pytest.CaptureFixture[str]) -> Say:
+    """Say what a long run came to, also where it passes and nobody asked for output."""
+
+    def say(text: str) -> None:
+        with capsys.disabled():
+            print(f"\n{text}", flush=True)
+
+    return say
+
+
+def run_and_judge(run: Run, *, seconds: float, say: Say = print) -> None:
     began = time.monotonic()
     try:
         for bucket, limit in BUCKETS.items():
@@ -199,12 +212,12 @@ def run_and_judge(run: Run, *, seconds: float) -> None:
             shutil.copytree(run.members[0].log.parent, keep, dirs_exist_ok=True, ignore=logs)
         raise
     finally:
-        print(f"{time.monotonic() - began:.0f} s: {run.summary()}", flush=True)
+        say(f"{time.monotonic() - began:.0f} s: {run.summary()}")
 
 
 @contextlib.contextmanager
-def receiving(dice: Random) -> Iterator[Receiver]:
-    receiver = Receiver(dice=Random(dice.random()), failing=0.05)
+def receiving(dice: Random, *, failing: float = 0.05) -> Iterator[Receiver]:
+    receiver = Receiver(dice=Random(dice.random()), failing=failing)
     yield receiver
     receiver.close()
 
@@ -221,7 +234,7 @@ def server_behind_a_proxy() -> Iterator[tuple[ServerPostgres, CuttingProxy]]:
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_a_thousand_jobs_outlive_kills_of_every_process_and_of_the_embedded_database(
-    dice: Random, videos: dict[str, bytes], tmp_path: Path, disk: tuple[Path, Disk]
+    dice: Random, videos: dict[str, bytes], tmp_path: Path, disk: tuple[Path, Disk], aloud: Say
 ) -> None:
     postgres = Cluster("embedded")
     dsn = postgres.make_database()
@@ -235,7 +248,7 @@ def test_a_thousand_jobs_outlive_kills_of_every_process_and_of_the_embedded_data
                 "clock jumped": clock_jumps(record, dice, lambda: terminate_connections(record)),
             }
             faults = Faults(kills, KILLS, others, rounds=2)
-            run_and_judge(Run(dice, clients, members, record, receiver, videos, faults, JOBS), seconds=1500)
+            run_and_judge(Run(dice, clients, members, record, receiver, videos, faults, JOBS), seconds=1500, say=aloud)
     finally:
         postgres.stop()
 
@@ -243,7 +256,7 @@ def test_a_thousand_jobs_outlive_kills_of_every_process_and_of_the_embedded_data
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_a_thousand_jobs_outlive_a_failing_server_network_clock_and_disk(
-    dice: Random, videos: dict[str, bytes], tmp_path: Path, disk: tuple[Path, Disk]
+    dice: Random, videos: dict[str, bytes], tmp_path: Path, disk: tuple[Path, Disk], aloud: Say
 ) -> None:
     with server_behind_a_proxy() as (server, proxy), receiving(dice) as receiver:
         record = Record(server.dsn())
@@ -252,13 +265,13 @@ def test_a_thousand_jobs_outlive_a_failing_server_network_clock_and_disk(
             kills = fleet_kills(members, dice) | server_kills(server, dice)
             others = fleet_faults(members, dice) | server_faults(server, proxy, record, dice)
             faults = Faults(kills, KILLS, others | {"disk full": disk_is_full(disk[1], dice)}, rounds=2)
-            run_and_judge(Run(dice, clients, members, record, receiver, videos, faults, JOBS), seconds=1500)
+            run_and_judge(Run(dice, clients, members, record, receiver, videos, faults, JOBS), seconds=1500, say=aloud)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_a_thousand_jobs_outlive_a_store_that_refuses_breaks_off_and_dawdles(
-    dice: Random, videos: dict[str, bytes], tmp_path: Path
+    dice: Random, videos: dict[str, bytes], tmp_path: Path, aloud: Say
 ) -> None:
     with (
         server_behind_a_proxy() as (server, proxy),
@@ -289,8 +302,8 @@ def test_a_thousand_jobs_outlive_a_store_that_refuses_breaks_off_and_dawdles(
                 "connections cut": proxy.cut,
             }
             faults = Faults(kills, KILLS, others, rounds=2)
-            run_and_judge(Run(dice, clients, members, record, receiver, videos, faults, JOBS), seconds=1500)
-        print(f"{store.failed} requests to the store failed or were late", flush=True)
+            run_and_judge(Run(dice, clients, members, record, receiver, videos, faults, JOBS), seconds=1500, say=aloud)
+        aloud(f"{store.failed} requests to the store failed or were late")
 
 
 @pytest.mark.timeout(240)
@@ -299,7 +312,7 @@ def test_a_few_jobs_outlive_a_kill_of_each_process_a_full_disk_and_a_jump_of_the
 ) -> None:
     objects, disk = tmp_path / "objects", FlaggedDisk(tmp_path / "disk-is-full")
     videos = write_videos(tmp_path, huge=False)
-    with server_behind_a_proxy() as (server, proxy), receiving(dice) as receiver:
+    with server_behind_a_proxy() as (server, proxy), receiving(dice, failing=0.2) as receiver:
         record = Record(server.dsn())
         surroundings = surroundings_of(server.dsn(port=proxy.port), f"file:{objects}", disk)
         with running_fleet(tmp_path, surroundings, workers=2) as (clients, members):
