@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
+import ssl
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
+import certifi
 import pytest
 
-from smartcover.ledger import open_pool
+from smartcover.errors import SettingsError
+from smartcover.ledger import check_schema, open_pool
 from smartcover.ledger.connections import connect
+from tests.certificates import self_signed
 from tests.postgres import cluster
 from tests.server_postgres import ServerPostgres
 
@@ -88,3 +94,33 @@ async def test_when_the_server_has_no_connection_left_a_call_waits_for_one_of_ou
     finally:
         await holding
         pool.terminate()
+
+
+@pytest.mark.parametrize("mode", ["require", "verify-full"])
+async def test_a_server_without_the_tls_that_is_demanded_is_a_wrong_setting_and_not_away(
+    server: ServerPostgres, mode: str
+) -> None:
+    """Waiting would not mend it. The certificate's own faults are refused by the same list."""
+    demanding = server.dsn().replace("sslmode=disable", f"sslmode={mode}&sslrootcert={certifi.where()}")
+    with pytest.raises(SettingsError, match="rejected SSL upgrade"):
+        await check_schema(demanding)
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_a_wrong_setting_and_not_away(tmp_path: Path) -> None:
+    certificate, key = self_signed(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(8)  # PostgreSQL's request for TLS
+        writer.write(b"S")
+        with contextlib.suppress(OSError):
+            await writer.start_tls(context)
+        writer.close()
+
+    async with await asyncio.start_server(greet, "127.0.0.1", 0) as listening:
+        port = listening.sockets[0].getsockname()[1]
+        dsn = f"postgresql://u:hidden@127.0.0.1:{port}/x?sslmode=verify-full&sslrootcert={certifi.where()}"
+        with pytest.raises(SettingsError, match="CERTIFICATE_VERIFY_FAILED") as refused:
+            await check_schema(dsn)
+    assert "hidden" not in str(refused.value)

@@ -148,7 +148,7 @@ async def _with_connection(
                 raise (cause.__cause__ or cause) from error
     except LedgerError as error:
         why = error.__cause__
-        if isinstance(why, _REFUSALS):
+        if _refuses(why):
             raise SettingsError(
                 f"the database at {_place(dsn)} refuses: {why}; correct SMARTCOVER_DATABASE_URL, or the server's own "
                 "users and rights",
@@ -162,6 +162,11 @@ async def _with_connection(
         raise
     finally:
         await asyncio.shield(engine.dispose())
+
+
+def _refuses(error: BaseException | None) -> bool:
+    # asyncpg has no class of its own for a server without TLS where TLS is demanded.
+    return isinstance(error, _REFUSALS) or (isinstance(error, ConnectionError) and "rejected SSL upgrade" in str(error))
 
 
 def _place(dsn: str) -> str:
