@@ -27,19 +27,35 @@ _LONG_STRETCH = 75
 
 @dataclass(frozen=True, slots=True)
 class Planted:
-    """A clip on disk and which of its frames are bad, with the kind that made them so ("" for good ones)."""
+    """
+    A clip on disk and which of its frames are bad, with the kind that made them so ("" for good ones).
+
+    Frames of `traces` have a kind, but hardly show it.
+    """
 
     path: Path
     kinds: tuple[str, ...]
     rate: int = RATE
+    traces: frozenset[int] = frozenset()
 
     def kind_at(self, seconds: float) -> str:
-        return self.kinds[min(len(self.kinds) - 1, max(0, round(seconds * self.rate)))]
+        return self.kinds[self._place(seconds)]
+
+    def is_trace_at(self, seconds: float) -> bool:
+        return self._place(seconds) in self.traces
+
+    def _place(self, seconds: float) -> int:
+        return min(len(self.kinds) - 1, max(0, round(seconds * self.rate)))
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How a clip is written. With `sparse`, clean stretches have no keyframe at their start either."""
+    """
+    How a clip is written.
+
+    With `sparse`, clean stretches have no keyframe at their start either. `keyframe_seconds` is the longest time
+    between keyframes of clean stretches.
+    """
 
     suffix: str = ".mp4"
     codec: str = "libx264"
@@ -47,6 +63,7 @@ class Format:
     size: tuple[int, int] = SIZE
     rate: int = RATE
     sparse: bool = False
+    keyframe_seconds: float = 600.0
 
 
 _FORMAT = Format()
@@ -122,17 +139,20 @@ def plant(
 ) -> Planted:
     """Write a clip; each stretch gets the next of `kinds`."""
     result, marks = list(frames), [""] * len(frames)
+    traces = set()
     for number, (start, end) in enumerate(stretches):
         kind = kinds[number % len(kinds)]
         made, bad = makers[kind](frames[start:end], random)
-        for place, frame, is_bad in zip(range(start, end), made, bad, strict=True):
+        for place, frame, mark in zip(range(start, end), made, bad, strict=True):
             result[place] = frame
-            marks[place] = kind if is_bad else ""
+            marks[place] = kind if mark else ""
+            if 0 < mark < 1:
+                traces.add(place)
     borders = {start for start, _end in stretches}
     if not form.sparse:
         borders |= {end for _start, end in stretches}
     _write(path, result, [bool(mark) for mark in marks], borders, form)
-    return Planted(path, tuple(marks), form.rate)
+    return Planted(path, tuple(marks), form.rate, frozenset(traces))
 
 
 def _write(path: Path, frames: Sequence[Frame], bad: Sequence[bool], borders: set[int], form: Format) -> None:
@@ -147,7 +167,8 @@ def _write(path: Path, frames: Sequence[Frame], bad: Sequence[bool], borders: se
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), "rgb24")
             frame.pts, frame.time_base = number, Fraction(1, form.rate)
             since += 1
-            if number in borders or (bad[number] and since >= form.rate // 2):
+            most = form.rate // 2 if bad[number] else form.rate * form.keyframe_seconds
+            if number in borders or since >= most:
                 frame.pict_type = PictureType.I
                 since = 0
             container.mux(stream.encode(frame))

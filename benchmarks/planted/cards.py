@@ -56,6 +56,47 @@ def credits_(
     return all_bad(frames)
 
 
+def character(pen: ImageDraw.ImageDraw, corner: tuple[float, float], side: float, ink: str, number: int) -> None:
+    """Draw something like a Chinese character: strokes across, down and aslant in a square; `number` says which."""
+    strokes = np.random.default_rng(number)
+    left, top = corner
+    width = max(1, round(side / 11))
+    for _stroke in range(int(strokes.integers(2, 5))):
+        y, begin, end = top + side * strokes.uniform(0.08, 0.92), *np.sort(strokes.uniform(0.05, 0.95, 2))
+        pen.line((left + side * min(begin, 0.35), y, left + side * max(end, 0.65), y), ink, width)
+    for _stroke in range(int(strokes.integers(1, 4))):
+        x, begin, end = left + side * strokes.uniform(0.1, 0.9), *np.sort(strokes.uniform(0.05, 0.95, 2))
+        pen.line((x, top + side * min(begin, 0.3), x, top + side * max(end, 0.7)), ink, width)
+    for way in strokes.choice((-1, 1), int(strokes.integers(0, 3))):
+        x, y = left + side * 0.5, top + side * strokes.uniform(0.3, 0.6)
+        pen.line((x, y, x + way * side * 0.42, top + side * 0.93), ink, width)
+
+
+def cjk_credits(
+    look: str, ink: str, lines: int, height: float, speed: float, good: Sequence[Frame], random: np.random.Generator
+) -> Stretch:
+    """Lines of a role and a name in characters that fill squares. The arguments are those of `credits_`."""
+    rows, columns = good[0].shape[:2]
+    side, step = rows * height, rows * (0.8 / lines)
+    count = lines * 3 if speed else lines
+    texts = [random.integers(0, 2500, (2, 4))[:, : random.integers(2, 5)] for _line in range(count)]
+    frames = []
+    for number, frame in enumerate(good):
+        image = _ground(look, frame, good[0])
+        pen = ImageDraw.Draw(image)
+        for line, (role, name) in enumerate(texts):
+            top = rows * 0.12 + line * step - number * speed * rows / 100
+            if not -side < top < rows:
+                continue
+            for place, sign in enumerate(role):
+                left = columns / 2 - side * 1.1 * (len(role) - place + 0.5)
+                character(pen, (left, top), side, ink, int(sign))
+            for place, sign in enumerate(name):
+                character(pen, (columns / 2 + side * 1.1 * (place + 0.5), top), side, ink, int(sign))
+        frames.append(np.asarray(image))
+    return all_bad(frames)
+
+
 def title(look: str, ink: str, good: Sequence[Frame], random: np.random.Generator) -> Stretch:
     """A sign, a name, a line below."""
     rows, columns = good[0].shape[:2]
@@ -151,6 +192,9 @@ CREDITS: Mapping[str, Maker] = {
     "credits-blurred": partial(credits_, "blurred", "white", 7, 0.06, 1.0),
     "credits-over-still": partial(credits_, "still", "white", 8, 0.06, 0.0),
     "credits-few": partial(credits_, "black", "white", 2, 0.09, 0.0),
+    "credits-cjk": partial(cjk_credits, "black", "white", 8, 0.06, 1.0),
+    "credits-cjk-dimmed": partial(cjk_credits, "dimmed", "white", 7, 0.06, 1.0),
+    "credits-cjk-over-still": partial(cjk_credits, "still", "white", 6, 0.07, 0.0),
     "title-black": partial(title, "black", "white"),
     "title-white": partial(title, "#f4f2ee", "#202020"),
     "title-ramp": partial(title, "ramp", "white"),

@@ -2,7 +2,7 @@
 The defects. Each makes the frames of one stretch from the good frames that it replaces.
 
 `good` are uint8 RGB frames of one size, as many as the stretch is long. What comes back counts as bad throughout,
-save where a kind says otherwise by its mask.
+save where a kind says otherwise by its marks.
 """
 
 from __future__ import annotations
@@ -14,8 +14,11 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 Frame = npt.NDArray[np.uint8]
-Stretch = tuple[list[Frame], list[bool]]
-"""Frames, and which of them count as bad."""
+TRACE = 0.5
+"""The mark of a frame whose defect is there and hardly seen."""
+
+Stretch = tuple[list[Frame], Sequence[float]]
+"""Frames, and how bad each is: 0, `TRACE` or 1."""
 
 Maker = Callable[[Sequence[Frame], np.random.Generator], Stretch]
 

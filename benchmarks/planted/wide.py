@@ -1,7 +1,8 @@
 """
 More defects, as others would plant them: many looks of each, held to a stricter measure.
 
-A frame counts as bad from the first trace of a fade or dissolve, and a frozen picture counts however good it is.
+A tenth of another picture, of black or of white makes a frame bad; what is less but there is a trace, counted apart.
+A frozen picture is bad however good it looks.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from PIL import Image, ImageFilter
 
 from benchmarks.planted.build import Format
 from benchmarks.planted.cards import CARDS, CREDITS
-from benchmarks.planted.kinds import Frame, Maker, Stretch, all_bad, dark, static
+from benchmarks.planted.kinds import TRACE, Frame, Maker, Stretch, all_bad, dark, static
 
-_TRACE = 0.03
+_LEAST, _SEEN = 0.03, 0.1
+"""Shares of another picture, of black or of white: from which it counts as a trace, and as bad."""
+
 Change = Callable[[Frame, np.random.Generator], Frame]
 
 
@@ -80,12 +83,16 @@ def _coarse(frame: Frame, random: np.random.Generator) -> Frame:
     return picture
 
 
+def _mark(share: float) -> float:
+    return 0.0 if share < _LEAST else TRACE if share < _SEEN else 1.0
+
+
 def fade(seconds_share: float, goal: float, good: Sequence[Frame], random: np.random.Generator) -> Stretch:
     """Down over a share of the stretch, held, and up again."""
     places = np.linspace(-1, 1, len(good))
     shares = np.clip((np.abs(places) - 1 + seconds_share) / seconds_share, 0, 1)
     frames = [(frame * share + goal * (1 - share)).astype(np.uint8) for frame, share in zip(good, shares, strict=True)]
-    return frames, [bool(share < 1 - _TRACE) for share in shares]
+    return frames, [_mark(1 - share) for share in shares]
 
 
 def dissolve(hold: float, good: Sequence[Frame], random: np.random.Generator) -> Stretch:
@@ -98,7 +105,7 @@ def dissolve(hold: float, good: Sequence[Frame], random: np.random.Generator) ->
         (one * (1.0 - share) + other * share).astype(np.uint8)
         for one, other, share in zip(good, others, shares, strict=True)
     ]
-    return frames, [bool(_TRACE < share < 1 - _TRACE) for share in shares]
+    return frames, [_mark(min(share, 1 - share)) for share in shares]
 
 
 def frozen(change: Change, good: Sequence[Frame], random: np.random.Generator) -> Stretch:
@@ -176,5 +183,22 @@ FORMATS: Sequence[Format] = (
     Format(size=(360, 640), rate=30),
     Format(".mkv", size=(854, 480), rate=24, sparse=True),
 )
+LONG: Mapping[str, Maker] = {
+    name: WIDE[name]
+    for name in (
+        "dissolve",
+        "fade-slow",
+        "fade-black",
+        "credits-dimmed",
+        "gaussian-2",
+        "gain-2.5",
+        "freeze",
+        "smptebars",
+    )
+}
+LONG_FORMAT = Format(size=(384, 216), rate=18, keyframe_seconds=2.0)
+LONG_SECONDS, LONG_SHARE = 180.0, 0.4
+"""So long that keyframes are looked at alone, without what comes before and after."""
+
 LENGTHS_SECONDS = (5, 12, 24, 36, 60)
 SHARES = (0.2, 0.4, 0.6, 0.75, 0.85)

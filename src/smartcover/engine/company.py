@@ -20,10 +20,19 @@ _LUMA = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
 _SAME_VIEW, _EXACTLY = 0.94, 0.975
 """Correlation of glances from which two pictures show one view; and from which their light can be compared."""
 
+_BLOWN_OUT, _LEAST_LIFT, _LEAST_BLOWN_OUT, _LEAST_LEFT = 225.0, 12.0, 0.04, 0.15
+"""
+From which light on a glance may be clipped; how much brighter one must be, which share of it clipped at least, and
+which share not, before it is compared as an over-exposed picture.
+"""
+
+_GAINS = 0.8, 4.0
+
 _STRUCTURED = 6.0
 _NEAR_SECONDS = 4.0
 _MIXED_FROM, _MOST_PAIRS = 0.06, 6
 _STILL, _ENOUGH_NEIGHBOURS = 0.6, 3
+_HELD, _HELD_SECONDS = 0.2, 0.15
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,18 +57,49 @@ def company_signals(members: Sequence[Member]) -> list[dict[str, float]]:
     alike[spreads < _STRUCTURED] = alike[:, spreads < _STRUCTURED] = 0.0
     np.fill_diagonal(alike, 0.0)
     times = np.array([member.seconds for member in members])
+    darker = _darker_twins(flat, means)
     return [
         {
-            **_against_twins(place, members, alike[place], means, spreads),
+            **_against_twins(place, members, alike[place], darker[place], means, spreads),
             **_mixture(place, flat, times),
-            "stillness": _stillness(member),
+            "stillness": 1.0 if _is_held(place, flat, times) else _stillness(member),
         }
         for place, member in enumerate(members)
     ]
 
 
+def _darker_twins(flat: Floats, means: Floats) -> list[list[int]]:
+    """
+    List for each glance those that it may be an over-exposed picture of.
+
+    Light that is raised and cut off is not in proportion any more, so plain correlation misses it: a line is fitted
+    to what is not cut off, and must explain the whole once it is cut off too.
+    """
+    blown_out = flat > _BLOWN_OUT
+    result: list[list[int]] = []
+    for place, own in enumerate(flat):
+        left = ~blown_out[place]
+        twins: list[int] = []
+        if _LEAST_BLOWN_OUT <= 1 - left.mean() <= 1 - _LEAST_LEFT:
+            capped = np.minimum(own, _BLOWN_OUT)
+            for other in np.flatnonzero(means < means[place] - _LEAST_LIFT):
+                known = flat[other][left]
+                varied = known - known.mean()
+                energy = float(varied @ varied)
+                if energy < _STRUCTURED**2 * len(known):
+                    continue
+                gain = float(varied @ own[left]) / energy
+                if not _GAINS[0] < gain < _GAINS[1]:
+                    continue
+                raised = np.minimum(own[left].mean() + gain * (flat[other] - known.mean()), _BLOWN_OUT)
+                if raised.std() > 1.0 and np.corrcoef(raised, capped)[0, 1] > _SAME_VIEW:
+                    twins.append(int(other))
+        result.append(twins)
+    return result
+
+
 def _against_twins(
-    place: int, members: Sequence[Member], alike: Floats, means: Floats, spreads: Floats
+    place: int, members: Sequence[Member], alike: Floats, darker: Sequence[int], means: Floats, spreads: Floats
 ) -> dict[str, float]:
     """
     Compare with the other pictures of the same view.
@@ -73,15 +113,15 @@ def _against_twins(
     own = members[place].signals
     result = {"twin_sharpness": 1.0, "twin_softening": 0.0, "twin_gain": 1.0, "twin_glare": 0.0, "twin_lift": 0.0}
     twins = [int(twin) for twin in np.flatnonzero(alike > _SAME_VIEW)]
+    calm = [twin for twin in {*twins, *darker} if members[twin].signals["bright_share"] <= own["bright_share"] - 0.03]
+    if calm:
+        least = min(calm, key=lambda twin: members[twin].signals["bright_share"])
+        result["twin_glare"] = own["bright_share"] - members[least].signals["bright_share"]
+        result["twin_lift"] = float(means[place] - means[least]) / 255
     if twins:
         sharpest = members[max(twins, key=lambda twin: members[twin].signals["sharpness"])].signals
         result["twin_sharpness"] = (own["sharpness"] + 1.0) / (sharpest["sharpness"] + 1.0)
         result["twin_softening"] = own["blur_extent"] - sharpest["blur_extent"]
-        calm = [twin for twin in twins if members[twin].signals["bright_share"] <= own["bright_share"] - 0.03]
-        if calm:
-            least = min(calm, key=lambda twin: members[twin].signals["bright_share"])
-            result["twin_glare"] = own["bright_share"] - members[least].signals["bright_share"]
-            result["twin_lift"] = float(means[place] - means[least]) / 255
     exact = [
         twin
         for twin in map(int, np.flatnonzero(alike > _EXACTLY))
@@ -116,6 +156,21 @@ def _mixture(place: int, flat: Floats, times: npt.NDArray[np.float64]) -> dict[s
             rest = own - flat[earlier] - share * apart
             best = min(best, (float(rest @ rest) / energy, min(share, 1 - share)))
     return {"mixture_rest": best[0], "mixed": best[1]}
+
+
+def _is_held(place: int, flat: Floats, times: npt.NDArray[np.float64]) -> bool:
+    """
+    Tell whether the next moment before or after shows the very same picture.
+
+    Encoders make a frozen picture breathe between keyframes, so neighbours within half a second may differ more than
+    moments seconds apart: those differ by at most 0.1 in frozen pictures, and by 0.6 or more in calm filmed ones.
+    """
+    apart = np.abs(times - times[place])
+    for side in (times < times[place], times > times[place]):
+        there = np.flatnonzero(side & (apart >= _HELD_SECONDS) & (apart < _NEAR_SECONDS))
+        if len(there) and float(np.abs(flat[there[np.argmin(apart[there])]] - flat[place]).mean()) < _HELD:
+            return True
+    return False
 
 
 def _stillness(member: Member) -> float:

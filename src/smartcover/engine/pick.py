@@ -20,7 +20,7 @@ from smartcover.engine.colour import ColourConverter
 from smartcover.engine.company import Member, company_signals
 from smartcover.engine.damage import blockiness
 from smartcover.engine.decode import Decoded, deinterlace
-from smartcover.engine.defects import Clip, Defect, find_defect, wreckage
+from smartcover.engine.defects import WORDY_LINES, Clip, Defect, find_defect, wreckage
 from smartcover.engine.faces import FaceFinder
 from smartcover.engine.framing import framing
 from smartcover.engine.geometry import Box, square_pixel_size
@@ -38,7 +38,10 @@ from smartcover.engine.types import Cover, CoverOptions, Limits, Picks, Rejectio
 from smartcover.errors import BadParameter, NoFrames, NoSafeFrame
 
 _CLOSER_ROUNDS = 4
-_UNSEEN_ROUNDS = _UNREAD_ROUNDS = 3
+_UNSEEN_ROUNDS = _UNREAD_ROUNDS = 6
+_COMPARED, _MOST_COMPARED = 3, 6
+"""How many others are read when all finalists show much text; and how many may have been read before."""
+
 _SPARE_FINALISTS = 2
 _SPARE_CLOSER_LOOKS = 4
 _SAME_SHOT = 20.0
@@ -213,6 +216,8 @@ class _Picker:
                 studied[index] = self._networks.look(studied[index])
             for index in unread:
                 studied[index] = self._networks.read(studied[index])
+            for index in _to_read_for_comparison(studied) if unread else ():
+                studied[index] = self._networks.read(studied[index])
         return selection
 
     def _closer(self, gatherer: Gatherer, studied: list[Studied], index: int) -> Studied:
@@ -341,6 +346,29 @@ class _Picker:
             signals=signals,
             reasons=score.reasons,
         )
+
+
+def _to_read_for_comparison(studied: list[Studied]) -> list[int]:
+    """
+    Choose what else to read when all that was read shows much text: the moments that look least like those.
+
+    Whether lines of text are credits or what the video is made of shows only beside other moments of it.
+    """
+    read = [entry for entry in studied if entry.is_read]
+    if min(entry.signals["text_lines"] for entry in read) < WORDY_LINES or len(read) > _MOST_COMPARED:
+        return []
+    signatures = np.stack([entry.signature for entry in studied])
+    chosen: list[int] = []
+    for _place in range(_COMPARED):
+        known = [entry.signature for entry in studied if entry.is_read] + [signatures[index] for index in chosen]
+        apart = [
+            -1.0 if entry.is_read or index in chosen else min(difference(entry.signature, other) for other in known)
+            for index, entry in enumerate(studied)
+        ]
+        if max(apart) <= 0:
+            break
+        chosen.append(int(np.argmax(apart)))
+    return chosen
 
 
 def _steadied(studied: list[Studied], defects: list[Defect | None], scores: list[Score]) -> list[float]:

@@ -80,6 +80,50 @@ def test_a_frozen_picture_is_rejected_only_where_the_video_otherwise_moves() -> 
     assert _defects(pictures, [[picture] * 4 for picture in pictures]) == [None] * 4
 
 
+def test_a_held_picture_that_the_encoder_lets_breathe_is_frozen_too() -> None:
+    held = texture(270, 480, seed=13)
+    pictures = [*(texture(270, 480, seed=10 + place) for place in range(6)), held, held]
+    breathing = [_lit(held, 1.0, 2.0)] * 4
+    found = _defects(pictures, [[OTHER] * 4] * 6 + [breathing] * 2)
+    assert found[:3] == [None] * 3
+    assert [defect and defect.kind for defect in found[6:]] == ["frozen", "frozen"]
+
+
+def test_light_that_is_cut_off_is_over_exposed_beside_the_same_view() -> None:
+    found = _defects([GOOD, _lit(GOOD, 2.4, 60)])
+    assert found[0] is None
+    assert found[1] is not None
+    assert found[1].kind == "bright"
+
+
+def test_a_test_card_with_grain_and_a_grid_is_one_beside_filmed_frames() -> None:
+    card = plain(128, 270, 480).astype(np.int16)
+    colours = ((191, 191, 0), (0, 191, 191), (0, 191, 0), (191, 0, 191), (191, 0, 0), (0, 0, 191))
+    for place, colour in enumerate(colours):
+        card[90:200, 60 + place * 60 : 120 + place * 60] = colour
+    card[::45] = card[:, ::40] = 255
+    grain = np.random.default_rng(3).normal(0, 2.5, card.shape)
+    card = np.clip(card + grain, 0, 255).astype(np.uint8)
+    found = _defects([GOOD, OTHER, card])
+    assert found[:2] == [None, None]
+    assert found[2] is not None
+    assert found[2].kind == "card"
+
+
+def test_lines_of_text_do_not_set_the_sharpness_that_filmed_frames_are_held_to() -> None:
+    filmed = {**picture_signals(GOOD), "one_colour": 0.1}
+    credits = {**filmed, "sharpness": 400.0, "one_colour": 0.8}
+    assert Clip.of([filmed] * 3 + [credits] * 7).sharp == filmed["sharpness"]
+
+
+def test_a_calm_picture_without_much_detail_is_not_taken_for_a_blurred_one() -> None:
+    sharp = picture_signals(GOOD)
+    calm = {**sharp, "sharpness": 0.2 * sharp["sharpness"], "detail": 0.3 * sharp["detail"], "blur_extent": 0.48}
+    clip = Clip.of([sharp] * 4 + [calm])
+    assert find_defect(calm, clip, broken=False) is None
+    assert find_defect({**calm, "blur_extent": 0.55}, clip, broken=False) is not None
+
+
 def test_a_pattern_of_pure_colours_is_a_test_card_beside_filmed_frames() -> None:
     card = plain(0, 270, 480)
     for place, colour in enumerate(
