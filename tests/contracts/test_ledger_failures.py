@@ -29,7 +29,6 @@ from smartcover.ledger import (
     NewJob,
     OutputSpec,
     connections,
-    database,
 )
 from tests.postgres import cluster
 
@@ -250,7 +249,8 @@ async def test_submits_do_not_wait_for_claims(ledger: Ledger) -> None:
 async def test_a_pool_with_no_free_connection_is_an_answer_and_not_a_hang(
     ledger: Ledger, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "ACQUIRE_SECONDS", 0.1)
+    acquire = connections.Pool.acquire
+    monkeypatch.setattr(connections.Pool, "acquire", lambda pool: acquire(pool, timeout=0.1))
     (taken,) = await running(ledger)
     small = await Ledger.connect(dsn, pool_size=1)
     async with small.finishing(taken) as finishing:
