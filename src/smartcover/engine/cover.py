@@ -1,0 +1,110 @@
+"""A chosen look to a cover: decode it again at full size, turn, cut, size and encode it, and say what it shows."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from smartcover.engine.candidates import Gatherer, Look
+from smartcover.engine.colour import ColourConverter
+from smartcover.engine.damage import blockiness
+from smartcover.engine.decode import Decoded, deinterlace
+from smartcover.engine.framing import framing
+from smartcover.engine.geometry import Box, square_pixel_size
+from smartcover.engine.render import encode, render
+from smartcover.engine.scoring import Score
+from smartcover.engine.study import Studied
+from smartcover.engine.types import Cover, CoverOptions
+
+_BLOCKS_SEEN_PX = 480
+"""Side of the part of a cover in which blocks of compression are looked for; they are the same all over."""
+
+
+def make_cover(
+    gatherer: Gatherer,
+    entry: Studied,
+    score: Score,
+    options: CoverOptions,
+    *,
+    converter: ColourConverter,
+    content: Box | None,
+) -> Cover | None:
+    """
+    Make the cover of a look; None if its packets do not decode again.
+
+    Args:
+        content: The part of the picture to keep, in shares of it; None keeps all.
+    """
+    decoded = _decode_again(gatherer, entry.look)
+    if decoded is None:
+        return None
+    frame = deinterlace(decoded.frame) if decoded.frame.interlaced_frame else decoded.frame
+    orientation = gatherer.orientation_of_cover(decoded.frame)
+    picture = orientation.apply(converter.full(frame))
+    square = orientation.swap(square_pixel_size(frame.width, frame.height, gatherer.facts.pixel_aspect))
+    pts = decoded.pts
+    # The decoded frame of an 8K video is 50 MB; it is not needed while the cover is resized and encoded.
+    del decoded, frame
+    signals = {**entry.signals, **_described(entry, picture)}
+    faces = _shares(entry)
+    if content is not None:
+        picture, square, faces = _cut(picture, square, faces, content)
+    image = render(picture, square, options, faces)
+    return Cover(
+        image=encode(image, options.format, options.quality),
+        format=options.format,
+        width_px=image.shape[1],
+        height_px=image.shape[0],
+        seconds=entry.look.seconds,
+        pts=pts,
+        score=min(1.0, max(0.0, score.value)),
+        signals=signals,
+        reasons=score.reasons,
+    )
+
+
+def _decode_again(gatherer: Gatherer, look: Look) -> Decoded | None:
+    """Decode a look's packets again and give the frame of its time stamp, or the nearest."""
+    nearest: Decoded | None = None
+    for decoded in gatherer.reader.decode(look.run, finely=True):
+        if nearest is None or abs(decoded.pts - look.pts) < abs(nearest.pts - look.pts):
+            nearest = decoded
+        if decoded.pts == look.pts:
+            break
+    return nearest
+
+
+def _shares(entry: Studied) -> tuple[Box, ...]:
+    rows, columns = entry.look.picture.shape[:2]
+    return tuple(face.box.scaled(1 / columns, 1 / rows) for face in entry.faces or ())
+
+
+def _described(entry: Studied, picture: npt.NDArray[np.uint8]) -> dict[str, float]:
+    """Tell of a cover what has no weight in its choice (docs/quality.md): its framing, and blocks of compression."""
+    framed = framing(entry.look.picture)
+    rows, columns = (max(0, side - _BLOCKS_SEEN_PX) // 2 for side in picture.shape[:2])
+    middle = picture[rows : rows + _BLOCKS_SEEN_PX, columns : columns + _BLOCKS_SEEN_PX]
+    return {
+        "thirds": framed.thirds,
+        "cut_off": framed.cut_off,
+        "subject_contrast": framed.subject_contrast,
+        "subject_sharpness": framed.subject_sharpness,
+        "blockiness": blockiness(np.ascontiguousarray(middle)),
+    }
+
+
+def _cut(
+    picture: npt.NDArray[np.uint8], square: tuple[int, int], faces: tuple[Box, ...], content: Box
+) -> tuple[npt.NDArray[np.uint8], tuple[int, int], tuple[Box, ...]]:
+    """Keep only the content box (in shares) of a picture."""
+    rows, columns = picture.shape[:2]
+    top, bottom = round(content.top * rows), max(1, round(content.bottom * rows))
+    left, right = round(content.left * columns), max(1, round(content.right * columns))
+    cut_square = max(1, round(square[0] * content.width)), max(1, round(square[1] * content.height))
+    moved = tuple(
+        Box(face.left - content.left, face.top - content.top, face.width, face.height).scaled(
+            1 / content.width, 1 / content.height
+        )
+        for face in faces
+    )
+    return np.ascontiguousarray(picture[top:bottom, left:right]), cut_square, moved

@@ -1,0 +1,74 @@
+"""The best instant around a moment: decode on from keyframes, and around moments between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from smartcover.engine.candidates import Gatherer
+from smartcover.engine.jury import Jury
+from smartcover.engine.signals import difference
+from smartcover.engine.study import Studied, study
+
+_SAME_SHOT = 20.0
+"""Distance of signatures up to which two pictures shortly after each other are one shot."""
+
+_SHARPER, _EYES_OPENED = 1.15, 0.25
+"""What an instant beside a chosen moment must gain; smaller differences of frames are noise (docs/quality.md)."""
+
+
+def best_after(gatherer: Gatherer, jury: Jury, studied: list[Studied], index: int) -> Studied:
+    """Take the best of the instants after a keyframe that was seen alone, judged as all other moments are."""
+    entry = studied[index]
+    kept = _instants(gatherer, jury, studied, entry)
+    if not kept:
+        return replace(entry, closer=True)
+    defects, scores = jury.judge([*kept, *studied])
+    best = max(range(len(kept)), key=lambda place: (defects[place] is None, scores[place].value))
+    return replace(kept[best], closer=True)
+
+
+def settled(gatherer: Gatherer, jury: Jury, studied: list[Studied], index: int) -> Studied:
+    """
+    Leave a moment between keyframes for an instant beside it that is plainly better, now that it is a cover.
+
+    It was chosen with what surrounds it, so its place among the covers stays.
+    """
+    entry = studied[index]
+    if entry.closer or not entry.look.neighbours:
+        return entry
+    kept = _instants(gatherer, jury, studied, entry)
+    if not kept:
+        return entry
+    here = min(kept, key=lambda instant: abs(instant.look.pts - entry.look.pts))
+    defects, scores = jury.judge([*kept, *studied])
+    better = [
+        place
+        for place, instant in enumerate(kept)
+        if defects[place] is None and _plainly_better(instant.signals, here.signals)
+    ]
+    return kept[max(better, key=lambda place: scores[place].value)] if better else entry
+
+
+def _instants(gatherer: Gatherer, jury: Jury, studied: list[Studied], entry: Studied) -> list[Studied]:
+    """Look at a moment and at the instants around it that show the same picture; none where that costs too much."""
+    looks = [look for look in gatherer.look_closer(entry.look) if not look.damage]
+    if not looks:
+        return []
+    first = min(looks, key=lambda look: abs(look.pts - entry.look.pts))
+    others = {other.look.pts for other in studied if other is not entry}
+    instants = [study(look, gatherer.facts.orientation) for look in looks if look is first or look.pts not in others]
+    # A cut may lie between: what was chosen is the picture on this side of it.
+    kept = [
+        instant
+        for instant in instants
+        if instant.look is first or difference(instant.signature, entry.signature) <= _SAME_SHOT
+    ]
+    return [jury.networks.look_again(instant, entry) for instant in kept] if entry.meaning is not None else kept
+
+
+def _plainly_better(instant: Mapping[str, float], moment: Mapping[str, float]) -> bool:
+    """Tell whether an instant is clearly sharper than a moment beside it, or its eyes are open and the other's not."""
+    opened = instant.get("eyes_open", 0.0) - moment.get("eyes_open", 0.0)
+    sharper = instant["sharpness"] > _SHARPER * moment["sharpness"]
+    return opened > _EYES_OPENED or (sharper and opened > -_EYES_OPENED)

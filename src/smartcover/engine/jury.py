@@ -1,0 +1,182 @@
+"""Judging all looks of a video together: defects, scores, what the networks are shown, and who is chosen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from smartcover.engine import safety
+from smartcover.engine.budget import Budget
+from smartcover.engine.candidates import Look
+from smartcover.engine.company import Member, company_signals
+from smartcover.engine.defects import WORDY_LINES, Clip, Defect, find_defect, wreckage
+from smartcover.engine.faces import FaceFinder
+from smartcover.engine.scorer_hook import UserScorer
+from smartcover.engine.scoring import Score, score_all
+from smartcover.engine.selection import Candidate, Selection, select
+from smartcover.engine.sessions import Runtime
+from smartcover.engine.signals import difference
+from smartcover.engine.steadiness import steadied
+from smartcover.engine.study import Networks, Studied
+from smartcover.engine.types import CoverOptions
+from smartcover.errors import BadParameter
+
+_UNREAD_ROUNDS = 6
+_COMPARED, _MOST_COMPARED = 3, 6
+"""How many others are read when all finalists show much text; and how many may have been read before."""
+
+
+class Jury:
+    """Judges what was studied of one video; how good a look is depends on the others."""
+
+    def __init__(self, options: CoverOptions, budget: Budget, networks: Networks) -> None:
+        self.networks = networks
+        self._options, self._budget = options, budget
+        self._compared: tuple[tuple[Look, ...], list[dict[str, float]]] = ((), [])
+
+    def judge(self, studied: list[Studied]) -> tuple[list[Defect | None], list[Score]]:
+        """Give each look's defect, if it has one, and its own score."""
+        company = self._company(studied)
+        known = [{**entry.signals, **signals} for entry, signals in zip(studied, company, strict=True)]
+        intact = [signals for entry, signals in zip(studied, known, strict=True) if not entry.look.damage]
+        clip = Clip.of(intact or known[:1])
+        defects = [
+            find_defect(signals, clip, broken=entry.look.damage > 0)
+            for entry, signals in zip(studied, known, strict=True)
+        ]
+        return defects, score_all([entry.signals for entry in studied])
+
+    def _company(self, studied: list[Studied]) -> list[dict[str, float]]:
+        """Compare the looks with each other; once for the same looks, as networks add nothing that is compared."""
+        looks = tuple(entry.look for entry in studied)
+        if looks != self._compared[0]:
+            members = [
+                Member(look.seconds, look.glance, [one.glance for one in look.neighbours], entry.signals)
+                for look, entry in zip(looks, studied, strict=True)
+            ]
+            self._compared = looks, company_signals(members)
+        return self._compared[1]
+
+    def standings(self, studied: list[Studied]) -> list[Score]:
+        """Give the scores by which looks are chosen: mixed with those around them."""
+        defects, scores = self.judge(studied)
+        values = _steadied(studied, defects, scores)
+        return [replace(score, value=value) for score, value in zip(scores, values, strict=True)]
+
+    def see_best(self, studied: list[Studied]) -> list[Studied]:
+        """Look for faces in all clean candidates; show the other networks the best by what is known then."""
+        defects, _scores = self.judge(studied)
+        result = list(studied)
+        for index, defect in enumerate(defects):
+            self._budget.check_time()
+            if defect is None:
+                result[index] = self.networks.find(studied[index])
+        defects, scores = self.judge(result)
+        order = sorted(range(len(result)), key=lambda index: (defects[index] is not None, -scores[index].value, index))
+        for index in order[: self._budget.limits.networks_on]:
+            self._budget.check_time()
+            result[index] = self.networks.look(result[index])
+        return result
+
+    def see_chosen(self, studied: list[Studied], wanted: int, rounds: int) -> Selection:
+        """Choose finalists; show the networks, in place, those not seen yet, read those in front, and choose again."""
+        for number in range(rounds):
+            selection = self.select(studied, count=wanted)
+            chosen = [entry.index for entry in selection.chosen]
+            unseen = [index for index in chosen if studied[index].meaning is None]
+            front = chosen[: self._options.count] if number < _UNREAD_ROUNDS else ()
+            unread = [index for index in front if not studied[index].is_read]
+            if not unseen and not unread:
+                break
+            self._budget.check_time()
+            for index in unseen:
+                studied[index] = self.networks.look(studied[index])
+            for index in unread:
+                studied[index] = self.networks.read(studied[index])
+            for index in _to_read_for_comparison(studied) if unread else ():
+                studied[index] = self.networks.read(studied[index])
+        return selection
+
+    def select(
+        self, studied: list[Studied], *, count: int | None = None, without: frozenset[int] = frozenset()
+    ) -> Selection:
+        """Choose the covers, or so many finalists, without those whose index is named."""
+        defects, scores = self.judge(studied)
+        values = _steadied(studied, defects, scores)
+        candidates = [
+            Candidate(
+                index,
+                entry.look.seconds,
+                _standing(entry, values[index], defects[index]),
+                entry.signature,
+                defects[index],
+                entry.meaning,
+            )
+            for index, entry in enumerate(studied)
+            if index not in without
+        ]
+        return select(candidates, replace(self._options, count=count) if count else self._options)
+
+
+def networks_for(options: CoverOptions, find_faces: FaceFinder | None) -> Networks:
+    """
+    Prepare the networks that the options ask for.
+
+    Raises:
+        BadParameter: If the safety network is not installed, or the scorer cannot serve.
+    """
+    if options.safety and not safety.available():
+        raise BadParameter(
+            'the safety check needs its network, which is not installed: pip install "smartcover[safety]"'
+        )
+    runtime = Runtime(gpu=options.gpu)
+    scorer = None if options.scorer is None else UserScorer.load(Path(options.scorer), runtime)
+    return Networks(find_faces, runtime, options.safety, scorer)
+
+
+def _to_read_for_comparison(studied: list[Studied]) -> list[int]:
+    """
+    Choose what else to read when all that was read shows much text: the moments that look least like those.
+
+    Whether lines of text are credits or what the video is made of shows only beside other moments of it.
+    """
+    read = [entry for entry in studied if entry.is_read]
+    if min(entry.signals["text_lines"] for entry in read) < WORDY_LINES or len(read) > _MOST_COMPARED:
+        return []
+    signatures = np.stack([entry.signature for entry in studied])
+    chosen: list[int] = []
+    for _place in range(_COMPARED):
+        known = [entry.signature for entry in studied if entry.is_read] + [signatures[index] for index in chosen]
+        apart = [
+            -1.0 if entry.is_read or index in chosen else min(difference(entry.signature, other) for other in known)
+            for index, entry in enumerate(studied)
+        ]
+        if max(apart) <= 0:
+            break
+        chosen.append(int(np.argmax(apart)))
+    return chosen
+
+
+def _steadied(studied: list[Studied], defects: list[Defect | None], scores: list[Score]) -> list[float]:
+    steady = steadied(
+        [score.value - score.momentary for score in scores],
+        [defect is None for defect in defects],
+        [float(entry.look.pts) for entry in studied],
+        np.stack([entry.signature for entry in studied]),
+    )
+    return [value + score.momentary for value, score in zip(steady, scores, strict=True)]
+
+
+def _standing(entry: Studied, value: float, defect: Defect | None) -> float:
+    """
+    Say how a candidate stands in the choice.
+
+    Among broken frames the garbage itself would score as rich detail: there the least broken stands first. The
+    caller's own score counts as much as ours, and a doubtful frame loses up to half a score.
+    """
+    if defect is not None and defect.kind == "broken":
+        return value - wreckage(entry.signals)
+    doubt = (entry.signals.get("unsafe", 0.0) - safety.DOUBT_FROM) / (safety.REJECT_FROM - safety.DOUBT_FROM)
+    return (value + entry.signals.get("own_score", value)) / 2 - 0.5 * min(1.0, max(0.0, doubt))
