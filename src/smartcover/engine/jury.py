@@ -23,7 +23,9 @@ from smartcover.engine.study import Networks, Studied
 from smartcover.engine.types import CoverOptions
 from smartcover.errors import BadParameter
 
-_UNREAD_ROUNDS = 6
+_MOST_READ = 16
+"""Looks whose text is read, of one video: each costs as much as decoding one at full size."""
+
 _COMPARED, _MOST_COMPARED = 3, 6
 """How many others are read when all finalists show much text; and how many may have been read before."""
 
@@ -82,12 +84,12 @@ class Jury:
 
     def see_chosen(self, studied: list[Studied], wanted: int, rounds: int) -> Selection:
         """Choose finalists; show the networks, in place, those not seen yet, read those in front, and choose again."""
-        for number in range(rounds):
+        for _round in range(rounds):
             selection = self.select(studied, count=wanted)
             chosen = [entry.index for entry in selection.chosen]
             unseen = [index for index in chosen if studied[index].meaning is None]
-            front = chosen[: self._options.count] if number < _UNREAD_ROUNDS else ()
-            unread = [index for index in front if not studied[index].is_read]
+            left = max(0, _MOST_READ - sum(entry.is_read for entry in studied))
+            unread = [index for index in chosen[: self._options.count] if not studied[index].is_read][:left]
             if not unseen and not unread:
                 break
             self._budget.check_time()

@@ -25,7 +25,7 @@ from smartcover.engine.types import Cover, CoverOptions, Limits, Picks, Rejectio
 from smartcover.errors import NoFrames, NoSafeFrame
 
 _CLOSER_ROUNDS = 4
-_UNSEEN_ROUNDS = 6
+_UNSEEN_ROUNDS = 4
 _SPARE_FINALISTS = 2
 _SPARE_CLOSER_LOOKS = 4
 
