@@ -63,7 +63,8 @@ class ManyWorkers:
         )
 
     def starts(self) -> list[str]:
-        return [row["job_id"] for row in self.record.rows("SELECT job_id FROM recorded WHERE new = 'Running'")]
+        started = self.record.rows("SELECT job_id FROM recorded WHERE new = 'Running' ORDER BY seq")
+        return [row["job_id"] for row in started]
 
     def close(self) -> None:
         self.record.stop()

@@ -182,7 +182,7 @@ class Record:
     def story(self, job_id: str, members: Iterable[Member], receiver: Receiver) -> str:
         """Tell all that is known of one job, in order of time."""
         lines: list[tuple[str, str]] = []
-        for change in self.rows("SELECT * FROM recorded WHERE job_id = $1", job_id):
+        for change in self.rows("SELECT * FROM recorded WHERE job_id = $1 ORDER BY seq", job_id):
             at = change["at"].isoformat()
             text = f"{change['old']} -> {change['new']} attempt {change['attempt']} {change['worker_id']}"
             lines.append((at, f"database: {text}"))
