@@ -274,7 +274,7 @@ async def test_a_server_killed_again_and_again_is_back_within_seconds(tmp_path: 
                 with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
                     assert await remembered(postgres.dsn) == [1]
                     break
-                assert time.monotonic() - killed < 20, "a second or two on an idle machine"
+                assert time.monotonic() - killed < 60, "a second or two on an idle machine"
                 await asyncio.sleep(0.02)
             assert postgres.pid != pid
 
