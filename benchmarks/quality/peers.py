@@ -16,6 +16,8 @@ from pathlib import Path
 
 import av
 
+from benchmarks.speed.peers import KATNA
+
 Recipe = Callable[[Path, Path], Path | None]
 """Takes a clip and an empty folder to work in; gives the picture, or None where the tool made none."""
 
@@ -24,14 +26,6 @@ _THUMBNAIL_MEMORY_BYTES = 2_000_000_000
 """`thumbnail` keeps all frames that it compares; above this they are made smaller first."""
 
 _WIDEST = "8192"
-_KATNA = """
-import sys
-from Katna.video import Video
-from Katna.writer import KeyFrameDiskWriter
-if __name__ == "__main__":
-    writer = KeyFrameDiskWriter(location=sys.argv[2])
-    Video().extract_video_keyframes(no_of_frames=1, file_path=sys.argv[1], writer=writer)
-"""
 
 
 def installed_recipes(tools: Path | None) -> dict[str, Recipe]:
@@ -154,7 +148,7 @@ def _katna(python: str, clip: Path, folder: Path) -> Path | None:
     copy.parent.mkdir()
     shutil.copy(clip, copy)
     (folder / "output").mkdir()
-    _run([python, "-c", _KATNA, str(copy), str(folder / "output")], folder)
+    _run([python, "-c", KATNA, str(copy), str(folder / "output"), "1"], folder)
     return _picture(folder / "output")
 
 

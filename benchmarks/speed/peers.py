@@ -12,14 +12,15 @@ from pathlib import Path
 
 _INSTALL_SECONDS = 600
 
-_KATNA = """
+KATNA = """
 import sys
 from Katna.video import Video
 from Katna.writer import KeyFrameDiskWriter
 if __name__ == "__main__":
     writer = KeyFrameDiskWriter(location=sys.argv[2])
-    Video().extract_video_keyframes(no_of_frames=3, file_path=sys.argv[1], writer=writer)
+    Video().extract_video_keyframes(no_of_frames=int(sys.argv[3]), file_path=sys.argv[1], writer=writer)
 """
+"""A program for Katna's Python: the video, a folder for the pictures, and how many."""
 
 
 def find_ffmpeg(folder: Path) -> str | None:
@@ -61,7 +62,7 @@ def peer_commands(video: Path, output: Path, folder: Path) -> dict[str, list[str
         commands["ffmpeg thumbnail, keyframes only"] = keyframes
         commands["ffmpeg thumbnail, whole"] = [*start, "-i", str(video), "-vf", "thumbnail=100", *end]
     if katna is not None:
-        commands["Katna"] = [katna, "-c", _KATNA, str(video), str(output)]
+        commands["Katna"] = [katna, "-c", KATNA, str(video), str(output), "3"]
     return commands
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from smartcover.app.database_wait import DatabaseWait
@@ -21,7 +20,6 @@ from smartcover.ledger import (
     check_schema,
     open_pool,
     upgrade,
-    usage_of,
 )
 from smartcover.settings import Settings, shared_keys_place
 from smartcover.storage import BucketStore, LocalStore, S3Options, S3Store, SharedKeys
@@ -88,7 +86,7 @@ async def foundation(
         stack.callback(pool.terminate)
         pools: Mapping[str, Callable[[], PoolUsage]] = {
             "ledger": ledger.database.usage,
-            "storage": partial(usage_of, pool),
+            "storage": pool.usage,
         }
         yield Foundation(ledger, _store(settings, data, pool), Database(dsn, pool), pools)
 

@@ -74,17 +74,18 @@ class ColourConverter:
 
     def glance(self, frame: VideoFrame, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
         """Convert at a tiny size, quickly, for comparing."""
-        return self._convert(frame, size, _GLANCE)
+        return np.array(self._convert(frame, size, _GLANCE))
 
     def small(self, frame: VideoFrame, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
         """Convert at a small size, for looking at."""
-        return self._convert(frame, size, _SMALL)
+        return np.array(self._convert(frame, size, _SMALL))
 
     def full(self, frame: VideoFrame) -> npt.NDArray[np.uint8]:
-        """Convert at the stored size with the chroma interpolated well, for a cover."""
+        """Convert at the stored size with the chroma interpolated well, for a cover; a copy of it would be large."""
         return self._convert(frame, (frame.width, frame.height), _REFINED)
 
     def _convert(self, frame: VideoFrame, size: tuple[int, int], interpolation: int) -> npt.NDArray[np.uint8]:
+        """Convert to what may be a view of a frame; whoever keeps sixty of those copies them, and lets the frames go."""
         hdr = hdr_kind(frame)
         if hdr or frame.color_primaries in _TO_709:
             deep = self._to_array(frame, size, "rgb48le", interpolation)
@@ -115,9 +116,7 @@ class ColourConverter:
             frame.color_trc = frame.color_primaries = 2
             converted = VideoReformatter().reformat(frame, width=width_px, height=height_px, format=pixel_format)
         view: npt.NDArray[Any] = converted.to_ndarray()  # uint16 for rgb48le, which only _strips reads
-        # A view keeps the frame, and with it what the frame came from, in memory: too much for sixty looks. Of a cover,
-        # the one picture that is as large as the video, a copy would take more.
-        return view if interpolation == _REFINED else np.array(view)
+        return view
 
 
 def _source_matrix(frame: VideoFrame) -> int | None:

@@ -61,11 +61,18 @@ class Jury:
             self._compared = looks, company_signals(members)
         return self._compared[1]
 
-    def standings(self, studied: list[Studied]) -> list[Score]:
-        """Give the scores by which looks are chosen: mixed with those around them."""
+    def standings(self, studied: list[Studied]) -> tuple[list[Defect | None], list[Score]]:
+        """Give each look's defect, and the score by which it is chosen: mixed with those around it."""
         defects, scores = self.judge(studied)
-        values = _steadied(studied, defects, scores)
-        return [replace(score, value=value) for score, value in zip(scores, values, strict=True)]
+        values = steadied(
+            [score.value - score.momentary for score in scores],
+            [defect is None for defect in defects],
+            [float(entry.look.pts) for entry in studied],
+            np.stack([entry.signature for entry in studied]),
+        )
+        return defects, [
+            replace(score, value=value + score.momentary) for score, value in zip(scores, values, strict=True)
+        ]
 
     def see_best(self, studied: list[Studied]) -> list[Studied]:
         """Look for faces in all clean candidates; show the other networks the best by what is known then."""
@@ -105,13 +112,12 @@ class Jury:
         self, studied: list[Studied], *, count: int | None = None, without: frozenset[int] = frozenset()
     ) -> Selection:
         """Choose the covers, or so many finalists, without those whose index is named."""
-        defects, scores = self.judge(studied)
-        values = _steadied(studied, defects, scores)
+        defects, scores = self.standings(studied)
         candidates = [
             Candidate(
                 index,
                 entry.look.seconds,
-                _standing(entry, values[index], defects[index]),
+                _standing(entry, scores[index].value, defects[index]),
                 entry.signature,
                 defects[index],
                 entry.meaning,
@@ -159,16 +165,6 @@ def _to_read_for_comparison(studied: list[Studied]) -> list[int]:
             break
         chosen.append(int(np.argmax(apart)))
     return chosen
-
-
-def _steadied(studied: list[Studied], defects: list[Defect | None], scores: list[Score]) -> list[float]:
-    steady = steadied(
-        [score.value - score.momentary for score in scores],
-        [defect is None for defect in defects],
-        [float(entry.look.pts) for entry in studied],
-        np.stack([entry.signature for entry in studied]),
-    )
-    return [value + score.momentary for value, score in zip(steady, scores, strict=True)]
 
 
 def _standing(entry: Studied, value: float, defect: Defect | None) -> float:

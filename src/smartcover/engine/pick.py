@@ -142,7 +142,7 @@ class _Picker:
         content = find_content([entry.look.picture for entry in studied]) if self._options.crop_letterbox else None
         # Whatever the closer looks left, no cover is taken that the networks did not see.
         self._jury.see_chosen(studied, self._options.count, len(studied) + 1)
-        scores = self._jury.standings(studied)
+        _defects, scores = self._jury.standings(studied)
         failed: set[int] = set()
         rendered: dict[int, Cover] = {}
         while True:

@@ -38,8 +38,11 @@ class Prepared:
 
     @functools.cached_property
     def noise(self) -> float:
-        """See the signal of this name."""
-        return _noise(self.luma)
+        """Standard deviation of noise by Immerkaer 1996, in the quieter half of the picture: texture is not noise."""
+        second = self.luma[:, 2:] - 2 * self.luma[:, 1:-1] + self.luma[:, :-2]
+        masked = np.abs(second[2:] - 2 * second[1:-1] + second[:-2])
+        tiles = _tile_means(masked)
+        return math.sqrt(math.pi / 2) / 6 * float(np.median(tiles[tiles <= np.median(tiles)]))
 
 
 def prepare(rgb: Bytes) -> Prepared:
@@ -99,15 +102,8 @@ def detail(picture: Prepared) -> float:
 
 
 def noise(picture: Prepared) -> float:
-    """Standard deviation of noise by Immerkaer 1996, taken in the quieter half of the picture: texture is not noise."""
+    """Give `Prepared.noise`, which sharpness needs too."""
     return picture.noise
-
-
-def _noise(luma: Floats) -> float:
-    second = luma[:, 2:] - 2 * luma[:, 1:-1] + luma[:, :-2]
-    masked = np.abs(second[2:] - 2 * second[1:-1] + second[:-2])
-    tiles = _tile_means(masked)
-    return math.sqrt(math.pi / 2) / 6 * float(np.median(tiles[tiles <= np.median(tiles)]))
 
 
 def sharpness(picture: Prepared) -> float:

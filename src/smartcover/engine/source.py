@@ -191,14 +191,14 @@ def _open_file(path: Path) -> BinaryIO:
 @functools.cache
 def _accelerator() -> HWAccel | None:
     """Find the first kind of device that can be opened here; once a process, because trying takes time."""
-    for kind in _ACCELERATORS:
-        if kind in hwdevices_available():
-            found = HWAccel(kind, allow_software_fallback=True)
-            try:
-                found.create(av.Codec("h264", "r"))
-            except (av.error.FFmpegError, NotImplementedError, RuntimeError, OSError):
-                continue
-            return found
+    built_for = hwdevices_available()
+    for kind in (kind for kind in _ACCELERATORS if kind in built_for):
+        found = HWAccel(kind, allow_software_fallback=True)
+        try:
+            found.create(av.Codec("h264", "r"))
+        except (av.error.FFmpegError, NotImplementedError, RuntimeError, OSError):
+            continue
+        return found
     return None
 
 

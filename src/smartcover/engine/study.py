@@ -76,9 +76,17 @@ class Networks:
     safety: bool = False
     scorer: UserScorer | None = None
 
-    def find(self, entry: Studied) -> Studied:
-        """Add faces and their signals: cheap enough for every candidate, and a face may be why a frame is the cover."""
-        return self._faced(entry)
+    def find(self, entry: Studied, *, may_have_faces: bool = True) -> Studied:
+        """
+        Add faces and their signals: cheap enough for every candidate, and a face may be why a frame is the cover.
+
+        Without `may_have_faces` none are looked for.
+        """
+        if self.find_faces is None:
+            self.find_faces = YuNet()
+        picture = entry.look.picture
+        faces = tuple(self.find_faces.find(picture)) if may_have_faces else ()
+        return replace(entry, signals={**entry.signals, **portrait_signals(picture, faces, self.runtime)}, faces=faces)
 
     def look(self, entry: Studied) -> Studied:
         """Add meaning, and faces where they are missing, and their signals."""
@@ -87,7 +95,7 @@ class Networks:
         known = replace(
             entry, signals={**entry.signals, **meaning}, meaning=seen.features / max(seen.recognisable, 1e-9)
         )
-        return self._asked(known if known.faces is not None else self._faced(known))
+        return self._asked(known if known.faces is not None else self.find(known))
 
     def look_again(self, instant: Studied, seen: Studied) -> Studied:
         """
@@ -97,14 +105,7 @@ class Networks:
         """
         kept = {name: seen.signals[name] for name in _LASTING if name in seen.signals}
         known = replace(instant, signals={**instant.signals, **kept}, meaning=seen.meaning)
-        return self._asked(self._faced(known, may_have_faces=bool(seen.faces)))
-
-    def _faced(self, entry: Studied, *, may_have_faces: bool = True) -> Studied:
-        if self.find_faces is None:
-            self.find_faces = YuNet()
-        picture = entry.look.picture
-        faces = tuple(self.find_faces.find(picture)) if may_have_faces else ()
-        return replace(entry, signals={**entry.signals, **portrait_signals(picture, faces, self.runtime)}, faces=faces)
+        return self._asked(self.find(known, may_have_faces=bool(seen.faces)))
 
     def _asked(self, entry: Studied) -> Studied:
         """Add what only the caller's options ask for."""

@@ -14,8 +14,8 @@ from smartcover.ledger.batches import (
     NewBatch,
 )
 from smartcover.ledger.census import Census, LiveQueue, require_usable_schema, take_census
-from smartcover.ledger.connections import Pool, open_pool
-from smartcover.ledger.database import Database, PoolUsage, usage_of
+from smartcover.ledger.connections import Pool, PoolUsage, open_pool
+from smartcover.ledger.database import Database
 from smartcover.ledger.embedded import EmbeddedPostgres
 from smartcover.ledger.finishing import Finishing
 from smartcover.ledger.ledger import Ledger
@@ -147,6 +147,5 @@ __all__ = [
     "take_census",
     "template_detail",
     "upgrade",
-    "usage_of",
     "workflow_detail",
 ]

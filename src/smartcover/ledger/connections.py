@@ -14,6 +14,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, Final, cast
 
 import asyncpg
@@ -74,6 +75,16 @@ async def connect(
     return connection
 
 
+@dataclass(frozen=True, slots=True)
+class PoolUsage:
+    """Connections of a pool: how many there may be, are lent, lie idle; and calls that wait for one, if known."""
+
+    most: int
+    busy: int
+    idle: int
+    waiting: int | None = None
+
+
 class Pool:
     """
     Connections for one process, made when they are first needed. Users keep nothing in a session beyond a transaction.
@@ -108,20 +119,10 @@ class Pool:
         """Close the connections; calls under way are cut off."""
         self._pool.terminate()
 
-    @property
-    def most(self) -> int:
-        """How many connections there may be."""
-        return int(self._pool.get_max_size())
-
-    @property
-    def busy(self) -> int:
-        """How many are lent."""
-        return int(self._pool.get_size() - self._pool.get_idle_size())
-
-    @property
-    def idle(self) -> int:
-        """How many wait to be lent."""
-        return int(self._pool.get_idle_size())
+    def usage(self) -> PoolUsage:
+        """Tell how the pool is used now."""
+        idle = self._pool.get_idle_size()
+        return PoolUsage(most=self._pool.get_max_size(), busy=self._pool.get_size() - idle, idle=idle)
 
 
 async def open_pool(dsn: str, *, pool_size: int) -> Pool:

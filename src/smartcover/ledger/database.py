@@ -3,28 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
-from smartcover.ledger.connections import Pool, open_pool
+from smartcover.ledger.connections import Pool, PoolUsage, open_pool
 from smartcover.ledger.failures import ledger_failures
 from smartcover.ledger.wakeups import CHANNEL, Wakeups
-
-
-@dataclass(frozen=True, slots=True)
-class PoolUsage:
-    """Connections of a pool: how many there may be, are lent, lie idle; and calls that wait for one, if known."""
-
-    most: int
-    busy: int
-    idle: int
-    waiting: int | None = None
-
-
-def usage_of(pool: Pool) -> PoolUsage:
-    """Tell how a pool is used now."""
-    return PoolUsage(most=pool.most, busy=pool.busy, idle=pool.idle)
 
 
 class Database:
@@ -62,21 +47,19 @@ class Database:
 
     def usage(self) -> PoolUsage:
         """Tell how the pool is used now."""
-        return replace(usage_of(self._pool), waiting=self._waiting)
+        return replace(self._pool.usage(), waiting=self._waiting)
 
     @asynccontextmanager
     async def connection(self, doing: str) -> AsyncIterator[Any]:
         """Lend a connection; `doing` goes to the log with a failure, never to a client."""
         with ledger_failures(doing):
-            self._waiting += 1
-            waits = True
-            try:
-                async with self._pool.acquire() as connection:
+            async with AsyncExitStack() as stack:
+                self._waiting += 1
+                try:
+                    connection = await stack.enter_async_context(self._pool.acquire())
+                finally:
                     self._waiting -= 1
-                    waits = False
-                    yield connection
-            finally:
-                self._waiting -= waits
+                yield connection
 
     @asynccontextmanager
     async def transaction(self, doing: str) -> AsyncIterator[Any]:
