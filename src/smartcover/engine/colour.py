@@ -85,7 +85,7 @@ class ColourConverter:
         return self._convert(frame, (frame.width, frame.height), _REFINED)
 
     def _convert(self, frame: VideoFrame, size: tuple[int, int], interpolation: int) -> npt.NDArray[np.uint8]:
-        """Convert to what may be a view of a frame; whoever keeps sixty of those copies them, and lets the frames go."""
+        """Convert to what may be a view of a frame: whoever keeps many copies them, and lets the frames go."""
         hdr = hdr_kind(frame)
         if hdr or frame.color_primaries in _TO_709:
             deep = self._to_array(frame, size, "rgb48le", interpolation)
