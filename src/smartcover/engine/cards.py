@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from smartcover.engine.signals import Bytes, Floats, Prepared
+from smartcover.engine.signals import Bytes, Floats, Prepared, share_of
 
 _SAME_COLOUR = 4
 _SAME_LEVEL = 1.5
@@ -26,7 +26,7 @@ def card_signals(picture: Prepared) -> Mapping[str, float]:
     return {
         "one_colour": one_colour(picture.rgb[::3, ::3], picture.luma[::3, ::3]),
         "likeness_of_neighbours": likeness_of_neighbours(picture.luma),
-        "ruled": ruled(picture.luma),
+        "ruled": ruled(picture),
         "straight": straight(picture.luma),
     }
 
@@ -38,25 +38,31 @@ def one_colour(rgb: Bytes, luma: Floats) -> float:
     ground = rgb[np.abs(luma - level) <= 3]
     if not len(ground):
         return 0.0
-    colour = np.median(ground, axis=0).astype(np.int16)
-    near = np.abs(rgb.astype(np.int16) - colour) <= _SAME_COLOUR
-    return float((near[..., 0] & near[..., 1] & near[..., 2]).mean())
+    near = np.ones(luma.shape, dtype=np.bool_)
+    # By channels: an axis of three at the end is several times slower.
+    for channel in range(3):
+        plane = rgb[..., channel].astype(np.int16)
+        near &= np.abs(plane - np.int16(np.median(ground[:, channel]))) <= _SAME_COLOUR
+    return share_of(near)
 
 
 def likeness_of_neighbours(luma: Floats) -> float:
     """Correlation of neighbouring pixels, the lower of both directions: over 0.7 in pictures, low in noise."""
     varied = luma - luma.mean()
-    variance = float((varied * varied).mean())
+    variance = _mean_product(varied, varied)
     if variance < 1.0:
         return 1.0
-    across, down = (varied[:, :-1] * varied[:, 1:]).mean(), (varied[:-1] * varied[1:]).mean()
-    return float(min(across, down)) / variance
+    across, down = _mean_product(varied[:, :-1], varied[:, 1:]), _mean_product(varied[:-1], varied[1:])
+    return min(across, down) / variance
 
 
-def ruled(luma: Floats) -> float:
+def _mean_product(one: Floats, other: Floats) -> float:
+    return float(np.einsum("ij,ij->", one, other)) / one.size
+
+
+def ruled(picture: Prepared) -> float:
     """Share of pixels that are like the one below, or like the one beside if that is more: bars and ramps are."""
-    down, across = (float((np.abs(np.diff(luma, axis=axis)) < _SAME_LEVEL).mean()) for axis in (0, 1))
-    return max(down, across)
+    return max(share_of(steps < _SAME_LEVEL) for steps in picture.steps)
 
 
 def straight(luma: Floats) -> float:
@@ -70,7 +76,7 @@ def straight(luma: Floats) -> float:
     if min(coarse.shape) < 2:
         return 0.0
     across, down = np.abs(np.diff(coarse, axis=1))[:-1], np.abs(np.diff(coarse, axis=0))[:, :-1]
-    if max(float((across < _EVEN).mean()), float((down < _EVEN).mean())) < _EVEN_SHARE:
+    if max(share_of(across < _EVEN), share_of(down < _EVEN)) < _EVEN_SHARE:
         return 0.0
     strength = np.maximum(across, down)
     total = float(strength.sum())
@@ -80,6 +86,11 @@ def straight(luma: Floats) -> float:
 def shrink_by(luma: Floats, factor: int) -> Floats:
     """Average squares of `factor` pixels a side; what is over at the right and the bottom is left out."""
     rows, columns = (side // factor for side in luma.shape)
-    cells = luma[: rows * factor, : columns * factor].reshape(rows, factor, columns, factor)
-    means: Floats = cells.mean(axis=(1, 3), dtype=np.float32)
+    # Slices and no mean over two axes: that is ten times slower.
+    means: Floats = np.zeros((rows, columns), dtype=np.float32)
+    for down in range(factor):
+        line = luma[down : rows * factor : factor, : columns * factor]
+        for across in range(factor):
+            means += line[:, across::factor]
+    means /= factor * factor
     return means

@@ -82,9 +82,12 @@ class ColourConverter:
 
     def full(self, frame: VideoFrame) -> npt.NDArray[np.uint8]:
         """Convert at the stored size with the chroma interpolated well, for a cover; a copy of it would be large."""
-        return self._convert(frame, (frame.width, frame.height), _REFINED)
+        # By planes: the scaler gives the same pixels, and only then has fast code for chroma at full resolution.
+        return self._convert(frame, (frame.width, frame.height), _REFINED, "gbrp")
 
-    def _convert(self, frame: VideoFrame, size: tuple[int, int], interpolation: int) -> npt.NDArray[np.uint8]:
+    def _convert(
+        self, frame: VideoFrame, size: tuple[int, int], interpolation: int, pixel_format: str = "rgb24"
+    ) -> npt.NDArray[np.uint8]:
         """Convert to what may be a view of a frame: whoever keeps many copies them, and lets the frames go."""
         hdr = hdr_kind(frame)
         if hdr or frame.color_primaries in _TO_709:
@@ -92,7 +95,7 @@ class ColourConverter:
             return _strips(deep, hdr, frame.color_primaries)
         if _has_alpha(frame):
             return _flatten(self._to_array(frame, size, "rgba", interpolation))
-        return self._to_array(frame, size, "rgb24", interpolation)
+        return self._to_array(frame, size, pixel_format, interpolation)
 
     def _to_array(
         self, frame: VideoFrame, size: tuple[int, int], pixel_format: str, interpolation: int

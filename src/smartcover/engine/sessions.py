@@ -100,5 +100,10 @@ def resized(picture: Picture, width_px: int, height_px: int) -> Picture:
 
 def planes(pictures: Sequence[Picture], mean: Floats | np.float32, scale: Floats | np.float32) -> Floats:
     """Stack pictures of one size, channels first, each channel as (value - mean) / scale."""
-    stacked = np.stack(pictures).astype(np.float32)
-    return np.ascontiguousarray(((stacked - mean) / scale).transpose(0, 3, 1, 2))
+    rows, columns, channels = pictures[0].shape
+    result = np.empty((len(pictures), channels, rows, columns), dtype=np.float32)
+    # Plane by plane and in place: arithmetic along an axis of three at the end is several times slower.
+    result[:] = np.stack(pictures).transpose(0, 3, 1, 2)
+    result -= np.reshape(mean, (-1, 1, 1))
+    result /= np.reshape(scale, (-1, 1, 1))
+    return result
