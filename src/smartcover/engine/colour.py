@@ -52,6 +52,9 @@ _GLANCE = int(Interpolation.FAST_BILINEAR)
 _SMALL = int(Interpolation.BILINEAR | Interpolation.ACCURATE_RND)
 _STRIP_ROWS = 256
 
+_MOST_BY_PLANES_PX = 2560 * 1440
+"""Planes must be copied into one picture: of 4K that is 25 MB more at the peak of memory."""
+
 
 def hdr_kind(frame: VideoFrame) -> Literal["pq", "hlg"] | None:
     """Tell by the transfer tag whether a frame is HDR."""
@@ -82,8 +85,9 @@ class ColourConverter:
 
     def full(self, frame: VideoFrame) -> npt.NDArray[np.uint8]:
         """Convert at the stored size with the chroma interpolated well, for a cover; a copy of it would be large."""
-        # By planes: the scaler gives the same pixels, and only then has fast code for chroma at full resolution.
-        return self._convert(frame, (frame.width, frame.height), _REFINED, "gbrp")
+        # Only by planes has the scaler fast code for chroma at full resolution; the pixels are the same.
+        by_planes = frame.width * frame.height <= _MOST_BY_PLANES_PX
+        return self._convert(frame, (frame.width, frame.height), _REFINED, "gbrp" if by_planes else "rgb24")
 
     def _convert(
         self, frame: VideoFrame, size: tuple[int, int], interpolation: int, pixel_format: str = "rgb24"

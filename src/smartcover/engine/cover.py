@@ -65,12 +65,15 @@ def make_cover(
 
 def _decode_again(gatherer: Gatherer, look: Look) -> Decoded | None:
     """Decode a look's packets again and give the frame of its time stamp, or the nearest."""
+    # The two fields of an interlaced frame may be packets of their own.
+    shortest = look.run if gatherer.facts.interlaced else look.run.up_to(look.pts)
     nearest: Decoded | None = None
-    for decoded in gatherer.reader.decode(look.run, finely=True):
-        if nearest is None or abs(decoded.pts - look.pts) < abs(nearest.pts - look.pts):
-            nearest = decoded
-        if decoded.pts == look.pts:
-            break
+    for run in dict.fromkeys((shortest, look.run)):
+        for decoded in gatherer.reader.decode(run, finely=True):
+            if nearest is None or abs(decoded.pts - look.pts) < abs(nearest.pts - look.pts):
+                nearest = decoded
+            if decoded.pts == look.pts:
+                return decoded
     return nearest
 
 

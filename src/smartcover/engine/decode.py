@@ -45,6 +45,13 @@ class Run:
             return self.start + Fraction(1 / frame_rate).limit_denominator(1000)
         return max(times) + (max(times) - min(times)) / (len(times) - 1)
 
+    def up_to(self, pts: Fraction) -> Run:
+        """Leave out what is stored after the packet of a time stamp: its frame builds on nothing of that."""
+        for number, packet in enumerate(self.packets, start=1):
+            if packet_time(packet) == pts:
+                return Run(self.packets[:number])
+        return self
+
     @property
     def size_bytes(self) -> int:
         return sum(packet.size for packet in self.packets)

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from smartcover.engine import CoverOptions, pick_covers
+from smartcover.engine.colour import ColourConverter
 from tests.engine_clips import plain, planes_frame, texture, write_clip
 
 BARS = [(255, 255, 255), (190, 190, 20), (20, 180, 180), (30, 170, 30), (180, 40, 180), (190, 30, 30), (30, 30, 190)]
@@ -134,3 +135,16 @@ def test_transparent_video_is_laid_on_white(tmp_path: Path) -> None:
     cover = _cover(write_clip(tmp_path / "clip.mkv", frames, codec="ffv1", pix_fmt="bgra"))
     assert cover[5, 5].tolist() == [255, 255, 255]
     assert np.abs(cover[50, 60].astype(int) - (200, 30, 30)).max() <= 2
+
+
+@pytest.mark.parametrize("name", ["yuv420p", "yuv422p", "yuv444p", "yuv420p10le"])
+def test_a_cover_has_the_same_pixels_whether_it_is_converted_by_planes_or_not(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    dice = np.random.default_rng(7)
+    rgb = dice.integers(0, 256, (90, 160, 3), dtype=np.uint8)
+    frame = av.VideoFrame.from_ndarray(rgb, "rgb24").reformat(format=name)
+    by_planes = ColourConverter().full(frame)
+    monkeypatch.setattr("smartcover.engine.colour._MOST_BY_PLANES_PX", 0)
+
+    assert np.array_equal(by_planes, ColourConverter().full(frame))
