@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -23,6 +24,8 @@ RATE = 15
 SIZE = (640, 360)
 _SHORT_STRETCH = 25
 _LONG_STRETCH = 75
+_LEAST_CHANGE = 0.3
+"""Mean change from frame to frame, of 255, of what is not taken to stand still."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +114,14 @@ def good_frames(
     random: np.random.Generator,
     rate: int = RATE,
     size: tuple[int, int] = SIZE,
+    *,
+    moving: bool = False,
 ) -> tuple[list[Frame], list[int]]:
-    """Take pieces of some seconds from several videos; give the frames and where one piece follows another."""
+    """
+    Take pieces of some seconds from several videos; give the frames and where one piece follows another.
+
+    With `moving`, pieces that mostly stand still are left out: a frozen picture is one of the defects.
+    """
     frames: list[Frame] = []
     cuts: list[int] = []
     wanted = round(seconds * rate)
@@ -120,12 +129,18 @@ def good_frames(
         piece = list(_frames(path, round(float(random.uniform(4, 8)) * rate), rate, size))
         if len(piece) < 2 * rate or np.mean([frame.std() for frame in piece]) < 25:
             continue
+        if moving and np.median([_change(*pair) for pair in pairwise(piece)]) < _LEAST_CHANGE:
+            continue
         if frames:
             cuts.append(len(frames))
         frames += piece
         if len(frames) >= wanted:
             return frames[:wanted], [cut for cut in cuts if cut < wanted]
     raise SystemExit("the videos do not hold enough good frames")
+
+
+def _change(one: Frame, other: Frame) -> float:
+    return float(np.abs(one[::6, ::6].astype(np.int16) - other[::6, ::6]).mean())
 
 
 def plant(

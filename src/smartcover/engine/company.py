@@ -8,6 +8,7 @@ free. The signals are this project's own; the thresholds that use them are in de
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -28,11 +29,16 @@ which share not, before it is compared as an over-exposed picture.
 
 _GAINS = 0.8, 4.0
 
+_ABOUT_SAME_VIEW = 0.8
+"""Correlation of glances from which moments that follow each other show about one view."""
+
 _STRUCTURED = 6.0
 _NEAR_SECONDS = 4.0
 _MIXED_FROM, _MOST_PAIRS = 0.06, 6
 _STILL, _ENOUGH_NEIGHBOURS = 0.6, 3
 _HELD, _HELD_SECONDS = 0.2, 0.15
+_EXACT, _ENOUGH_REPEATS = 0.06, 2
+"""Change of a glance that is none: an encoder's repeat of a picture has at most that (99 of 100 frozen frames)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,44 +65,106 @@ def company_signals(members: Sequence[Member]) -> list[dict[str, float]]:
     np.fill_diagonal(alike, 0.0)
     times = np.array([member.seconds for member in members])
     darker = _darker_twins(flat, means)
-    return [
+    result = [
         {
             **_against_twins(place, members, alike[place], darker[place], means, spreads),
             **_mixture(place, flat, times),
-            "stillness": 1.0 if _is_held(place, flat, times) else _stillness(member),
+            "stillness": 1.0
+            if (held := _changes_nothing(member) or _is_held(place, flat, times))
+            else _stillness(member),
+            "held": float(held),
         }
         for place, member in enumerate(members)
     ]
+    _spread_glare(result, members, alike, flat, means)
+    return result
+
+
+def _spread_glare(
+    result: list[dict[str, float]], members: Sequence[Member], alike: Floats, flat: Floats, means: Floats
+) -> None:
+    """
+    Find light that is raised and cut off from one moment to the next, and lend it to the rest of what is lit so.
+
+    Where things move, only the moments on both sides of the step still show about one view; from there on, moments
+    that follow each other in one light belong together.
+    """
+    shares = np.array([member.signals["bright_share"] for member in members])
+    steps = [_kind_of_step(place, flat, means) for place in range(len(members) - 1)]
+    for place, step in enumerate(steps):
+        if not step:
+            continue
+        bright, dark = (place + 1, place) if step > 0 else (place, place + 1)
+        way, reached = step, bright
+        while 0 <= reached < len(members):
+            glare, lift = float(shares[reached] - shares[dark]), float(means[reached] - means[dark]) / 255
+            if min(glare, lift) > min(result[reached]["twin_glare"], result[reached]["twin_lift"]):
+                result[reached]["twin_glare"], result[reached]["twin_lift"] = glare, lift
+            following = reached if way > 0 else reached - 1
+            if not 0 <= following < len(steps) or steps[following] or not _is_one_light(following, alike, means):
+                break
+            reached += way
+
+
+def _is_one_light(place: int, alike: Floats, means: Floats) -> bool:
+    return bool(alike[place, place + 1] > _ABOUT_SAME_VIEW and abs(means[place + 1] - means[place]) < _LEAST_LIFT)
+
+
+def _kind_of_step(place: int, flat: Floats, means: Floats) -> int:
+    """Tell whether light is raised and cut off in the moment after (1) or in this beside that (-1), or neither (0)."""
+    step = float(means[place + 1] - means[place])
+    if abs(step) < 2 * _LEAST_LIFT:
+        return 0
+    bright, dark = (flat[place + 1], flat[place]) if step > 0 else (flat[place], flat[place + 1])
+    if not _is_cut_off(bright) or _likeness_when_raised(bright, dark) < _ABOUT_SAME_VIEW:
+        return 0
+    return 1 if step > 0 else -1
 
 
 def _darker_twins(flat: Floats, means: Floats) -> list[list[int]]:
+    """List for each glance those that it may be an over-exposed picture of."""
+    return [
+        [
+            int(other)
+            for other in np.flatnonzero(means < means[place] - _LEAST_LIFT)
+            if _likeness_when_raised(own, flat[other]) > _SAME_VIEW
+        ]
+        if _is_cut_off(own)
+        else []
+        for place, own in enumerate(flat)
+    ]
+
+
+def _is_cut_off(glance: Floats) -> bool:
+    """Tell whether light may be clipped in a part of a glance, and enough is left to compare."""
+    return bool(_LEAST_BLOWN_OUT <= (glance > _BLOWN_OUT).mean() <= 1 - _LEAST_LEFT)
+
+
+def _likeness_when_raised(bright: Floats, dark: Floats) -> float:
     """
-    List for each glance those that it may be an over-exposed picture of.
+    Correlate a glance with another whose light is raised and cut off as in the first; 0 where that cannot be.
 
     Light that is raised and cut off is not in proportion any more, so plain correlation misses it: a line is fitted
     to what is not cut off, and must explain the whole once it is cut off too.
     """
-    blown_out = flat > _BLOWN_OUT
-    result: list[list[int]] = []
-    for place, own in enumerate(flat):
-        left = ~blown_out[place]
-        twins: list[int] = []
-        if _LEAST_BLOWN_OUT <= 1 - left.mean() <= 1 - _LEAST_LEFT:
-            capped = np.minimum(own, _BLOWN_OUT)
-            for other in np.flatnonzero(means < means[place] - _LEAST_LIFT):
-                known = flat[other][left]
-                varied = known - known.mean()
-                energy = float(varied @ varied)
-                if energy < _STRUCTURED**2 * len(known):
-                    continue
-                gain = float(varied @ own[left]) / energy
-                if not _GAINS[0] < gain < _GAINS[1]:
-                    continue
-                raised = np.minimum(own[left].mean() + gain * (flat[other] - known.mean()), _BLOWN_OUT)
-                if raised.std() > 1.0 and np.corrcoef(raised, capped)[0, 1] > _SAME_VIEW:
-                    twins.append(int(other))
-        result.append(twins)
-    return result
+    left = bright <= _BLOWN_OUT
+    known = dark[left]
+    varied = known - known.mean()
+    energy = float(varied @ varied)
+    if energy < _STRUCTURED**2 * len(known):
+        return 0.0
+    gain = float(varied @ bright[left]) / energy
+    if not _GAINS[0] < gain < _GAINS[1]:
+        return 0.0
+    raised = np.minimum(bright[left].mean() + gain * (dark - known.mean()), _BLOWN_OUT)
+    capped = np.minimum(bright, _BLOWN_OUT)
+    # Not corrcoef: of pictures this small most of its time goes into preparing.
+    raised -= raised.mean()
+    capped -= capped.mean()
+    raised_energy = float(raised @ raised)
+    if raised_energy <= len(raised):
+        return 0.0
+    return float(raised @ capped) / math.sqrt(raised_energy * max(float(capped @ capped), 1e-6))
 
 
 def _against_twins(
@@ -109,10 +177,17 @@ def _against_twins(
         `twin_sharpness`: own sharpness over that of the sharpest twin; `twin_softening`: what the blur extent exceeds
         that twin's by. `twin_gain`: own contrast over the most that a twin not more blown out has. `twin_glare`: the
         share of nearly white beyond that of the twin with least; `twin_lift`: what the mean light exceeds that twin's
-        by, 0..1. Without twins 1, 0, 1, 0 and 0.
+        by, 0..1. `twin_blur`: the blur extent of the softest twin. Without twins 1, 0, 1, 0, 0 and 0.
     """
     own = members[place].signals
-    result = {"twin_sharpness": 1.0, "twin_softening": 0.0, "twin_gain": 1.0, "twin_glare": 0.0, "twin_lift": 0.0}
+    result = {
+        "twin_sharpness": 1.0,
+        "twin_softening": 0.0,
+        "twin_blur": 0.0,
+        "twin_gain": 1.0,
+        "twin_glare": 0.0,
+        "twin_lift": 0.0,
+    }
     twins = [int(twin) for twin in np.flatnonzero(alike > _SAME_VIEW)]
     calm = [twin for twin in {*twins, *darker} if members[twin].signals["bright_share"] <= own["bright_share"] - 0.03]
     if calm:
@@ -122,6 +197,7 @@ def _against_twins(
     if twins:
         sharpest = members[max(twins, key=lambda twin: members[twin].signals["sharpness"])].signals
         result["twin_sharpness"] = (own["sharpness"] + 1.0) / (sharpest["sharpness"] + 1.0)
+        result["twin_blur"] = max(members[twin].signals["blur_extent"] for twin in twins)
         result["twin_softening"] = own["blur_extent"] - sharpest["blur_extent"]
     exact = [
         twin
@@ -181,3 +257,11 @@ def _stillness(member: Member) -> float:
     here = member.glance.astype(np.float32)
     changes = [float(np.abs(here - glance).mean()) for glance in member.neighbours]
     return float(np.mean([change < _STILL for change in changes]))
+
+
+def _changes_nothing(member: Member) -> bool:
+    """Tell whether a picture is repeated exactly: what a camera sees has noise, however calm."""
+    if len(member.neighbours) < _ENOUGH_REPEATS:
+        return False
+    here = member.glance.astype(np.int16)
+    return all(float(np.abs(here - glance).mean()) < _EXACT for glance in member.neighbours)

@@ -13,8 +13,26 @@ Signals = Mapping[str, float]
 
 
 _STREAKED = 0.1
-WORDY_LINES = 4
-"""Lines of text beyond what the video's frames mostly show, from which a frame is taken for credits."""
+WORDY_LINES, _ENOUGH_WORDY = 4, 4
+"""
+Lines of text beyond what the video's frames mostly show, from which a frame is taken for credits; and how many such
+frames tell how those look that were not read.
+"""
+
+_DOUBT_OF_LINE, _DOUBT_OF_MIXTURE = 0.1, 0.15
+"""What each of two lines of text beyond the usual costs of a score, and what may be the end of a fade or dissolve."""
+
+_PALE, _DEEP = 0.275, 0.14
+"""
+Lowlights of a frame that has no dark at all (lifted ones from 0.28 on; what judges accepted of filmed and drawn stays
+under 0.24), and those that the darker frames of a video must stay under for it to be a reason.
+"""
+
+_DRAWN, _LETTERED, _FILMED = 0.15, 0.18, 0.22
+"""
+Blur extent under which a frame is as sharp as only letters and lines are (drawn cards 0.04 to 0.15, 1 of 100 filmed
+frames under 0.16), under which it may be, and that the softest tenth of a video must exceed for it to be filmed.
+"""
 
 _SHUT, _OPEN = 0.15, 0.5
 _BLURRED, _DULL_BLURRED, _FURTHER_BLURRED = 0.58, 0.52, 0.22
@@ -51,10 +69,17 @@ class Clip:
     wordless: float = 0.0
     calm: float = 0.0
     grown: float = 0.0
+    pale: float = 0.0
+    soft: float = 0.0
+    lively: float = 0.0
+    shaded: float = 0.0
+    lettered: float = 0.0
 
     @classmethod
     def of(cls, every: Sequence[Signals]) -> Clip:
         filmed = _filmed(every)
+        read = [signals for signals in every if "text_lines" in signals]
+        wordless = _wordless(read)
         return cls(
             sharp=_quantile([signals["sharpness"] for signals in filmed], 0.8),
             detailed=_quantile([signals["detail"] for signals in every], 0.8),
@@ -64,10 +89,15 @@ class Clip:
             plain=_quantile([signals.get("one_colour", 0.0) for signals in every], 0.1),
             flat=_quantile([signals["flat_share"] for signals in every], 0.2),
             eyes=max((signals.get("eyes_open", 0.0) for signals in every), default=0.0),
-            moving=1.0 - _quantile([signals.get("stillness", 0.0) for signals in every], 0.3),
+            moving=min(_moving(every, 0.3), _moving(filmed, 0.3)),
+            lively=min(_moving(every, 0.1), _moving(filmed, 0.1)),
+            shaded=_quantile([signals["bright_share"] for signals in every], 0.15),
+            pale=_quantile([signals.get("lowlights", 0.0) for signals in every], 0.15),
+            soft=_quantile([signals["blur_extent"] for signals in every if not _is_plain(signals)], 0.9),
             grown=_quantile([signals.get("straight", 0.0) for signals in every], 0.1),
             calm=_quantile([signals["colourfulness"] for signals in every], 0.05),
-            wordless=_quantile([signals["text_lines"] for signals in every if "text_lines" in signals], 0.2),
+            wordless=wordless,
+            lettered=_lettered(read, wordless),
         )
 
 
@@ -78,9 +108,22 @@ def _filmed(every: Sequence[Signals]) -> Sequence[Signals]:
     Where hardly anything else is left, the video is made of the like, and all of it counts.
     """
     filmed = [
-        signals for signals in every if signals.get("one_colour", 0.0) < 0.6 and signals.get("straight", 0.0) < 0.65
+        signals
+        for signals in every
+        if signals.get("one_colour", 0.0) < 0.6
+        and signals.get("straight", 0.0) < 0.65
+        and signals["blur_extent"] > _LETTERED
     ]
-    return filmed if len(filmed) >= max(3, 0.15 * len(every)) else every
+    return filmed if len(filmed) >= max(3, 0.1 * len(every)) else every
+
+
+def _moving(some: Sequence[Signals], share: float) -> float:
+    return 1.0 - _quantile([signals.get("stillness", 0.0) for signals in some], share)
+
+
+def _is_plain(signals: Signals) -> bool:
+    """Tell whether there is next to nothing in a frame: then no signal of sharpness says anything."""
+    return signals["contrast"] < 0.03 or signals["detail"] < 1.0
 
 
 def find_defect(signals: Signals, clip: Clip, *, broken: bool) -> Defect | None:
@@ -103,6 +146,15 @@ def find_defect(signals: Signals, clip: Clip, *, broken: bool) -> Defect | None:
     exceptional = signals["contrast"] < 0.08 or clip.bright < 0.5
     if signals["bright_share"] > 0.75 and exceptional:
         return Defect("bright", f"{signals['bright_share']:.0%} of the frame is nearly white")
+    if (
+        signals["bright_share"] > 0.5
+        and signals["brightness"] > 0.8
+        and clip.shaded < 0.1
+        and signals["blur_extent"] > _LETTERED
+    ):
+        return Defect(
+            "bright", f"{signals['bright_share']:.0%} of the frame is nearly white, others of this video are not"
+        )
     if signals.get("twin_glare", 0.0) > 0.05 and signals.get("twin_lift", 0.0) > 0.05:
         return Defect("bright", "the frame is over-exposed: the same view is less blown out elsewhere in this video")
     if signals["flat_share"] > 0.97 and signals["entropy"] < 1.5 and signals["contrast"] < 0.06:
@@ -110,6 +162,10 @@ def find_defect(signals: Signals, clip: Clip, *, broken: bool) -> Defect | None:
     card = _find_card(signals, clip)
     if card is not None:
         return card
+    if signals.get("lowlights", 0.0) > _PALE and clip.pale < _DEEP and signals["flat_share"] < 0.86:
+        return Defect(
+            "transition", "nothing in the frame is dark: it is faded or washed out, others of this video are not"
+        )
     if signals.get("blend", 1.0) < 0.12 and signals.get("change", 0.0) > 8.0:
         return Defect("transition", "the frame is a mixture of what comes before and after: a fade or dissolve")
     # Kept apart from what moves smoothly: a mixture of two moments is exact, and less than a twentieth is left.
@@ -132,7 +188,9 @@ def find_defect(signals: Signals, clip: Clip, *, broken: bool) -> Defect | None:
         return Defect("transition", "the frame is washed out beside others of this video, as in a fade")
     if _eyes_are_shut(signals) and clip.eyes > _OPEN:
         return Defect("eyes", "the eyes of the face are shut")
-    if signals.get("stillness", 0.0) > 0.9 and clip.moving > 0.7:
+    if signals.get("stillness", 0.0) > 0.9 and (
+        clip.moving > 0.7 or (signals.get("held", 0.0) > 0 and clip.lively > 0.7 and signals["flat_share"] < 0.75)
+    ):
         return Defect("frozen", "the picture is frozen, the video otherwise moves")
     return None
 
@@ -165,9 +223,55 @@ def _find_card(signals: Signals, clip: Clip) -> Defect | None:
     drawn = signals.get("straight", 0.0) > (0.75 if signals["colourfulness"] > 85 else 0.8)
     if drawn and clip.grown < 0.6:
         return Defect("card", "the frame is made of straight lines and bars: a test card or a table")
-    if signals.get("text_lines", 0.0) >= clip.wordless + WORDY_LINES and signals.get("text_share", 0.0) > 0.05:
+    # A view that is softer elsewhere in the video is filmed, however sharp it is here.
+    if signals["blur_extent"] < _DRAWN and clip.soft > _FILMED and signals.get("twin_blur", 0.0) < _FILMED:
+        return Defect("card", "the frame is sharper than anything that is filmed: letters or a drawing")
+    if "text_lines" not in signals and signals["blur_extent"] < clip.lettered:
+        return Defect("card", "the frame looks like those of this video that are full of text")
+    if _is_wordy(signals, clip.wordless):
         return Defect("card", f"the frame shows {signals['text_lines']:.0f} lines of text: credits or a table")
     return None
+
+
+def _wordless(read: Sequence[Signals]) -> float:
+    """How many lines of text those frames show that have few: one that is filmed is enough, an empty page is not."""
+    usual = _quantile([signals["text_lines"] for signals in read], 0.2)
+    filmed = [
+        signals["text_lines"] for signals in read if signals["flat_share"] < 0.6 and signals["blur_extent"] > _LETTERED
+    ]
+    return min([usual, *filmed])
+
+
+def _is_wordy(signals: Signals, wordless: float) -> bool:
+    return signals.get("text_lines", 0.0) >= wordless + WORDY_LINES and signals.get("text_share", 0.0) > 0.05
+
+
+def _lettered(read: Sequence[Signals], wordless: float) -> float:
+    """
+    Give the blur extent up to which all that was read is full of text; 0 with few such frames or none.
+
+    Not all frames can be read, and where the first are credits the next may be too.
+    """
+    wordy = [signals["blur_extent"] for signals in read if _is_wordy(signals, wordless)]
+    others = [signals["blur_extent"] for signals in read if not _is_wordy(signals, wordless)]
+    if len(wordy) < _ENOUGH_WORDY:
+        return 0.0
+    return min([max(wordy) + 0.01, *others])
+
+
+def doubt(signals: Signals, clip: Clip) -> float:
+    """
+    Say what a frame loses of its score, 0 to 0.35, for what may be a defect and is too uncertain for a rejection.
+
+    Where a page is shown, text is what the video is about and costs nothing.
+    """
+    result = 0.0
+    if signals.get("text_share", 0.0) > 0.05 and signals.get("one_colour", 0.0) < 0.5:
+        result += _DOUBT_OF_LINE * min(2.0, max(0.0, signals["text_lines"] - clip.wordless))
+    rest, mixed = signals.get("mixture_rest", 1.0), signals.get("mixed", 0.0)
+    if rest < 0.05 and mixed > 0.1:
+        result += _DOUBT_OF_MIXTURE
+    return result
 
 
 def wreckage(signals: Signals) -> float:

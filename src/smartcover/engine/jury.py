@@ -11,7 +11,7 @@ from smartcover.engine import safety
 from smartcover.engine.budget import Budget
 from smartcover.engine.candidates import Look
 from smartcover.engine.company import Member, company_signals
-from smartcover.engine.defects import WORDY_LINES, Clip, Defect, find_defect, wreckage
+from smartcover.engine.defects import WORDY_LINES, Clip, Defect, doubt, find_defect, wreckage
 from smartcover.engine.faces import FaceFinder
 from smartcover.engine.scorer_hook import UserScorer
 from smartcover.engine.scoring import Score, score_all
@@ -28,6 +28,10 @@ _MOST_READ = 16
 
 _COMPARED, _MOST_COMPARED = 3, 6
 """How many others are read when all finalists show much text; and how many may have been read before."""
+
+
+_SEEN = 0.05
+"""Contrast from which a picture that is read for comparison shows something."""
 
 
 class Jury:
@@ -48,7 +52,11 @@ class Jury:
             find_defect(signals, clip, broken=entry.look.damage > 0)
             for entry, signals in zip(studied, known, strict=True)
         ]
-        return defects, score_all([entry.signals for entry in studied])
+        scores = score_all([entry.signals for entry in studied])
+        return defects, [
+            replace(score, value=max(0.0, score.value - doubt(signals, clip)))
+            for score, signals in zip(scores, known, strict=True)
+        ]
 
     def _company(self, studied: list[Studied]) -> list[dict[str, float]]:
         """Compare the looks with each other; once for the same looks, as networks add nothing that is compared."""
@@ -146,7 +154,7 @@ def networks_for(options: CoverOptions, find_faces: FaceFinder | None) -> Networ
 
 def _to_read_for_comparison(studied: list[Studied]) -> list[int]:
     """
-    Choose what else to read when all that was read shows much text: the moments that look least like those.
+    Choose what else to read when all that was read shows much text: the softest, and those that look least like it.
 
     Whether lines of text are credits or what the video is made of shows only beside other moments of it.
     """
@@ -154,8 +162,9 @@ def _to_read_for_comparison(studied: list[Studied]) -> list[int]:
     if min(entry.signals["text_lines"] for entry in read) < WORDY_LINES or len(read) > _MOST_COMPARED:
         return []
     signatures = np.stack([entry.signature for entry in studied])
-    chosen: list[int] = []
-    for _place in range(_COMPARED):
+    unread = [index for index, entry in enumerate(studied) if not entry.is_read and entry.signals["contrast"] > _SEEN]
+    chosen = [max(unread, key=lambda index: studied[index].signals["blur_extent"])] if unread else []
+    for _place in range(len(chosen), _COMPARED):
         known = [entry.signature for entry in studied if entry.is_read] + [signatures[index] for index in chosen]
         apart = [
             -1.0 if entry.is_read or index in chosen else min(difference(entry.signature, other) for other in known)

@@ -96,6 +96,18 @@ def highlights(picture: Prepared) -> float:
     return float(np.percentile(picture.luma[::2, ::2], 98)) / 255
 
 
+def lowlights(picture: Prepared) -> float:
+    """
+    The darkest two-hundredth of the darkest channel ends here, 0..1.
+
+    Pictures hold something black or of a pure colour; in fog, on pale pages and in a fade to white nothing is.
+    """
+    few = picture.rgb[::4, ::4]
+    darkest = np.minimum(np.minimum(few[..., 0], few[..., 1]), few[..., 2]).ravel()
+    place = len(darkest) // 200
+    return float(np.partition(darkest, place)[place]) / 255
+
+
 def dark_share(picture: Prepared) -> float:
     """Share of pixels that are nearly black."""
     return share_of(picture.luma < _DARK)
@@ -169,8 +181,8 @@ def colourfulness(picture: Prepared) -> float:
 PICTURE_SIGNALS: Mapping[str, Callable[[Prepared], float]] = {
     function.__name__: function
     for function in (
-        brightness, contrast, highlights, dark_share, bright_share, entropy, flat_share, detail, noise, sharpness,
-        blur_extent, colourfulness,
+        brightness, contrast, highlights, lowlights, dark_share, bright_share, entropy, flat_share, detail, noise,
+        sharpness, blur_extent, colourfulness,
     )
 }  # fmt: skip
 

@@ -111,7 +111,7 @@ def test_a_test_card_with_grain_and_a_grid_is_one_beside_filmed_frames() -> None
 
 
 def test_lines_of_text_do_not_set_the_sharpness_that_filmed_frames_are_held_to() -> None:
-    filmed = {**picture_signals(GOOD), "one_colour": 0.1}
+    filmed = {**picture_signals(GOOD), "one_colour": 0.1, "blur_extent": 0.3}
     credits = {**filmed, "sharpness": 400.0, "one_colour": 0.8}
     assert Clip.of([filmed] * 3 + [credits] * 7).sharp == filmed["sharpness"]
 
@@ -151,3 +151,23 @@ def test_one_moment_alone_and_plain_pictures_are_compared_with_nothing() -> None
     for signals in company_signals([black, black]):
         assert signals["twin_sharpness"] == signals["twin_gain"] == 1.0
         assert signals["mixed"] == 0.0
+
+
+def test_light_that_is_cut_off_is_told_at_the_step_and_lent_to_what_follows_though_all_moves() -> None:
+    patches = np.random.default_rng(5).integers(0, 255, (9, 16, 3), dtype=np.uint8)
+    view = np.asarray(Image.fromarray(patches).resize((480, 270), Image.Resampling.BICUBIC))
+    pictures = [_lit(np.roll(view, 7 * place, axis=1), 0.7 if place < 4 else 1.8) for place in range(8)]
+    company = company_signals(
+        [Member(place / 5, _glance(picture), [], picture_signals(picture)) for place, picture in enumerate(pictures)]
+    )
+    assert all(signals["twin_glare"] > 0.05 and signals["twin_lift"] > 0.05 for signals in company[4:])
+    assert all(signals["twin_glare"] == 0.0 for signals in company[:4])
+
+
+def test_a_picture_that_is_repeated_exactly_is_held() -> None:
+    near = np.clip(_glance(GOOD).astype(np.int16) + 1, 0, 255).astype(np.uint8)
+    members = [
+        Member(0.0, _glance(GOOD), [_glance(GOOD)] * 2, picture_signals(GOOD)),
+        Member(9.0, _glance(GOOD), [near, near], picture_signals(GOOD)),
+    ]
+    assert [signals["held"] for signals in company_signals(members)] == [1.0, 0.0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from smartcover.engine.defects import Clip, find_defect
+from smartcover.engine.defects import Clip, Defect, doubt, find_defect
 from smartcover.engine.signals import picture_signals
 from tests.engine_clips import plain, texture
 
@@ -58,3 +58,82 @@ def test_a_face_too_small_for_its_eyes_to_be_seen_is_no_defect() -> None:
     far = {**GOOD, "faces": 1.0, "face_size": 0.05}
     awake = {**GOOD, "faces": 1.0, "face_size": 0.3, "eyes_open": 0.9}
     assert find_defect(far, Clip.of([far, awake]), broken=False) is None
+
+
+def _in_a_video(odd: dict[str, float], usual: dict[str, float] = GOOD) -> Defect | None:
+    return find_defect(odd, Clip.of([*[usual] * 9, odd]), broken=False)
+
+
+def test_a_picture_without_any_dark_is_washed_out_where_others_have_it() -> None:
+    pale = picture_signals((texture(270, 480) * 0.6 + 90).astype("uint8"))
+    assert pale["lowlights"] > 0.3 > GOOD["lowlights"]
+    defect = _in_a_video(pale, {**GOOD, "lowlights": 0.02})
+    assert defect is not None
+    assert defect.kind == "transition"
+    assert find_defect(pale, Clip.of([pale] * 10), broken=False) is None, "a video in fog is pale throughout"
+
+
+def test_what_is_sharper_than_anything_filmed_is_a_card() -> None:
+    drawn, filmed = {**GOOD, "blur_extent": 0.1}, {**GOOD, "blur_extent": 0.35}
+    defect = _in_a_video(drawn, filmed)
+    assert defect is not None
+    assert defect.kind == "card"
+    assert _in_a_video(drawn, drawn) is None, "a video of drawings is shown by them"
+
+
+def test_half_a_frame_of_white_is_over_exposed_where_others_have_none_and_a_page_is_not() -> None:
+    usual = {**GOOD, "bright_share": 0.02, "blur_extent": 0.35}
+    white = {**usual, "bright_share": 0.6, "brightness": 0.85}
+    defect = _in_a_video(white, usual)
+    assert defect is not None
+    assert defect.kind == "bright"
+    assert _in_a_video({**white, "blur_extent": 0.17}, usual) is None, "letters on a page are sharper than a picture"
+
+
+def test_credits_are_told_by_one_filmed_frame_without_text_and_not_by_an_empty_page() -> None:
+    credits_ = {**GOOD, "text_lines": 9.0, "text_share": 0.2, "blur_extent": 0.2}
+    filmed = {**GOOD, "text_lines": 0.0, "text_share": 0.0, "blur_extent": 0.35, "flat_share": 0.2}
+    page = {**filmed, "flat_share": 0.9}
+    defect = find_defect(credits_, Clip.of([*[credits_] * 9, filmed]), broken=False)
+    assert defect is not None
+    assert defect.kind == "card"
+    assert find_defect(credits_, Clip.of([*[credits_] * 9, page]), broken=False) is None
+
+
+def test_what_was_not_read_is_taken_for_credits_if_it_looks_like_those() -> None:
+    credits_ = {**GOOD, "text_lines": 9.0, "text_share": 0.2, "blur_extent": 0.2}
+    filmed = {**GOOD, "text_lines": 0.0, "text_share": 0.0, "blur_extent": 0.35, "flat_share": 0.2}
+    unread = {**GOOD, "blur_extent": 0.2}
+    defect = find_defect(unread, Clip.of([*[credits_] * 4, filmed, unread]), broken=False)
+    assert defect is not None
+    assert defect.kind == "card"
+    assert find_defect(unread, Clip.of([*[credits_] * 3, filmed, unread]), broken=False) is None, "too few to tell"
+    crisp = {**filmed, "blur_extent": 0.19}
+    assert find_defect(unread, Clip.of([*[credits_] * 4, crisp, unread]), broken=False) is None, (
+        "sharpness tells nothing"
+    )
+
+
+def test_a_repeated_picture_is_frozen_even_where_most_of_the_video_is() -> None:
+    held = {**GOOD, "stillness": 1.0, "held": 1.0, "flat_share": 0.3}
+    moving = {**GOOD, "stillness": 0.0, "held": 0.0}
+    defect = find_defect(held, Clip.of([*[held] * 8, moving, moving]), broken=False)
+    assert defect is not None
+    assert defect.kind == "frozen"
+    page = {**held, "flat_share": 0.9}
+    assert find_defect(page, Clip.of([*[page] * 8, moving, moving]), broken=False) is None, "pages stand still"
+    assert find_defect(held, Clip.of([*[held] * 10]), broken=False) is None
+
+
+def test_a_title_over_a_picture_is_doubtful_and_a_page_of_text_is_not() -> None:
+    title = {**GOOD, "text_lines": 2.0, "text_share": 0.1, "one_colour": 0.2}
+    wordless = {**GOOD, "text_lines": 0.0, "text_share": 0.0}
+    clip = Clip.of([title, wordless])
+    assert doubt(title, clip) == pytest.approx(0.2)
+    assert doubt(wordless, clip) == 0.0
+    assert doubt({**title, "one_colour": 0.7}, clip) == 0.0
+
+
+def test_the_end_of_a_dissolve_is_doubtful() -> None:
+    assert doubt({**GOOD, "mixture_rest": 0.02, "mixed": 0.13}, CLIP) > 0.1
+    assert doubt({**GOOD, "mixture_rest": 0.2, "mixed": 0.4}, CLIP) == 0.0
