@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 import smartcover.engine
 from benchmarks.quality.judged import JudgedClip, decoded, read_clips
-from smartcover.engine.study import Networks, Studied, study
+from smartcover.engine.study import Networks, study
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,27 +32,21 @@ class GradedClip:
 
 def graded_clips(data: Path, cache: Path) -> list[GradedClip]:
     """Compute signals and embeddings of all judged frames with the engine as it stands; kept until its code changes."""
-    kept = cache / f"signals-{_engine_version()}.pickle"
-    if kept.exists():
-        loaded: list[GradedClip] = pickle.loads(kept.read_bytes())
-        return loaded
     networks = Networks()
-    result = []
-    for clip in read_clips(data):
+    folder = cache / f"signals-{_engine_version()}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return [_graded(clip, networks, folder / f"{clip.name}.pickle", cache) for clip in read_clips(data)]
+
+
+def _graded(clip: JudgedClip, networks: Networks, kept: Path, cache: Path) -> GradedClip:
+    if not kept.exists():
         frames = decoded(clip, cache)
-        studied: list[Studied] = [
+        seen = [
             networks.look(study(frames.look(frames.nearest(second)), frames.orientation)) for second in clip.seconds
         ]
-        result.append(
-            GradedClip(
-                clip,
-                tuple(entry.signals for entry in studied),
-                np.stack([entry.meaning for entry in studied if entry.meaning is not None]),
-                np.stack([entry.signature for entry in studied]),
-            )
-        )
-    kept.write_bytes(pickle.dumps(result))
-    return result
+        kept.write_bytes(pickle.dumps([(entry.signals, entry.meaning, entry.signature) for entry in seen]))
+    signals, meanings, signatures = zip(*pickle.loads(kept.read_bytes()), strict=True)
+    return GradedClip(clip, signals, np.stack(meanings), np.stack(signatures))
 
 
 def _engine_version() -> str:

@@ -19,6 +19,7 @@ import smartcover.engine
 from benchmarks.quality.features import GradedClip, graded_clips
 from benchmarks.quality.measures import HEADER, measure
 from benchmarks.quality.model import RIDGE, SIGNALS, cross_validated, fit, scores
+from smartcover.engine.scoring import MEANINGS
 
 BASELINES = ("sharpness", "colourfulness", "detail", "centre_detail", "face_sharpness")
 
@@ -53,9 +54,9 @@ def report(clips: list[GradedClip]) -> None:
     print(measure(grades, [scores(clip, fit(clips)) for clip in clips]).row("fitted, same clips"))
     for ridge in (30.0, 100.0, 300.0, RIDGE, 3000.0):
         print(measure(grades, cross_validated(clips, ridge=ridge)).row(f"fitted, sources kept apart, ridge {ridge:g}"))
-    for signal in SIGNALS:
-        others = [other for other in SIGNALS if other != signal]
-        print(measure(grades, cross_validated(clips, others)).row(f"the same without {signal}"))
+    for key in SIGNALS:
+        others = [other for other in SIGNALS if other != key]
+        print(measure(grades, cross_validated(clips, others)).row(f"the same without {key[1]} of a {key[0]}"))
 
 
 def write(clips: list[GradedClip]) -> None:
@@ -65,8 +66,14 @@ def write(clips: list[GradedClip]) -> None:
         "from": f"{len(clips)} judged clips, {sum(len(clip.grades) for clip in clips)} frames, ridge {RIDGE:g}",
         "meaning": "level (engine/scoring.py) times weight; spread is the signal's usual deviation within a video",
         "terms": {
-            signal: {"weight": round(fitted.weights[signal], 4), "spread": float(f"{fitted.spreads[signal]:.4g}")}
-            for signal in SIGNALS
+            of: {
+                signal: {
+                    "weight": round(fitted.weights[of, signal], 4),
+                    "spread": float(f"{fitted.spreads[of, signal]:.4g}"),
+                }
+                for signal in signals
+            }
+            for of, signals in MEANINGS.items()
         },
     }
     path = Path(smartcover.engine.__path__[0]) / "weights.json"

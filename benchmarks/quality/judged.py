@@ -2,8 +2,9 @@
 Judged clips: grades of frames by several judges, and those frames decoded.
 
 The folder given must hold `judgements/dev.jsonl` (its README says what the fields mean) and `videos/dev/`. Beside it,
-`own_grades.jsonl` of this folder is read: eight more clips, from the packages that their names begin with, graded by an
-author of this project in the same way, because few of the others show faces. Clips that are not there are left out.
+`own_grades.jsonl` of this folder is read: more clips, from public packages (`from` says which file of which one),
+graded in the same way by authors of this project: one to three readings of each, made apart. Clips that are not there
+are left out.
 Decoded frames are kept in a cache folder, because decoding takes a minute and fitting a second.
 """
 
@@ -148,7 +149,7 @@ def _decode(path: Path, wanted: Sequence[float]) -> Frames:
 
 
 def _frames(path: Path) -> Iterator[tuple[av.VideoFrame, Fraction | None]]:
-    with av.open(str(path)) as container:
+    with av.open(str(path), metadata_errors="replace") as container:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
         try:

@@ -13,28 +13,32 @@ from smartcover.engine.scoring import MEANINGS, levels, shares_of
 
 Array = npt.NDArray[np.float64]
 
-SIGNALS = tuple(MEANINGS)
+Key = tuple[str, str]
+"""What a weight belongs to: of a scene or of a portrait, and the signal."""
+
+SIGNALS: tuple[Key, ...] = tuple((of, signal) for of, signals in MEANINGS.items() for signal in signals)
 RIDGE = 1000.0
 """Strength of the penalty. Anything from 100 to 3000 does about as well (docs/quality.md)."""
 
 _ROUNDS = 200
+_FOLDS = 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fitted:
-    """Weights (signed) and usual spreads by signal."""
+    """Weights (signed) and usual spreads."""
 
-    weights: dict[str, float]
-    spreads: dict[str, float]
+    weights: dict[Key, float]
+    spreads: dict[Key, float]
 
 
-def fit(clips: Sequence[GradedClip], signals: Sequence[str] = SIGNALS, ridge: float = RIDGE) -> Fitted:
+def fit(clips: Sequence[GradedClip], signals: Sequence[Key] = SIGNALS, ridge: float = RIDGE) -> Fitted:
     """Fit the grades of each clip, less their mean: what a clip is worth as a whole is not asked."""
-    spreads = {signal: _spread(clips, signal) for signal in signals}
+    spreads = {key: _spread(clips, key[1]) for key in signals}
     rows = np.concatenate([design(clip, signals, spreads) for clip in clips])
     grades = np.concatenate([clip.grades - clip.grades.mean() for clip in clips])
     amounts = _ridge_of_positive(rows, grades, ridge)
-    weights = {signal: float(MEANINGS[signal][0] * amount) for signal, amount in zip(signals, amounts, strict=True)}
+    weights = {key: float(_direction(key) * amount) for key, amount in zip(signals, amounts, strict=True)}
     return Fitted(weights, spreads)
 
 
@@ -42,25 +46,33 @@ def scores(clip: GradedClip, fitted: Fitted) -> Array:
     """Score the frames of a clip."""
     signals = list(fitted.weights)
     rows = design(clip, signals, fitted.spreads)
-    result: Array = rows @ np.array([fitted.weights[signal] * MEANINGS[signal][0] for signal in signals])
+    result: Array = rows @ np.array([fitted.weights[key] * _direction(key) for key in signals])
     return result
 
 
-def design(clip: GradedClip, signals: Sequence[str], spreads: dict[str, float]) -> Array:
+def design(clip: GradedClip, signals: Sequence[Key], spreads: dict[Key, float]) -> Array:
     """Give (frames, signals): levels, turned so that more is better."""
+    shares = shares_of(clip.signals)
     columns = [
-        MEANINGS[signal][0] * levels([frame.get(signal) for frame in clip.signals], spreads[signal])
-        for signal in signals
+        _direction(key) * shares[key[0]] * levels([frame.get(key[1]) for frame in clip.signals], spreads[key])
+        for key in signals
     ]
-    return np.stack(columns, axis=1) * shares_of(signals, clip.signals)
+    return np.stack(columns, axis=1)
 
 
-def cross_validated(clips: Sequence[GradedClip], signals: Sequence[str] = SIGNALS, ridge: float = RIDGE) -> list[Array]:
+def _direction(key: Key) -> int:
+    of, signal = key
+    return MEANINGS[of][signal][0]
+
+
+def cross_validated(clips: Sequence[GradedClip], signals: Sequence[Key] = SIGNALS, ridge: float = RIDGE) -> list[Array]:
     """Score each clip with weights that were fitted without any clip of its source."""
     result: dict[str, Array] = {}
-    for source in sorted({clip.clip.source for clip in clips}):
-        fitted = fit([clip for clip in clips if clip.clip.source != source], signals, ridge)
-        result |= {clip.clip.name: scores(clip, fitted) for clip in clips if clip.clip.source == source}
+    sources = sorted({clip.clip.source for clip in clips})
+    for fold in range(min(_FOLDS, len(sources))):
+        apart = set(sources[fold::_FOLDS])
+        fitted = fit([clip for clip in clips if clip.clip.source not in apart], signals, ridge)
+        result |= {clip.clip.name: scores(clip, fitted) for clip in clips if clip.clip.source in apart}
     return [result[clip.clip.name] for clip in clips]
 
 

@@ -104,8 +104,8 @@ def scoring_with(fitted: Fitted | None) -> Iterator[None]:
         yield
         return
     terms = tuple(
-        scoring.Term(signal, weight, fitted.spreads[signal], scoring.MEANINGS[signal][1])
-        for signal, weight in fitted.weights.items()
+        scoring.Term(signal, weight, fitted.spreads[of, signal], scoring.MEANINGS[of][signal][1], of)
+        for (of, signal), weight in fitted.weights.items()
     )
     held = scoring.fitted_terms
     scoring.fitted_terms = lambda: terms  # type: ignore[assignment]
@@ -117,7 +117,7 @@ def scoring_with(fitted: Fitted | None) -> Iterator[None]:
 
 def _first_pts(path: Path) -> float:
     """Time stamp of the first frame: the judges' times count from it."""
-    with av.open(str(path)) as container:
+    with av.open(str(path), metadata_errors="replace") as container:
         frame = next(container.decode(video=0))
         assert frame.pts is not None and frame.time_base is not None
         return float(frame.pts * frame.time_base)

@@ -10,7 +10,7 @@ from smartcover.engine.landmarks import MIN_PRESENCE, face_details
 from smartcover.engine.sessions import DEFAULT_RUNTIME, Picture, Runtime
 
 NO_PORTRAIT: Mapping[str, float] = {
-    "face_confidence": 0.0, "eyes_open": 0.0, "smile": 0.0, "open_eyes": 0.0, "open_smile": 0.0,
+    "face_confidence": 0.0, "eyes_open": 0.0, "smile": 0.0, "open_eyes": 0.0, "open_smile": 0.0, "facing": 0.0,
 }  # fmt: skip
 
 PROMINENT = 0.12
@@ -27,8 +27,9 @@ def portrait_signals(
 
     Beside the signals of `face_signals`: `face_confidence` of the surest face; `eyes_open` 1 for wide open eyes that
     look this way, less as they close or turn away, 0 without a face; `smile` 0..1. Where the face is too small for its
-    eyes to be seen, `eyes_open` and `smile` are missing. `open_eyes` and `open_smile` are what of both a viewer sees:
-    less in a small face, the smile less with shut eyes.
+    eyes to be seen, `eyes_open`, `smile` and `upper_lip` (see `FaceDetails`) are missing. `open_eyes` and `open_smile`
+    are what of both a viewer sees: less in a small face, the smile less with shut eyes. `facing` is 1 for a prominent
+    face that is turned to the viewer.
     """
     signals = dict(face_signals(picture, faces))
     signals["face_confidence"] = max((face.confidence for face in faces), default=0.0)
@@ -36,11 +37,12 @@ def portrait_signals(
         return {**signals, **NO_PORTRAIT}
     details = face_details(picture, faces[0], runtime)
     if details is None:
-        return {**signals, **_seen(signals["face_size"], _EYES_UNSEEN, 0.0)}
+        return {**signals, **_seen(signals["face_size"], _EYES_UNSEEN, 0.0), "facing": 0.0}
     if details.presence < MIN_PRESENCE:
         return {**face_signals(picture, ()), **NO_PORTRAIT}
     facing = max(0.0, math.cos(math.radians(details.yaw_degrees)))
     signals["eyes_open"], signals["smile"] = details.eyes_open * facing, details.smile
+    signals["upper_lip"], signals["facing"] = details.upper_lip, facing * prominence(signals["face_size"])
     return {**signals, **_seen(signals["face_size"], signals["eyes_open"], signals["smile"])}
 
 

@@ -21,28 +21,41 @@ from smartcover.engine.portraits import prominence
 
 Signals = Mapping[str, float]
 
-MEANINGS: Mapping[str, tuple[int, str]] = {
-    "centre_detail": (1, "rich in detail"),
-    "centre_contrast": (1, "stands out in the middle"),
-    "centre_saturation": (1, "colour in the middle"),
-    "colourfulness": (1, "colourful"),
-    "moving_detail": (1, "sharp where it moves"),
-    "local_motion": (-1, "a still moment"),
-    "softening": (-1, ""),
-    "fading": (-1, ""),
-    "light_change": (-1, ""),
-    "recognisable": (1, "a clear subject"),
-    "centre_recognisable": (1, "a subject in the middle"),
-    "faces": (1, "shows a face"),
-    "face_confidence": (1, "a clear face"),
-    "face_sharpness": (1, "a sharp face"),
-    "open_eyes": (1, "open eyes"),
-    "open_smile": (1, "a smile"),
+MEANINGS: Mapping[str, Mapping[str, tuple[int, str]]] = {
+    "scene": {
+        "centre_detail": (1, "rich in detail"),
+        "centre_contrast": (1, "stands out in the middle"),
+        "centre_saturation": (1, "colour in the middle"),
+        "colourfulness": (1, "colourful"),
+        "moving_detail": (1, "sharp where it moves"),
+        "local_motion": (-1, "a still moment"),
+        "softening": (-1, ""),
+        "fading": (-1, ""),
+        "light_change": (-1, ""),
+        "centre_recognisable": (1, "a subject in the middle"),
+        "faces": (1, "shows a face"),
+        "face_confidence": (1, "a clear face"),
+        "face_sharpness": (1, "a sharp face"),
+        "open_eyes": (1, "open eyes"),
+        "open_smile": (1, "a smile"),
+        "facing": (1, "faces the camera"),
+    },
+    "portrait": {
+        "open_eyes": (1, "open eyes"),
+        "open_smile": (1, "a smile"),
+        "facing": (1, "faces the camera"),
+        "upper_lip": (-1, "a relaxed mouth"),
+        "local_motion": (-1, "a still moment"),
+        "blur_extent": (-1, "sharp"),
+    },
 }
 """
-The signals that count: whether more is better (1) or worse (-1), and what is said of a frame that has the better of it.
+The signals that count, of a scene and of a portrait: whether more is better (1) or worse (-1), and what is said of a
+frame that has the better of it.
 
-The directions are set before any fit: a weight that data would turn round is 0 instead.
+A video counts as a portrait by how prominent its faces are (`shares_of`): there the scene stays as it is, and what
+still changes of texture and colour says less than the expression (docs/quality.md). The directions are set before any
+fit: a weight that data would turn round is 0 instead.
 """
 
 _FLOOR = 0.3
@@ -51,15 +64,7 @@ Share of a signal's usual spread that is added to its spread in a video: where a
 differences must not be blown up to the full weight.
 """
 
-_OF_SCENE = frozenset(
-    ("centre_detail", "centre_contrast", "centre_saturation", "colourfulness", "recognisable", "centre_recognisable")
-)
-_OF_MOMENT = frozenset(("open_eyes", "open_smile"))
-_FACES_TAKE = 0.7
-"""
-What signals of the scene lose of their weight in a video of prominent faces: there the scene stays as it is, and what
-still changes of texture and colour says less than the expression (docs/quality.md).
-"""
+_OF_MOMENT = frozenset(("open_eyes", "open_smile", "upper_lip"))
 
 _STEEPNESS = 2.0
 """Brings sums, which lie within about one grade of the mean, to most of the range from 0 to 1."""
@@ -74,15 +79,17 @@ _MOST_REASONS = 4
 @dataclass(frozen=True, slots=True)
 class Term:
     """
-    One part of the score: the signal's level times `weight` (negative when less is better).
+    One summand of the score: the signal's level times `weight` (negative when less is better).
 
-    `spread` is the signal's usual standard deviation within a video. `praise` is said when the part is high.
+    `spread` is the signal's usual standard deviation within a video. `praise` is said when the summand is high. It
+    counts by how much the video is a "scene" or a "portrait", whichever `of` says.
     """
 
     signal: str
     weight: float
     spread: float
     praise: str = ""
+    of: str = "scene"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +110,9 @@ def fitted_terms() -> tuple[Term, ...]:
     """Read the weights that benchmarks/quality/fit.py wrote."""
     text = resources.files("smartcover.engine").joinpath("weights.json").read_text("utf-8")
     return tuple(
-        Term(signal, entry["weight"], entry["spread"], MEANINGS[signal][1])
-        for signal, entry in json.loads(text)["terms"].items()
+        Term(signal, entry["weight"], entry["spread"], MEANINGS[of][signal][1], of)
+        for of, entries in json.loads(text)["terms"].items()
+        for signal, entry in entries.items()
     )
 
 
@@ -115,15 +123,16 @@ def score_all(every: Sequence[Signals], terms: Sequence[Term] | None = None) -> 
     A signal that a frame lacks counts as the middle, so that frames with and without neighbours or faces compare.
     """
     terms = fitted_terms() if terms is None else terms
+    shares = shares_of(every)
     parts = [
         (
             term,
             [
-                term.weight * share * level
+                term.weight * shares[term.of] * level
                 for level in levels([signals.get(term.signal) for signals in every], term.spread)
             ],
         )
-        for term, share in zip(terms, shares_of([term.signal for term in terms], every), strict=True)
+        for term in terms
     ]
     scores = []
     for place in range(len(every)):
@@ -131,7 +140,7 @@ def score_all(every: Sequence[Signals], terms: Sequence[Term] | None = None) -> 
         spoken = sorted(_spoken(own, every[place]), reverse=True)
         total = sum(amount for amount, _term in own)
         lasting = sum(amount for amount, term in own if term.signal not in _OF_MOMENT)
-        reasons = tuple(text for _amount, text in spoken[:_MOST_REASONS])
+        reasons = tuple(dict.fromkeys(text for _amount, text in spoken))[:_MOST_REASONS]
         scores.append(Score(_squashed(total), reasons, _squashed(total) - _squashed(lasting)))
     return scores
 
@@ -140,11 +149,11 @@ def _squashed(total: float) -> float:
     return 1 / (1 + math.exp(-_STEEPNESS * max(-20.0, min(20.0, total))))
 
 
-def shares_of(signals: Sequence[str], every: Sequence[Signals]) -> npt.NDArray[np.float64]:
-    """Tell how much of its weight each of some signals keeps in a video: those of the scene less beside faces."""
+def shares_of(every: Sequence[Signals]) -> Mapping[str, float]:
+    """Tell how much a video counts as a scene and as a portrait, together 1, by how prominent its faces mostly are."""
     known = [prominence(entry["face_size"]) for entry in every if "face_size" in entry]
-    scene = 1.0 - _FACES_TAKE * float(np.median(known)) if known else 1.0
-    return np.array([scene if signal in _OF_SCENE else 1.0 for signal in signals])
+    portrait = float(np.median(known)) if known else 0.0
+    return {"scene": 1.0 - portrait, "portrait": portrait}
 
 
 def _spoken(own: Sequence[tuple[float, Term]], signals: Signals) -> Iterator[tuple[float, str]]:

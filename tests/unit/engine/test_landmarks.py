@@ -81,6 +81,13 @@ def test_an_open_mouth_is_seen() -> None:
     assert openings[1] > 0.3
 
 
+def test_a_mouth_that_forms_a_word_has_a_higher_upper_lip_than_one_at_rest() -> None:
+    finder = YuNet()
+    resting, speaking = (face_details(picture, finder.find(picture)[0]) for picture in frames(_CARPHONE, (90, 60)))
+    assert resting is not None and speaking is not None
+    assert 0.05 < resting.upper_lip < 0.08 < 0.09 < speaking.upper_lip < 0.12
+
+
 def test_what_is_no_face_has_no_presence() -> None:
     (picture,) = frames("bikes.mp4", (80,))
     claimed = Face(Box(60, 60, 80, 100), ((80.0, 100.0), (115.0, 100.0)), 0.9)

@@ -29,6 +29,12 @@ def test_open_eyes_score_higher_than_a_blink() -> None:
     assert _portrait(AWAKE)["face_confidence"] > 0.7
 
 
+def test_a_face_turned_to_the_camera_faces_it() -> None:
+    signals = _portrait(AWAKE)
+    assert 0.8 < signals["facing"] <= 1.0
+    assert 0.04 < signals["upper_lip"] < 0.12
+
+
 def test_without_a_face_nothing_is_open_and_nothing_smiles() -> None:
     signals = portrait_signals(texture(270, 480), [])
     assert set(signals.values()) == {0.0}
@@ -65,6 +71,6 @@ def test_a_look_that_the_networks_saw_has_every_signal_that_counts() -> None:
     entry = study(look, Orientation())
     assert entry.faces is None and entry.meaning is None
     seen = Networks().look(entry)
-    assert set(MEANINGS) <= set(seen.signals)
+    assert {signal for signals in MEANINGS.values() for signal in signals} <= set(seen.signals)
     assert seen.faces and seen.meaning is not None
     assert abs(float(np.linalg.norm(seen.meaning)) - 1) < 1e-3

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smartcover.engine.composition import composition_signals
-from smartcover.engine.scoring import MEANINGS, Term, fitted_terms, levels, score_all
+from smartcover.engine.scoring import MEANINGS, Term, fitted_terms, levels, score_all, shares_of
 from smartcover.engine.signals import picture_signals, prepare
 from tests.engine_clips import texture
 
@@ -56,11 +56,33 @@ def test_levels_keep_the_order_and_stay_bounded(values: list[float | None], spre
 
 
 def test_the_fitted_weights_have_the_directions_that_were_set_beforehand() -> None:
-    terms = {term.signal: term for term in fitted_terms()}
-    assert set(terms) == set(MEANINGS)
-    for signal, (direction, _praise) in MEANINGS.items():
-        assert terms[signal].weight * direction >= 0
-        assert math.isfinite(terms[signal].spread) and terms[signal].spread > 0
+    terms = {(term.of, term.signal): term for term in fitted_terms()}
+    assert set(terms) == {(of, signal) for of, signals in MEANINGS.items() for signal in signals}
+    for (of, signal), term in terms.items():
+        assert term.weight * MEANINGS[of][signal][0] >= 0
+        assert math.isfinite(term.spread) and term.spread > 0
+
+
+def test_in_a_portrait_the_expression_counts_and_elsewhere_the_scene() -> None:
+    terms = (Term("detail", 1.0, 0.5, of="scene"), Term("eyes", 1.0, 0.5, of="portrait"))
+    for face_size, better in ((0.0, 0), (0.4, 1)):
+        rich = {"detail": 1.0, "eyes": 0.0, "face_size": face_size}
+        awake = {"detail": 0.0, "eyes": 1.0, "face_size": face_size}
+        values = [score.value for score in score_all([rich, awake], terms)]
+        assert values[better] > 0.5 > values[1 - better], face_size
+
+
+def test_a_video_is_a_portrait_by_how_large_its_faces_mostly_are() -> None:
+    assert shares_of([]) == shares_of([{"face_size": 0.0}]) == {"scene": 1.0, "portrait": 0.0}
+    assert shares_of([{"face_size": 0.5}, {"face_size": 0.5}, {}, {"face_size": 0.0}])["portrait"] == 1.0
+    some = shares_of([{"face_size": 0.06}])
+    assert 0.2 < some["portrait"] < 0.8 and sum(some.values()) == 1.0
+
+
+def test_what_is_good_in_two_ways_is_told_once() -> None:
+    terms = tuple(Term("eyes", 5.0, 0.1, "open eyes", of) for of in ("scene", "portrait"))
+    shut, wide, _shut = score_all([{"eyes": eyes, "face_size": 0.06} for eyes in (0.0, 1.0, 0.0)], terms)
+    assert (shut.reasons, wide.reasons) == ((), ("open eyes",))
 
 
 @pytest.mark.parametrize("signal", ["centre_detail", "colourfulness"])
