@@ -35,10 +35,11 @@ def graded_clips(data: Path, cache: Path) -> list[GradedClip]:
     networks = Networks()
     folder = cache / f"signals-{_engine_version()}"
     folder.mkdir(parents=True, exist_ok=True)
-    return [_graded(clip, networks, folder / f"{clip.name}.pickle", cache) for clip in read_clips(data)]
+    return [_graded(clip, networks, folder, cache) for clip in read_clips(data)]
 
 
-def _graded(clip: JudgedClip, networks: Networks, kept: Path, cache: Path) -> GradedClip:
+def _graded(clip: JudgedClip, networks: Networks, folder: Path, cache: Path) -> GradedClip:
+    kept = folder / f"{clip.name}.{hashlib.sha256(repr(clip.seconds).encode()).hexdigest()[:8]}.pickle"
     if not kept.exists():
         frames = decoded(clip, cache)
         seen = [

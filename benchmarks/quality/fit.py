@@ -43,11 +43,8 @@ def report(clips: list[GradedClip]) -> None:
     middle = [-np.abs(np.arange(len(grade)) - (len(grade) - 1) / 2) for grade in grades]
     print(f"| any frame (mean of all) | {random:.2f} | | | | |")
     print(measure(grades, middle).row("middle frame"))
-    print(
-        measure([clip.clip.grades[1] for clip in clips], [clip.clip.grades[0] for clip in clips]).row(
-            "judge 1 by judge 2"
-        )
-    )
+    twice = [clip.clip.grades for clip in clips if len(clip.clip.grades) > 1]
+    print(measure([grades[1] for grades in twice], [grades[0] for grades in twice]).row("judge 1 by judge 2"))
     for signal in BASELINES:
         single = [np.array([frame.get(signal, 0.0) for frame in clip.signals]) for clip in clips]
         print(measure(grades, single).row(f"{signal} alone"))

@@ -2,9 +2,9 @@
 Judged clips: grades of frames by several judges, and those frames decoded.
 
 The folder given must hold `judgements/dev.jsonl` (its README says what the fields mean) and `videos/dev/`. Beside it,
-`own_grades.jsonl` of this folder is read: more clips, from public packages (`from` says which file of which one),
-graded in the same way by authors of this project: one to three readings of each, made apart. Clips that are not there
-are left out.
+`own_grades.jsonl` of this folder is read: more clips, from public packages (`from` says which file of which one) and of
+the same collection, graded in the same way by authors of this project: one to three readings of each, made apart. Clips
+that are not there are left out.
 Decoded frames are kept in a cache folder, because decoding takes a minute and fitting a second.
 """
 

@@ -351,7 +351,7 @@ class LeaseLost(LedgerError):
 
 
 class LedgerUnavailable(LedgerError):
-    """The database does not answer in time: it is away or overloaded; try again."""
+    """The database does not answer: it is away or overloaded; try again."""
 
     code = "ServiceUnavailable"
     retryable = True

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -90,7 +91,8 @@ def _spread_glare(
     that follow each other in one light belong together.
     """
     shares = np.array([member.signals["bright_share"] for member in members])
-    steps = [_kind_of_step(place, flat, means) for place in range(len(members) - 1)]
+    near = [after.seconds - before.seconds < _NEAR_SECONDS for before, after in pairwise(members)]
+    steps = [_kind_of_step(place, flat, means) if near[place] else 0 for place in range(len(members) - 1)]
     for place, step in enumerate(steps):
         if not step:
             continue
@@ -101,7 +103,9 @@ def _spread_glare(
             if min(glare, lift) > min(result[reached]["twin_glare"], result[reached]["twin_lift"]):
                 result[reached]["twin_glare"], result[reached]["twin_lift"] = glare, lift
             following = reached if way > 0 else reached - 1
-            if not 0 <= following < len(steps) or steps[following] or not _is_one_light(following, alike, means):
+            if not 0 <= following < len(steps) or steps[following] or not near[following]:
+                break
+            if not _is_one_light(following, alike, means):
                 break
             reached += way
 

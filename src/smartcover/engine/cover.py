@@ -72,7 +72,7 @@ def _decode_again(gatherer: Gatherer, look: Look) -> Decoded | None:
         for decoded in gatherer.reader.decode(run, finely=True):
             if nearest is None or abs(decoded.pts - look.pts) < abs(nearest.pts - look.pts):
                 nearest = decoded
-            if decoded.pts == look.pts:
+            if decoded.pts == look.pts and (run == look.run or not decoded.frame.interlaced_frame):
                 return decoded
     return nearest
 

@@ -83,6 +83,7 @@ class RunReader:
         self._context = source.stream.codec_context
         self._places: dict[Fraction, int] = {}
         self._fine: Any = None
+        self._first: Packet[VideoStream] | None = None
 
     def packets(self) -> Iterator[Packet[VideoStream]]:
         """Yield the stream's packets from the container's present position, across what damage it can."""
@@ -181,6 +182,8 @@ class RunReader:
             finely: Decode for a cover. The frames may then lack the container's display matrix.
         """
         damage = 0
+        if self._first is None:
+            self._first = run.packets[0]
         context: Any = self._fine_context() if finely else self._context
         _empty(context)
         context.skip_frame = "NONREF" if sparsely else "DEFAULT"
@@ -207,7 +210,24 @@ class RunReader:
             return self._context
         if self._fine is None:
             self._fine = self._source.fine_decoder()
+            self._introduce(self._fine)
         return self._fine
+
+    def _introduce(self, context: Any) -> None:
+        """
+        Decode the first keyframe that was seen, for what only that may tell.
+
+        Old encoders made faults that a decoder works around when it knows them by name, and their name is in the first
+        packet: lossless x264 before build 151 and some MPEG-4 give garbage or a wrong tint without it.
+        """
+        try:
+            if self._first is not None:
+                context.decode(self._first)
+                context.decode(None)
+        except DAMAGE:
+            pass
+        finally:
+            _empty(context)
 
     def _stamped(self, frames: list[VideoFrame], run: Run, damage: int) -> Iterator[Decoded]:
         for frame in frames:

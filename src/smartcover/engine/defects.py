@@ -28,10 +28,19 @@ Lowlights of a frame that has no dark at all (lifted ones from 0.28 on; what jud
 under 0.24), and those that the darker frames of a video must stay under for it to be a reason.
 """
 
+_ENOUGH_OTHERS = 0.4
+"""Share of a video's frames that are otherwise, from which a frame may be called an exception among them."""
+
+_ENOUGH_FILM = 0.15
+"""
+Share of a video's frames that look filmed from which lines of text may be credits. Recordings of screens have none to
+a quarter of such frames, mostly none.
+"""
+
 _DRAWN, _LETTERED, _FILMED = 0.15, 0.18, 0.22
 """
 Blur extent under which a frame is as sharp as only letters and lines are (drawn cards 0.04 to 0.15, 1 of 100 filmed
-frames under 0.16), under which it may be, and that the softest tenth of a video must exceed for it to be filmed.
+frames under 0.16), under which it may be, and that much of a video must exceed for it to be filmed.
 """
 
 _SHUT, _OPEN = 0.15, 0.5
@@ -53,8 +62,17 @@ class Defect:
 @dataclass(frozen=True, slots=True)
 class Clip:
     """
-    What is normal in this video: the best that its frames reach. A rule that compares with it cannot empty a video
-    that is dark, soft or grey throughout.
+    What is normal in this video: a rule that compares with it cannot empty a video that is dark, soft, pale or drawn
+    for the most part.
+
+    Attributes:
+        sharp, detailed, contrasty, focused, eyes: What the better frames reach.
+        bright, plain, flat, grown, calm: White, one colour, flatness, straight lines and pure colours of what is usual,
+            or of the frames that have least of it.
+        shaded, pale: White and lowlights that two fifths of the frames stay under.
+        soft: Blur extent that two fifths of the frames exceed.
+        moving, lively: How much moves in all but the stillest 30 and 90 % of the frames that are no mixture.
+        wordless, lettered: Lines of text of the frames with few, and the blur extent up to which frames are full of it.
     """
 
     sharp: float
@@ -79,7 +97,8 @@ class Clip:
     def of(cls, every: Sequence[Signals]) -> Clip:
         filmed = _filmed(every)
         read = [signals for signals in every if "text_lines" in signals]
-        wordless = _wordless(read)
+        has_film = sum(_looks_filmed(signals) for signals in every) >= max(3, _ENOUGH_FILM * len(every))
+        wordless = _wordless(read, has_film=has_film)
         return cls(
             sharp=_quantile([signals["sharpness"] for signals in filmed], 0.8),
             detailed=_quantile([signals["detail"] for signals in every], 0.8),
@@ -91,13 +110,13 @@ class Clip:
             eyes=max((signals.get("eyes_open", 0.0) for signals in every), default=0.0),
             moving=min(_moving(every, 0.3), _moving(filmed, 0.3)),
             lively=min(_moving(every, 0.1), _moving(filmed, 0.1)),
-            shaded=_quantile([signals["bright_share"] for signals in every], 0.15),
-            pale=_quantile([signals.get("lowlights", 0.0) for signals in every], 0.15),
-            soft=_quantile([signals["blur_extent"] for signals in every if not _is_plain(signals)], 0.9),
+            shaded=_quantile([signals["bright_share"] for signals in every], _ENOUGH_OTHERS),
+            pale=_quantile([signals.get("lowlights", 0.0) for signals in every], _ENOUGH_OTHERS),
+            soft=_quantile([signals["blur_extent"] for signals in every if not _is_plain(signals)], 1 - _ENOUGH_OTHERS),
             grown=_quantile([signals.get("straight", 0.0) for signals in every], 0.1),
             calm=_quantile([signals["colourfulness"] for signals in every], 0.05),
             wordless=wordless,
-            lettered=_lettered(read, wordless),
+            lettered=_lettered(read, wordless) if has_film else 0.0,
         )
 
 
@@ -118,7 +137,19 @@ def _filmed(every: Sequence[Signals]) -> Sequence[Signals]:
 
 
 def _moving(some: Sequence[Signals], share: float) -> float:
-    return 1.0 - _quantile([signals.get("stillness", 0.0) for signals in some], share)
+    """
+    Say how much moves in the given share of the frames, three at least; 0 with fewer.
+
+    Mixtures do not count: in a slide show nothing else moves, and its pictures are what it shows.
+    """
+    still = sorted(signals.get("stillness", 0.0) for signals in some if not _is_mixture(signals))
+    return 1.0 - still[max(2, math.floor(share * len(still)))] if len(still) > 2 else 0.0
+
+
+def _is_mixture(signals: Signals) -> bool:
+    """Tell whether a frame may be one of what comes before and after, also at the end of a fade or dissolve."""
+    of_neighbours = signals.get("blend", 1.0) < 0.12 and signals.get("change", 0.0) > 8.0
+    return of_neighbours or (signals.get("mixture_rest", 1.0) < 0.05 and signals.get("mixed", 0.0) > 0.1)
 
 
 def _is_plain(signals: Signals) -> bool:
@@ -233,12 +264,18 @@ def _find_card(signals: Signals, clip: Clip) -> Defect | None:
     return None
 
 
-def _wordless(read: Sequence[Signals]) -> float:
-    """How many lines of text those frames show that have few: one that is filmed is enough, an empty page is not."""
+def _looks_filmed(signals: Signals) -> bool:
+    return signals["flat_share"] < 0.6 and signals["blur_extent"] > _LETTERED
+
+
+def _wordless(read: Sequence[Signals], *, has_film: bool) -> float:
+    """
+    How many lines of text those frames show that have few: one that is filmed is enough, an empty page is not.
+
+    In a recording of a screen, where hardly anything is filmed, text is what it shows.
+    """
     usual = _quantile([signals["text_lines"] for signals in read], 0.2)
-    filmed = [
-        signals["text_lines"] for signals in read if signals["flat_share"] < 0.6 and signals["blur_extent"] > _LETTERED
-    ]
+    filmed = [signals["text_lines"] for signals in read if has_film and _looks_filmed(signals)]
     return min([usual, *filmed])
 
 
@@ -256,7 +293,8 @@ def _lettered(read: Sequence[Signals], wordless: float) -> float:
     others = [signals["blur_extent"] for signals in read if not _is_wordy(signals, wordless)]
     if len(wordy) < _ENOUGH_WORDY:
         return 0.0
-    return min([max(wordy) + 0.01, *others])
+    # What is softer is filmed: it must not go unread because the first that were read were credits over a blur.
+    return min([max(wordy) + 0.01, _FILMED, *others])
 
 
 def doubt(signals: Signals, clip: Clip) -> float:

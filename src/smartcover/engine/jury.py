@@ -30,7 +30,7 @@ _COMPARED, _MOST_COMPARED = 3, 6
 """How many others are read when all finalists show much text; and how many may have been read before."""
 
 
-_SEEN = 0.05
+_LEAST_CONTRAST = 0.05
 """Contrast from which a picture that is read for comparison shows something."""
 
 
@@ -44,6 +44,11 @@ class Jury:
 
     def judge(self, studied: list[Studied]) -> tuple[list[Defect | None], list[Score]]:
         """Give each look's defect, if it has one, and its own score."""
+        defects, _doubts = self._faults(studied)
+        return defects, score_all([entry.signals for entry in studied])
+
+    def _faults(self, studied: list[Studied]) -> tuple[list[Defect | None], list[float]]:
+        """Give each look's defect, if it has one, and what it loses of its score for what may be one."""
         company = self._company(studied)
         known = [{**entry.signals, **signals} for entry, signals in zip(studied, company, strict=True)]
         intact = [signals for entry, signals in zip(studied, known, strict=True) if not entry.look.damage]
@@ -52,11 +57,7 @@ class Jury:
             find_defect(signals, clip, broken=entry.look.damage > 0)
             for entry, signals in zip(studied, known, strict=True)
         ]
-        scores = score_all([entry.signals for entry in studied])
-        return defects, [
-            replace(score, value=max(0.0, score.value - doubt(signals, clip)))
-            for score, signals in zip(scores, known, strict=True)
-        ]
+        return defects, [doubt(signals, clip) for signals in known]
 
     def _company(self, studied: list[Studied]) -> list[dict[str, float]]:
         """Compare the looks with each other; once for the same looks, as networks add nothing that is compared."""
@@ -71,7 +72,8 @@ class Jury:
 
     def standings(self, studied: list[Studied]) -> tuple[list[Defect | None], list[Score]]:
         """Give each look's defect, and the score by which it is chosen: mixed with those around it."""
-        defects, scores = self.judge(studied)
+        defects, doubts = self._faults(studied)
+        scores = score_all([entry.signals for entry in studied])
         values = steadied(
             [score.value - score.momentary for score in scores],
             [defect is None for defect in defects],
@@ -79,7 +81,8 @@ class Jury:
             np.stack([entry.signature for entry in studied]),
         )
         return defects, [
-            replace(score, value=value + score.momentary) for score, value in zip(scores, values, strict=True)
+            replace(score, value=max(0.0, value + score.momentary - lost))
+            for score, value, lost in zip(scores, values, doubts, strict=True)
         ]
 
     def see_best(self, studied: list[Studied]) -> list[Studied]:
@@ -154,7 +157,7 @@ def networks_for(options: CoverOptions, find_faces: FaceFinder | None) -> Networ
 
 def _to_read_for_comparison(studied: list[Studied]) -> list[int]:
     """
-    Choose what else to read when all that was read shows much text: the softest, and those that look least like it.
+    Choose what else to read when all that was read shows much text: the softest, and those least like what was read.
 
     Whether lines of text are credits or what the video is made of shows only beside other moments of it.
     """
@@ -162,7 +165,7 @@ def _to_read_for_comparison(studied: list[Studied]) -> list[int]:
     if min(entry.signals["text_lines"] for entry in read) < WORDY_LINES or len(read) > _MOST_COMPARED:
         return []
     signatures = np.stack([entry.signature for entry in studied])
-    unread = [index for index, entry in enumerate(studied) if not entry.is_read and entry.signals["contrast"] > _SEEN]
+    unread = [index for index, entry in enumerate(studied) if _may_tell(entry)]
     chosen = [max(unread, key=lambda index: studied[index].signals["blur_extent"])] if unread else []
     for _place in range(len(chosen), _COMPARED):
         known = [entry.signature for entry in studied if entry.is_read] + [signatures[index] for index in chosen]
@@ -176,6 +179,11 @@ def _to_read_for_comparison(studied: list[Studied]) -> list[int]:
     return chosen
 
 
+def _may_tell(entry: Studied) -> bool:
+    """Tell whether reading a look may show what the video is like: it shows something, and it is intact."""
+    return not entry.is_read and not entry.look.damage and entry.signals["contrast"] > _LEAST_CONTRAST
+
+
 def _standing(entry: Studied, value: float, defect: Defect | None) -> float:
     """
     Say how a candidate stands in the choice.
@@ -185,5 +193,5 @@ def _standing(entry: Studied, value: float, defect: Defect | None) -> float:
     """
     if defect is not None and defect.kind == "broken":
         return value - wreckage(entry.signals)
-    doubt = (entry.signals.get("unsafe", 0.0) - safety.DOUBT_FROM) / (safety.REJECT_FROM - safety.DOUBT_FROM)
-    return (value + entry.signals.get("own_score", value)) / 2 - 0.5 * min(1.0, max(0.0, doubt))
+    unsafe = (entry.signals.get("unsafe", 0.0) - safety.DOUBT_FROM) / (safety.REJECT_FROM - safety.DOUBT_FROM)
+    return (value + entry.signals.get("own_score", value)) / 2 - 0.5 * min(1.0, max(0.0, unsafe))

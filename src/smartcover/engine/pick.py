@@ -26,8 +26,8 @@ from smartcover.errors import NoFrames, NoSafeFrame
 
 _CLOSER_ROUNDS = 4
 _UNSEEN_ROUNDS = 4
-_SPARE_FINALISTS = 2
-_SPARE_CLOSER_LOOKS = 4
+_SPARE_FINALISTS = 1
+_SPARE_CLOSER_LOOKS = 3
 
 
 def pick_covers(

@@ -16,7 +16,7 @@ NO_PORTRAIT: Mapping[str, float] = {
 PROMINENT = 0.12
 """Height of a face over the picture's from which its expression is what a viewer sees first."""
 
-_EYES_UNSEEN = 0.5
+_UNSEEN = 0.5
 
 
 def portrait_signals(
@@ -26,10 +26,10 @@ def portrait_signals(
     Describe the faces of a picture, with a close look at the most prominent one.
 
     Beside the signals of `face_signals`: `face_confidence` of the surest face; `eyes_open` 1 for wide open eyes that
-    look this way, less as they close or turn away, 0 without a face; `smile` 0..1. Where the face is too small for its
-    eyes to be seen, `eyes_open`, `smile` and `upper_lip` (see `FaceDetails`) are missing. `open_eyes` and `open_smile`
-    are what of both a viewer sees: less in a small face, the smile less with shut eyes. `facing` is 1 for a prominent
-    face that is turned to the viewer.
+    look this way, less as they close or turn away, 0 without a face; `smile` 0..1; `upper_lip` (see `FaceDetails`).
+    Where the face is too small for its eyes to be seen, these three are missing, and `upper_lip` without a face.
+    `open_eyes`, `open_smile` and `facing` are what a viewer sees of it: less in a small face, the smile less with shut
+    eyes; `facing` is 1 for a prominent face that is turned to the viewer.
     """
     signals = dict(face_signals(picture, faces))
     signals["face_confidence"] = max((face.confidence for face in faces), default=0.0)
@@ -37,13 +37,13 @@ def portrait_signals(
         return {**signals, **NO_PORTRAIT}
     details = face_details(picture, faces[0], runtime)
     if details is None:
-        return {**signals, **_seen(signals["face_size"], _EYES_UNSEEN, 0.0), "facing": 0.0}
+        return {**signals, **_seen(signals["face_size"], _UNSEEN, 0.0)}
     if details.presence < MIN_PRESENCE:
         return {**face_signals(picture, ()), **NO_PORTRAIT}
     facing = max(0.0, math.cos(math.radians(details.yaw_degrees)))
     signals["eyes_open"], signals["smile"] = details.eyes_open * facing, details.smile
-    signals["upper_lip"], signals["facing"] = details.upper_lip, facing * prominence(signals["face_size"])
-    return {**signals, **_seen(signals["face_size"], signals["eyes_open"], signals["smile"])}
+    signals["upper_lip"] = details.upper_lip
+    return {**signals, **_seen(signals["face_size"], signals["eyes_open"], signals["smile"], facing)}
 
 
 def prominence(face_size: float) -> float:
@@ -51,6 +51,6 @@ def prominence(face_size: float) -> float:
     return min(1.0, face_size / PROMINENT)
 
 
-def _seen(face_size: float, eyes_open: float, smile: float) -> Mapping[str, float]:
+def _seen(face_size: float, eyes_open: float, smile: float, facing: float = _UNSEEN) -> Mapping[str, float]:
     seen = prominence(face_size)
-    return {"open_eyes": seen * eyes_open, "open_smile": seen * eyes_open * smile}
+    return {"open_eyes": seen * eyes_open, "open_smile": seen * eyes_open * smile, "facing": seen * facing}

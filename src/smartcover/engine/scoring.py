@@ -46,7 +46,6 @@ MEANINGS: Mapping[str, Mapping[str, tuple[int, str]]] = {
         "facing": (1, "faces the camera"),
         "upper_lip": (-1, "a relaxed mouth"),
         "local_motion": (-1, "a still moment"),
-        "blur_extent": (-1, "sharp"),
     },
 }
 """
@@ -137,7 +136,7 @@ def score_all(every: Sequence[Signals], terms: Sequence[Term] | None = None) -> 
     scores = []
     for place in range(len(every)):
         own = [(amounts[place], term) for term, amounts in parts]
-        spoken = sorted(_spoken(own, every[place]), reverse=True)
+        spoken = sorted(_spoken(own, every[place], shares), reverse=True)
         total = sum(amount for amount, _term in own)
         lasting = sum(amount for amount, term in own if term.signal not in _OF_MOMENT)
         reasons = tuple(dict.fromkeys(text for _amount, text in spoken))[:_MOST_REASONS]
@@ -156,11 +155,13 @@ def shares_of(every: Sequence[Signals]) -> Mapping[str, float]:
     return {"scene": 1.0 - portrait, "portrait": portrait}
 
 
-def _spoken(own: Sequence[tuple[float, Term]], signals: Signals) -> Iterator[tuple[float, str]]:
+def _spoken(
+    own: Sequence[tuple[float, Term]], signals: Signals, shares: Mapping[str, float]
+) -> Iterator[tuple[float, str]]:
     for amount, term in own:
         least = _ALWAYS_TOLD.get(term.signal)
         told = least is not None and signals.get(term.signal, 0.0) >= least
-        if term.praise and (told or amount > _SPOKEN_LEVEL * abs(term.weight)):
+        if term.praise and (told or amount > _SPOKEN_LEVEL * shares[term.of] * abs(term.weight)):
             yield amount + (1.0 if told else 0.0), term.praise
 
 

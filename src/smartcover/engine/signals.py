@@ -2,7 +2,8 @@
 Pixels to numbers. Each signal is a small pure function of one prepared picture; its docstring names its source.
 
 To add a signal: write the function, and list it in `PICTURE_SIGNALS` (of a picture alone) or compute it in
-`time_signals` (of a picture among its neighbours); then give it a weight or a rule in `scoring.py`.
+`time_signals` (of a picture among its neighbours); then give it a weight in
+`scoring.py` or a rule in `defects.py`.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def prepare(rgb: Bytes) -> Prepared:
 
 def share_of(mask: npt.NDArray[np.bool_]) -> float:
     """Share of a mask that is set: its mean, at a quarter of the cost."""
-    return np.count_nonzero(mask) / mask.size
+    return float(np.count_nonzero(mask) / mask.size)
 
 
 def brightness(picture: Prepared) -> float:

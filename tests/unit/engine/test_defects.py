@@ -9,6 +9,7 @@ from smartcover.engine.signals import picture_signals
 from tests.engine_clips import plain, texture
 
 GOOD = picture_signals(texture(270, 480))
+FILMED = {**GOOD, "blur_extent": 0.35, "flat_share": 0.2}
 CLIP = Clip.of([GOOD])
 
 
@@ -94,22 +95,30 @@ def test_credits_are_told_by_one_filmed_frame_without_text_and_not_by_an_empty_p
     credits_ = {**GOOD, "text_lines": 9.0, "text_share": 0.2, "blur_extent": 0.2}
     filmed = {**GOOD, "text_lines": 0.0, "text_share": 0.0, "blur_extent": 0.35, "flat_share": 0.2}
     page = {**filmed, "flat_share": 0.9}
-    defect = find_defect(credits_, Clip.of([*[credits_] * 9, filmed]), broken=False)
+    defect = find_defect(credits_, Clip.of([*[credits_] * 9, filmed, *[FILMED] * 2]), broken=False)
     assert defect is not None
     assert defect.kind == "card"
-    assert find_defect(credits_, Clip.of([*[credits_] * 9, page]), broken=False) is None
+    assert find_defect(credits_, Clip.of([*[credits_] * 9, page, *[FILMED] * 2]), broken=False) is None
+
+
+def test_text_is_what_a_recording_of_a_screen_shows() -> None:
+    screen = {**GOOD, "text_lines": 13.0, "text_share": 0.2, "blur_extent": 0.2, "flat_share": 0.85}
+    menu = {**screen, "text_lines": 1.0, "text_share": 0.01, "flat_share": 0.5}
+    assert find_defect(screen, Clip.of([*[screen] * 12, menu]), broken=False) is None
+    assert find_defect(screen, Clip.of([*[screen] * 12, menu, *[FILMED] * 3]), broken=False) is not None
 
 
 def test_what_was_not_read_is_taken_for_credits_if_it_looks_like_those() -> None:
     credits_ = {**GOOD, "text_lines": 9.0, "text_share": 0.2, "blur_extent": 0.2}
     filmed = {**GOOD, "text_lines": 0.0, "text_share": 0.0, "blur_extent": 0.35, "flat_share": 0.2}
     unread = {**GOOD, "blur_extent": 0.2}
-    defect = find_defect(unread, Clip.of([*[credits_] * 4, filmed, unread]), broken=False)
+    others = [filmed, unread, *[FILMED] * 2]
+    defect = find_defect(unread, Clip.of([*[credits_] * 4, *others]), broken=False)
     assert defect is not None
     assert defect.kind == "card"
-    assert find_defect(unread, Clip.of([*[credits_] * 3, filmed, unread]), broken=False) is None, "too few to tell"
+    assert find_defect(unread, Clip.of([*[credits_] * 3, *others]), broken=False) is None, "too few to tell"
     crisp = {**filmed, "blur_extent": 0.19}
-    assert find_defect(unread, Clip.of([*[credits_] * 4, crisp, unread]), broken=False) is None, (
+    assert find_defect(unread, Clip.of([*[credits_] * 4, crisp, *others]), broken=False) is None, (
         "sharpness tells nothing"
     )
 
@@ -117,11 +126,11 @@ def test_what_was_not_read_is_taken_for_credits_if_it_looks_like_those() -> None
 def test_a_repeated_picture_is_frozen_even_where_most_of_the_video_is() -> None:
     held = {**GOOD, "stillness": 1.0, "held": 1.0, "flat_share": 0.3}
     moving = {**GOOD, "stillness": 0.0, "held": 0.0}
-    defect = find_defect(held, Clip.of([*[held] * 8, moving, moving]), broken=False)
+    defect = find_defect(held, Clip.of([*[held] * 8, moving, moving, moving]), broken=False)
     assert defect is not None
     assert defect.kind == "frozen"
     page = {**held, "flat_share": 0.9}
-    assert find_defect(page, Clip.of([*[page] * 8, moving, moving]), broken=False) is None, "pages stand still"
+    assert find_defect(page, Clip.of([*[page] * 8, moving, moving, moving]), broken=False) is None, "pages stand still"
     assert find_defect(held, Clip.of([*[held] * 10]), broken=False) is None
 
 
@@ -137,3 +146,37 @@ def test_a_title_over_a_picture_is_doubtful_and_a_page_of_text_is_not() -> None:
 def test_the_end_of_a_dissolve_is_doubtful() -> None:
     assert doubt({**GOOD, "mixture_rest": 0.02, "mixed": 0.13}, CLIP) > 0.1
     assert doubt({**GOOD, "mixture_rest": 0.2, "mixed": 0.4}, CLIP) == 0.0
+
+
+def _moving(**others: float) -> dict[str, float]:
+    return {**GOOD, "stillness": 0.1, **others}
+
+
+@pytest.mark.parametrize(("held", "dissolves"), [(8, 2), (4, 1), (30, 9)])
+def test_the_pictures_of_a_slide_show_are_not_frozen(held: int, dissolves: int) -> None:
+    picture = {**GOOD, "stillness": 1.0, "held": 1.0}
+    between = _moving(blend=0.05, change=20.0, mixture_rest=0.01, mixed=0.5)
+    clip = Clip.of([picture] * held + [between] * dissolves)
+    assert find_defect(picture, clip, broken=False) is None
+    assert find_defect(between, clip, broken=False) is not None
+
+
+@pytest.mark.parametrize(("usual", "odd"), [(16, 4), (4, 1), (5, 1), (2, 1)])
+def test_what_most_of_a_video_looks_like_is_no_exception_in_it(usual: int, odd: int) -> None:
+    looks = (
+        {"bright_share": 0.6, "brightness": 0.85, "blur_extent": 0.3},  # something on a white ground
+        {"lowlights": 0.4},  # fog
+        {"blur_extent": 0.1},  # drawings
+    )
+    for look in looks:
+        other = {**GOOD, "bright_share": 0.0, "brightness": 0.3, "lowlights": 0.0, "blur_extent": 0.35}
+        frame = {**other, **look}
+        assert find_defect(frame, Clip.of([frame] * usual + [other] * odd), broken=False) is None, look
+        assert find_defect(frame, Clip.of([frame] * odd + [other] * usual), broken=False) is not None, look
+
+
+def test_sharp_frames_are_not_taken_for_text_because_credits_lie_over_a_blur() -> None:
+    credits = {**GOOD, "blur_extent": 0.3, "text_lines": 12.0, "text_share": 0.3}
+    soft = {**GOOD, "blur_extent": 0.5, "text_lines": 0.0, "text_share": 0.0}
+    unread = {**GOOD, "blur_extent": 0.25}
+    assert find_defect(unread, Clip.of([*[credits] * 4, soft, *[unread] * 10]), broken=False) is None

@@ -20,6 +20,13 @@ from tests.real_frames import frames
 AWAKE, BLINKING = frames("carphone_pristine.mp4", (30, 42))
 
 
+def _far_away(picture: np.ndarray) -> np.ndarray:
+    rows, columns = picture.shape[:2]
+    wide = np.full((8 * rows, 8 * columns, 3), 90, dtype=np.uint8)
+    wide[rows : 2 * rows, columns : 2 * columns] = picture
+    return wide
+
+
 def _portrait(picture: np.ndarray) -> dict[str, float]:
     return dict(portrait_signals(picture, YuNet().find(picture)))
 
@@ -29,10 +36,11 @@ def test_open_eyes_score_higher_than_a_blink() -> None:
     assert _portrait(AWAKE)["face_confidence"] > 0.7
 
 
-def test_a_face_turned_to_the_camera_faces_it() -> None:
-    signals = _portrait(AWAKE)
-    assert 0.8 < signals["facing"] <= 1.0
-    assert 0.04 < signals["upper_lip"] < 0.12
+def test_a_large_face_turned_to_the_camera_faces_it_and_less_so_small_or_turned_away() -> None:
+    ahead, small = _portrait(AWAKE)["facing"], _portrait(_far_away(AWAKE))["facing"]
+    turned = _portrait(frames("carphone_pristine.mp4", (89,))[0])["facing"]
+    assert small < 0.6 * ahead
+    assert turned < ahead - 0.005 and 0.9 < ahead <= 1.0
 
 
 def test_without_a_face_nothing_is_open_and_nothing_smiles() -> None:
