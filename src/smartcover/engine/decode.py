@@ -218,7 +218,7 @@ class RunReader:
         Decode the first keyframe that was seen, for what only that may tell.
 
         Old encoders made faults that a decoder works around when it knows them by name, and their name is in the first
-        packet: lossless x264 before build 151 and some MPEG-4 give garbage or a wrong tint without it.
+        packet: lossless H.264 by an old x264 comes out green without it.
         """
         try:
             if self._first is not None:

@@ -148,8 +148,20 @@ def _moving(some: Sequence[Signals], share: float) -> float:
 
 def _is_mixture(signals: Signals) -> bool:
     """Tell whether a frame may be one of what comes before and after, also at the end of a fade or dissolve."""
-    of_neighbours = signals.get("blend", 1.0) < 0.12 and signals.get("change", 0.0) > 8.0
-    return of_neighbours or (signals.get("mixture_rest", 1.0) < 0.05 and signals.get("mixed", 0.0) > 0.1)
+    return _is_blend(signals) or _mixes(signals, 0.1)
+
+
+def _is_blend(signals: Signals) -> bool:
+    return signals.get("blend", 1.0) < 0.12 and signals.get("change", 0.0) > 8.0
+
+
+def _mixes(signals: Signals, least: float) -> bool:
+    """
+    Tell whether a frame is one moment with more than this share of another mixed in.
+
+    Kept apart from what moves smoothly: a mixture of two moments is exact, and less than a twentieth is left.
+    """
+    return signals.get("mixture_rest", 1.0) < 0.05 and signals.get("mixed", 0.0) > least
 
 
 def _is_plain(signals: Signals) -> bool:
@@ -197,10 +209,9 @@ def find_defect(signals: Signals, clip: Clip, *, broken: bool) -> Defect | None:
         return Defect(
             "transition", "nothing in the frame is dark: it is faded or washed out, others of this video are not"
         )
-    if signals.get("blend", 1.0) < 0.12 and signals.get("change", 0.0) > 8.0:
+    if _is_blend(signals):
         return Defect("transition", "the frame is a mixture of what comes before and after: a fade or dissolve")
-    # Kept apart from what moves smoothly: a mixture of two moments is exact, and less than a twentieth is left.
-    if signals.get("mixture_rest", 1.0) < 0.05 and signals.get("mixed", 0.0) > 0.2:
+    if _mixes(signals, 0.2):
         return Defect("transition", "the frame is a mixture of an earlier and a later picture: a fade or dissolve")
     if signals.get("twin_sharpness", 1.0) < 0.75 and signals.get("twin_softening", 0.0) > 0.05:
         return Defect("blurry", "the same view is sharper elsewhere in this video")
@@ -306,8 +317,7 @@ def doubt(signals: Signals, clip: Clip) -> float:
     result = 0.0
     if signals.get("text_share", 0.0) > 0.05 and signals.get("one_colour", 0.0) < 0.5:
         result += _DOUBT_OF_LINE * min(2.0, max(0.0, signals["text_lines"] - clip.wordless))
-    rest, mixed = signals.get("mixture_rest", 1.0), signals.get("mixed", 0.0)
-    if rest < 0.05 and mixed > 0.1:
+    if _mixes(signals, 0.1):
         result += _DOUBT_OF_MIXTURE
     return result
 
