@@ -11,8 +11,9 @@ from smartcover.engine import safety
 from smartcover.engine.budget import Budget
 from smartcover.engine.candidates import Look
 from smartcover.engine.company import Member, company_signals
-from smartcover.engine.defects import WORDY_LINES, Clip, Defect, doubt, find_defect, wreckage
+from smartcover.engine.defects import Defect, doubt, find_defect, wreckage
 from smartcover.engine.faces import FaceFinder
+from smartcover.engine.norms import WORDY_LINES, Clip
 from smartcover.engine.scorer_hook import UserScorer
 from smartcover.engine.scoring import Score, score_all
 from smartcover.engine.selection import Candidate, Selection, select

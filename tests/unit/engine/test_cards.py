@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from smartcover.engine.cards import card_signals
-from smartcover.engine.defects import Clip, find_defect
+from smartcover.engine.defects import find_defect
+from smartcover.engine.norms import Clip
 from smartcover.engine.signals import picture_signals, prepare
 from tests.engine_clips import plain, texture
 

@@ -8,7 +8,8 @@ from PIL import Image, ImageFilter
 
 from smartcover.engine.cards import card_signals
 from smartcover.engine.company import Member, company_signals
-from smartcover.engine.defects import Clip, Defect, find_defect
+from smartcover.engine.defects import Defect, find_defect
+from smartcover.engine.norms import Clip
 from smartcover.engine.signals import picture_signals, prepare
 from tests.engine_clips import plain, texture
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from smartcover.engine.defects import Clip, Defect, doubt, find_defect
+from smartcover.engine.defects import Defect, doubt, find_defect
+from smartcover.engine.norms import Clip
 from smartcover.engine.signals import picture_signals
 from tests.engine_clips import plain, texture
 

@@ -1,0 +1,189 @@
+"""What is normal in a video: what its frames mostly show, and what a single frame looks like by itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+Signals = Mapping[str, float]
+
+WORDY_LINES, _ENOUGH_WORDY = 4, 4
+"""
+Lines of text beyond what the video's frames mostly show, from which a frame is taken for credits; and how many such
+frames tell how those look that were not read.
+"""
+
+_ENOUGH_OTHERS = 0.4
+"""Share of a video's frames that are otherwise, from which a frame may be called an exception among them."""
+
+_ENOUGH_FILM = 0.15
+"""
+Share of a video's frames that look filmed from which lines of text may be credits. Recordings of screens have none to
+a quarter of such frames, mostly none.
+"""
+
+LETTERED, FILMED = 0.18, 0.22
+"""
+Blur extent under which a frame may be as sharp as only letters and lines are (1 of 100 filmed frames is under 0.16),
+and that much of a video must exceed for it to be filmed.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """
+    What is normal in this video: a rule that compares with it cannot empty a video that is dark, soft, pale or drawn
+    for the most part.
+
+    Attributes:
+        sharp, detailed, contrasty, focused, eyes: What the better frames reach.
+        bright, plain, flat, grown, calm: White, one colour, flatness, straight lines and pure colours of what is usual,
+            or of the frames that have least of it.
+        shaded, pale: White and lowlights that two fifths of the frames stay under.
+        soft: Blur extent that two fifths of the frames exceed.
+        moving, lively: How much moves in all but the stillest 30 and 90 % of the frames that are no mixture.
+        wordless, lettered: Lines of text of the frames with few, and the blur extent up to which frames are full of it.
+    """
+
+    sharp: float
+    detailed: float
+    contrasty: float
+    bright: float
+    focused: float
+    plain: float
+    flat: float
+    eyes: float
+    moving: float = 0.0
+    wordless: float = 0.0
+    calm: float = 0.0
+    grown: float = 0.0
+    pale: float = 0.0
+    soft: float = 0.0
+    lively: float = 0.0
+    shaded: float = 0.0
+    lettered: float = 0.0
+
+    @classmethod
+    def of(cls, every: Sequence[Signals]) -> Clip:
+        undrawn = _without_drawings(every)
+        read = [signals for signals in every if "text_lines" in signals]
+        has_film = sum(_looks_filmed(signals) for signals in every) >= max(3, _ENOUGH_FILM * len(every))
+        wordless = _wordless(read, has_film=has_film)
+        return cls(
+            sharp=_quantile([signals["sharpness"] for signals in undrawn], 0.8),
+            detailed=_quantile([signals["detail"] for signals in every], 0.8),
+            contrasty=_quantile([signals["contrast"] for signals in every], 0.8),
+            bright=_quantile([signals["bright_share"] for signals in every], 0.5),
+            focused=_quantile([signals["blur_extent"] for signals in undrawn], 0.2),
+            plain=_quantile([signals.get("one_colour", 0.0) for signals in every], 0.1),
+            flat=_quantile([signals["flat_share"] for signals in every], 0.2),
+            eyes=max((signals.get("eyes_open", 0.0) for signals in every), default=0.0),
+            moving=min(_moving(every, 0.3), _moving(undrawn, 0.3)),
+            lively=min(_moving(every, 0.1), _moving(undrawn, 0.1)),
+            shaded=_quantile([signals["bright_share"] for signals in every], _ENOUGH_OTHERS),
+            pale=_quantile([signals.get("lowlights", 0.0) for signals in every], _ENOUGH_OTHERS),
+            soft=_quantile([signals["blur_extent"] for signals in every if not _is_plain(signals)], 1 - _ENOUGH_OTHERS),
+            grown=_quantile([signals.get("straight", 0.0) for signals in every], 0.1),
+            calm=_quantile([signals["colourfulness"] for signals in every], 0.05),
+            wordless=wordless,
+            lettered=_lettered(read, wordless) if has_film else 0.0,
+        )
+
+
+def _without_drawings(every: Sequence[Signals]) -> Sequence[Signals]:
+    """
+    Leave out what looks drawn: letters and bars are sharper and richer in contrast than anything that is filmed.
+
+    Where hardly anything else is left, the video is made of the like, and all of it counts.
+    """
+    others = [signals for signals in every if not _looks_drawn(signals)]
+    return others if len(others) >= max(3, 0.1 * len(every)) else every
+
+
+def _looks_drawn(signals: Signals) -> bool:
+    return (
+        signals.get("one_colour", 0.0) >= 0.6
+        or signals.get("straight", 0.0) >= 0.65
+        or signals["blur_extent"] <= LETTERED
+    )
+
+
+def _looks_filmed(signals: Signals) -> bool:
+    """
+    Tell whether a camera must have seen a frame: there is texture nearly everywhere.
+
+    More than not to look drawn: a page of several colours, a drawn scene and a clear sky are neither.
+    """
+    return signals["flat_share"] < 0.6 and signals["blur_extent"] > LETTERED
+
+
+def _moving(some: Sequence[Signals], share: float) -> float:
+    """
+    Say how much moves in the given share of the frames, three at least; 0 with fewer.
+
+    Mixtures do not count: in a slide show nothing else moves, and its pictures are what it shows.
+    """
+    still = sorted(signals.get("stillness", 0.0) for signals in some if not _is_mixture(signals))
+    return 1.0 - still[max(2, math.floor(share * len(still)))] if len(still) > 2 else 0.0
+
+
+def _wordless(read: Sequence[Signals], *, has_film: bool) -> float:
+    """
+    How many lines of text those frames show that have few: one that is filmed is enough, an empty page is not.
+
+    In a recording of a screen, where hardly anything is filmed, text is what it shows.
+    """
+    usual = _quantile([signals["text_lines"] for signals in read], 0.2)
+    filmed = [signals["text_lines"] for signals in read if has_film and _looks_filmed(signals)]
+    return min([usual, *filmed])
+
+
+def _lettered(read: Sequence[Signals], wordless: float) -> float:
+    """
+    Give the blur extent up to which all that was read is full of text; 0 with few such frames or none.
+
+    Not all frames can be read, and where the first are credits the next may be too.
+    """
+    wordy = [signals["blur_extent"] for signals in read if is_wordy(signals, wordless)]
+    others = [signals["blur_extent"] for signals in read if not is_wordy(signals, wordless)]
+    if len(wordy) < _ENOUGH_WORDY:
+        return 0.0
+    # What is softer is filmed: it must not go unread because the first that were read were credits over a blur.
+    return min([max(wordy) + 0.01, FILMED, *others])
+
+
+def _is_mixture(signals: Signals) -> bool:
+    """Tell whether a frame may be one of what comes before and after, also at the end of a fade or dissolve."""
+    return is_blend(signals) or mixes(signals, 0.1)
+
+
+def is_blend(signals: Signals) -> bool:
+    """Tell whether a frame is the mean of its neighbours in time, while they change."""
+    return signals.get("blend", 1.0) < 0.12 and signals.get("change", 0.0) > 8.0
+
+
+def mixes(signals: Signals, least: float) -> bool:
+    """
+    Tell whether a frame is one moment with more than this share of another mixed in.
+
+    Kept apart from what moves smoothly: a mixture of two moments is exact, and less than a twentieth is left.
+    """
+    return signals.get("mixture_rest", 1.0) < 0.05 and signals.get("mixed", 0.0) > least
+
+
+def _is_plain(signals: Signals) -> bool:
+    """Tell whether there is next to nothing in a frame: then no signal of sharpness says anything."""
+    return signals["contrast"] < 0.03 or signals["detail"] < 1.0
+
+
+def is_wordy(signals: Signals, wordless: float) -> bool:
+    """Tell whether a frame shows far more lines of text than the frames of its video that have few."""
+    return signals.get("text_lines", 0.0) >= wordless + WORDY_LINES and signals.get("text_share", 0.0) > 0.05
+
+
+def _quantile(values: Sequence[float], share: float) -> float:
+    if not values:
+        return 0.0
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, math.floor(share * len(ordered)))]
