@@ -53,7 +53,7 @@ class Neighbour:
     glance: Picture
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Look:
     """
     A moment that was decoded: a small upright sRGB picture, what surrounds it in time, and the packets to decode it.

@@ -2,13 +2,12 @@
 What the moments that were looked at tell about each other.
 
 The strongest evidence against a bad picture is a better one of the same view: a blur, a fade or too much light shows
-beside it however mild, and leaving the worse of two costs nothing. Works on glances, all at once, so it is as good as
-free. The signals are this project's own; the thresholds that use them are in defects.py.
+beside it however mild, and leaving the worse of two costs nothing. The signals are this project's own; the thresholds
+that use them are in defects.py.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -16,30 +15,31 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from smartcover.engine.glances import (
+    STRUCTURED,
+    changes_nothing,
+    flat_luma,
+    is_cut_off,
+    likeness_when_raised,
+    mixture,
+    stillness,
+)
 from smartcover.engine.signals import Bytes, Floats
 
-_LUMA = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
 _SAME_VIEW, _EXACTLY = 0.94, 0.975
 """Correlation of glances from which two pictures show one view; and from which their light can be compared."""
-
-_BLOWN_OUT, _LEAST_LIFT, _LEAST_BLOWN_OUT, _LEAST_LEFT = 225.0, 12.0, 0.04, 0.15
-"""
-From which light on a glance may be clipped; how much brighter one must be, which share of it clipped at least, and
-which share not, before it is compared as an over-exposed picture.
-"""
-
-_GAINS = 0.8, 4.0
 
 _ABOUT_SAME_VIEW = 0.8
 """Correlation of glances from which moments that follow each other show about one view."""
 
-_STRUCTURED = 6.0
+_LEAST_LIFT = 12.0
+"""How much brighter a glance must be, of 255, before it is compared as an over-exposed picture."""
+
 _NEAR_SECONDS = 4.0
-_MIXED_FROM, _MOST_PAIRS = 0.06, 6
-_STILL, _ENOUGH_NEIGHBOURS = 0.6, 3
+_MOST_MIXED = 6
+"""Moments on each side of one that it may be a mixture of."""
+
 _HELD, _HELD_SECONDS = 0.2, 0.15
-_EXACT, _ENOUGH_REPEATS = 0.06, 2
-"""Change of a glance that is none: an encoder's repeat of a picture has at most that (99 of 100 frozen frames)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,37 +52,110 @@ class Member:
     signals: Mapping[str, float]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Seen:
+    """What a moment's own glances tell: its light, the same with mean 0 and deviation 1, and whether it lasts."""
+
+    light: Floats
+    mean: float
+    spread: float
+    varied: Floats
+    cut_off: bool
+    held: bool
+    stillness: float
+
+    @classmethod
+    def of(cls, member: Member) -> _Seen:
+        light = flat_luma(member.glance)
+        mean, spread = light.mean(), light.std()
+        varied = (light - mean) / max(spread, np.float32(1e-6))
+        if spread < STRUCTURED:
+            varied = np.zeros_like(light)
+        held = changes_nothing(member.glance, member.neighbours)
+        still = 1.0 if held else stillness(member.glance, member.neighbours)
+        return cls(light, float(mean), float(spread), varied, is_cut_off(light), held, still)
+
+
+class Company:
+    """
+    The moments of one video beside each other. Any two are compared once, when the later one is first met.
+
+    So it costs little to ask again when a few moments have come or gone.
+    """
+
+    def __init__(self) -> None:
+        self._rows: dict[Member, int] = {}
+        self._seen: list[_Seen] = []
+        # Of any two by their rows: how alike they are, and whether the first may be the second over-exposed.
+        self._alike = np.zeros((0, 0), dtype=np.float32)
+        self._raised = np.zeros((0, 0), dtype=np.bool_)
+        self._mixtures: dict[tuple[int, tuple[int, ...], tuple[int, ...]], dict[str, float]] = {}
+
+    def signals(self, members: Sequence[Member]) -> list[dict[str, float]]:
+        """Compute the signals of each of a video's moments among the others, in the order given."""
+        if not members:
+            return []
+        self._meet([member for member in dict.fromkeys(members) if member not in self._rows])
+        rows = [self._rows[member] for member in members]
+        seen = [self._seen[row] for row in rows]
+        light = np.stack([one.light for one in seen])
+        means = np.array([one.mean for one in seen], dtype=np.float32)
+        spreads = np.array([one.spread for one in seen], dtype=np.float32)
+        times = np.array([member.seconds for member in members])
+        alike, raised = self._alike[np.ix_(rows, rows)], self._raised[np.ix_(rows, rows)]
+        np.fill_diagonal(alike, 0.0)
+        result = []
+        for place, one in enumerate(seen):
+            held = one.held or _is_held(place, light, times)
+            result.append(
+                {
+                    **_against_twins(place, members, alike[place], raised[place], means, spreads),
+                    **self._mixture(place, rows, times),
+                    "stillness": 1.0 if held else one.stillness,
+                    "held": float(held),
+                }
+            )
+        _spread_glare(result, members, alike, light, means)
+        return result
+
+    def _meet(self, newcomers: Sequence[Member]) -> None:
+        if not newcomers:
+            return
+        met = len(self._seen)
+        self._rows.update((member, met + number) for number, member in enumerate(newcomers))
+        self._seen.extend(map(_Seen.of, newcomers))
+        varied, light = np.stack([one.varied for one in self._seen]), np.stack([one.light for one in self._seen])
+        # Not @: the BLAS of numpy's wheels starts threads for it, which spend far more in waiting than the sums take.
+        alike = np.einsum("ik,jk->ij", varied[met:], varied) / varied.shape[1]
+        self._alike = np.pad(self._alike, (0, len(newcomers)))
+        self._raised = np.pad(self._raised, (0, len(newcomers)))
+        self._alike[met:], self._alike[:, met:] = alike, alike.T
+        means = np.array([one.mean for one in self._seen], dtype=np.float32)
+        for row, one in enumerate(self._seen):
+            if one.cut_off:
+                unmet = 0 if row >= met else met
+                darker = unmet + np.flatnonzero(means[unmet:] < means[row] - _LEAST_LIFT)
+                self._raised[row, darker] = likeness_when_raised(one.light, light[darker]) > _SAME_VIEW
+
+    def _mixture(self, place: int, rows: Sequence[int], times: npt.NDArray[np.float64]) -> dict[str, float]:
+        away = times - times[place]
+        before = np.flatnonzero((away < 0) & (away > -_NEAR_SECONDS))[-_MOST_MIXED:]
+        after = np.flatnonzero((away > 0) & (away < _NEAR_SECONDS))[:_MOST_MIXED]
+        earlier, later = (tuple(rows[other] for other in others) for others in (before, after))
+        key = rows[place], earlier, later
+        if key not in self._mixtures:
+            own, *others = ([self._seen[row].light for row in some] for some in ((rows[place],), earlier, later))
+            self._mixtures[key] = mixture(own[0], *others)
+        return self._mixtures[key]
+
+
 def company_signals(members: Sequence[Member]) -> list[dict[str, float]]:
     """Compute the signals of each of a video's moments among the others, in the order given."""
-    if not members:
-        return []
-    glances = np.stack([member.glance for member in members]).astype(np.float32) @ _LUMA
-    flat = glances.reshape(len(members), -1)
-    means, spreads = flat.mean(axis=1), flat.std(axis=1)
-    varied = (flat - means[:, None]) / np.maximum(spreads, 1e-6)[:, None]
-    # Not @: the BLAS of numpy's wheels starts threads for it, which spend far more in waiting than the sums take.
-    alike = np.einsum("ik,jk->ij", varied, varied) / flat.shape[1]
-    alike[spreads < _STRUCTURED] = alike[:, spreads < _STRUCTURED] = 0.0
-    np.fill_diagonal(alike, 0.0)
-    times = np.array([member.seconds for member in members])
-    darker = _darker_twins(flat, means)
-    result = [
-        {
-            **_against_twins(place, members, alike[place], darker[place], means, spreads),
-            **_mixture(place, flat, times),
-            "stillness": 1.0
-            if (held := _changes_nothing(member) or _is_held(place, flat, times))
-            else _stillness(member),
-            "held": float(held),
-        }
-        for place, member in enumerate(members)
-    ]
-    _spread_glare(result, members, alike, flat, means)
-    return result
+    return Company().signals(members)
 
 
 def _spread_glare(
-    result: list[dict[str, float]], members: Sequence[Member], alike: Floats, flat: Floats, means: Floats
+    result: list[dict[str, float]], members: Sequence[Member], alike: Floats, light: Floats, means: Floats
 ) -> None:
     """
     Find light that is raised and cut off from one moment to the next, and lend it to the rest of what is lit so.
@@ -92,7 +165,7 @@ def _spread_glare(
     """
     shares = np.array([member.signals["bright_share"] for member in members])
     near = [after.seconds - before.seconds < _NEAR_SECONDS for before, after in pairwise(members)]
-    steps = [_kind_of_step(place, flat, means) if near[place] else 0 for place in range(len(members) - 1)]
+    steps = [_kind_of_step(place, light, means) if near[place] else 0 for place in range(len(members) - 1)]
     for place, step in enumerate(steps):
         if not step:
             continue
@@ -114,65 +187,24 @@ def _is_one_light(place: int, alike: Floats, means: Floats) -> bool:
     return bool(alike[place, place + 1] > _ABOUT_SAME_VIEW and abs(means[place + 1] - means[place]) < _LEAST_LIFT)
 
 
-def _kind_of_step(place: int, flat: Floats, means: Floats) -> int:
+def _kind_of_step(place: int, light: Floats, means: Floats) -> int:
     """Tell whether light is raised and cut off in the moment after (1) or in this beside that (-1), or neither (0)."""
     step = float(means[place + 1] - means[place])
     if abs(step) < 2 * _LEAST_LIFT:
         return 0
-    bright, dark = (flat[place + 1], flat[place]) if step > 0 else (flat[place], flat[place + 1])
-    if not _is_cut_off(bright) or _likeness_when_raised(bright, dark) < _ABOUT_SAME_VIEW:
+    bright, dark = (light[place + 1], light[place]) if step > 0 else (light[place], light[place + 1])
+    if not is_cut_off(bright) or likeness_when_raised(bright, dark[None])[0] < _ABOUT_SAME_VIEW:
         return 0
     return 1 if step > 0 else -1
 
 
-def _darker_twins(flat: Floats, means: Floats) -> list[list[int]]:
-    """List for each glance those that it may be an over-exposed picture of."""
-    return [
-        [
-            int(other)
-            for other in np.flatnonzero(means < means[place] - _LEAST_LIFT)
-            if _likeness_when_raised(own, flat[other]) > _SAME_VIEW
-        ]
-        if _is_cut_off(own)
-        else []
-        for place, own in enumerate(flat)
-    ]
-
-
-def _is_cut_off(glance: Floats) -> bool:
-    """Tell whether light may be clipped in a part of a glance, and enough is left to compare."""
-    return bool(_LEAST_BLOWN_OUT <= (glance > _BLOWN_OUT).mean() <= 1 - _LEAST_LEFT)
-
-
-def _likeness_when_raised(bright: Floats, dark: Floats) -> float:
-    """
-    Correlate a glance with another whose light is raised and cut off as in the first; 0 where that cannot be.
-
-    Light that is raised and cut off is not in proportion any more, so plain correlation misses it: a line is fitted
-    to what is not cut off, and must explain the whole once it is cut off too.
-    """
-    left = bright <= _BLOWN_OUT
-    known = dark[left]
-    varied = known - known.mean()
-    energy = float(varied @ varied)
-    if energy < _STRUCTURED**2 * len(known):
-        return 0.0
-    gain = float(varied @ bright[left]) / energy
-    if not _GAINS[0] < gain < _GAINS[1]:
-        return 0.0
-    raised = np.minimum(bright[left].mean() + gain * (dark - known.mean()), _BLOWN_OUT)
-    capped = np.minimum(bright, _BLOWN_OUT)
-    # Not corrcoef: of pictures this small most of its time goes into preparing.
-    raised -= raised.mean()
-    capped -= capped.mean()
-    raised_energy = float(raised @ raised)
-    if raised_energy <= len(raised):
-        return 0.0
-    return float(raised @ capped) / math.sqrt(raised_energy * max(float(capped @ capped), 1e-6))
-
-
 def _against_twins(
-    place: int, members: Sequence[Member], alike: Floats, darker: Sequence[int], means: Floats, spreads: Floats
+    place: int,
+    members: Sequence[Member],
+    alike: Floats,
+    raised: npt.NDArray[np.bool_],
+    means: Floats,
+    spreads: Floats,
 ) -> dict[str, float]:
     """
     Compare with the other pictures of the same view.
@@ -192,7 +224,7 @@ def _against_twins(
         "twin_glare": 0.0,
         "twin_lift": 0.0,
     }
-    twins = [int(twin) for twin in np.flatnonzero(alike > _SAME_VIEW)]
+    twins, darker = np.flatnonzero(alike > _SAME_VIEW).tolist(), np.flatnonzero(raised).tolist()
     calm = [twin for twin in {*twins, *darker} if members[twin].signals["bright_share"] <= own["bright_share"] - 0.03]
     if calm:
         least = min(calm, key=lambda twin: members[twin].signals["bright_share"])
@@ -205,41 +237,15 @@ def _against_twins(
         result["twin_softening"] = own["blur_extent"] - sharpest["blur_extent"]
     exact = [
         twin
-        for twin in map(int, np.flatnonzero(alike > _EXACTLY))
-        if members[twin].signals["bright_share"] <= own["bright_share"] + 0.05
+        for twin in twins
+        if alike[twin] > _EXACTLY and members[twin].signals["bright_share"] <= own["bright_share"] + 0.05
     ]
     if exact:
         result["twin_gain"] = float(spreads[place] / max(spreads[twin] for twin in exact))
     return result
 
 
-def _mixture(place: int, flat: Floats, times: npt.NDArray[np.float64]) -> dict[str, float]:
-    """
-    Explain a picture as an earlier one laid over a later one.
-
-    Returns:
-        `mixed`: the smaller of both shares, 0..0.5, in the mixture that fits best; `mixture_rest`: what it leaves
-        unexplained, as a share of the energy of the difference of the two. (0, 1) when none fits.
-    """
-    own = flat[place]
-    before = [other for other in np.flatnonzero(times < times[place]) if times[place] - times[other] < _NEAR_SECONDS]
-    after = [other for other in np.flatnonzero(times > times[place]) if times[other] - times[place] < _NEAR_SECONDS]
-    best = (1.0, 0.0)
-    for earlier in before[-_MOST_PAIRS:]:
-        for later in after[:_MOST_PAIRS]:
-            apart = flat[later] - flat[earlier]
-            energy = float(apart @ apart)
-            if energy < 15.0**2 * len(apart):
-                continue
-            share = float((own - flat[earlier]) @ apart) / energy
-            if not _MIXED_FROM < share < 1 - _MIXED_FROM:
-                continue
-            rest = own - flat[earlier] - share * apart
-            best = min(best, (float(rest @ rest) / energy, min(share, 1 - share)))
-    return {"mixture_rest": best[0], "mixed": best[1]}
-
-
-def _is_held(place: int, flat: Floats, times: npt.NDArray[np.float64]) -> bool:
+def _is_held(place: int, light: Floats, times: npt.NDArray[np.float64]) -> bool:
     """
     Tell whether the next moment before or after shows the very same picture.
 
@@ -249,23 +255,6 @@ def _is_held(place: int, flat: Floats, times: npt.NDArray[np.float64]) -> bool:
     apart = np.abs(times - times[place])
     for side in (times < times[place], times > times[place]):
         there = np.flatnonzero(side & (apart >= _HELD_SECONDS) & (apart < _NEAR_SECONDS))
-        if len(there) and float(np.abs(flat[there[np.argmin(apart[there])]] - flat[place]).mean()) < _HELD:
+        if len(there) and float(np.abs(light[there[np.argmin(apart[there])]] - light[place]).mean()) < _HELD:
             return True
     return False
-
-
-def _stillness(member: Member) -> float:
-    """Share of the neighbours in time that show no change at all; 0 with too few neighbours to tell."""
-    if len(member.neighbours) < _ENOUGH_NEIGHBOURS:
-        return 0.0
-    here = member.glance.astype(np.float32)
-    changes = [float(np.abs(here - glance).mean()) for glance in member.neighbours]
-    return float(np.mean([change < _STILL for change in changes]))
-
-
-def _changes_nothing(member: Member) -> bool:
-    """Tell whether a picture is repeated exactly: what a camera sees has noise, however calm."""
-    if len(member.neighbours) < _ENOUGH_REPEATS:
-        return False
-    here = member.glance.astype(np.int16)
-    return all(float(np.abs(here - glance).mean()) < _EXACT for glance in member.neighbours)

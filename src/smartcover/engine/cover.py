@@ -67,9 +67,12 @@ def _decode_again(gatherer: Gatherer, look: Look) -> Decoded | None:
     """Decode a look's packets again and give the frame of its time stamp, or the nearest."""
     # The two fields of an interlaced frame may be packets of their own.
     shortest = look.run if gatherer.facts.interlaced else look.run.up_to(look.pts)
+    # What is lost of a damaged frame is taken from the one decoded before it, whichever that is.
+    intact = not (look.damage or look.suspect)
     nearest: Decoded | None = None
     for run in dict.fromkeys((shortest, look.run)):
-        for decoded in gatherer.reader.decode(run, finely=True):
+        sparsely = intact and run is not look.run
+        for decoded in gatherer.reader.decode(run, finely=True, sparsely=sparsely, wanted=look.pts):
             if nearest is None or abs(decoded.pts - look.pts) < abs(nearest.pts - look.pts):
                 nearest = decoded
             if decoded.pts == look.pts and (run == look.run or not decoded.frame.interlaced_frame):

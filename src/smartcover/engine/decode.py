@@ -171,7 +171,9 @@ class RunReader:
                 break
         return Run(tuple(held)) if held else None
 
-    def decode(self, run: Run, *, sparsely: bool = False, finely: bool = False) -> Iterator[Decoded]:
+    def decode(
+        self, run: Run, *, sparsely: bool = False, finely: bool = False, wanted: Fraction | None = None
+    ) -> Iterator[Decoded]:
         """
         Decode a run by itself and yield its frames in order of display.
 
@@ -180,16 +182,17 @@ class RunReader:
         Args:
             sparsely: Leave out the frames that no other builds on, about half of them; those given are the same.
             finely: Decode for a cover. The frames may then lack the container's display matrix.
+            wanted: Time stamp of a frame that is given in any case.
         """
         damage = 0
         if self._first is None:
             self._first = run.packets[0]
         context: Any = self._fine_context() if finely else self._context
         _empty(context)
-        context.skip_frame = "NONREF" if sparsely else "DEFAULT"
         try:
             for packet in run.packets:
                 self._source.budget.check_time()
+                context.skip_frame = "NONREF" if sparsely and packet_time(packet) != wanted else "DEFAULT"
                 damage += packet.is_corrupt
                 try:
                     frames = context.decode(packet)
@@ -215,13 +218,14 @@ class RunReader:
 
     def _introduce(self, context: Any) -> None:
         """
-        Decode the first keyframe that was seen, for what only that may tell.
+        Show the decoder the first keyframe that was seen, for what only that may tell, without decoding its picture.
 
         Old encoders made faults that a decoder works around when it knows them by name, and their name is in the first
         packet: lossless H.264 by an old x264 comes out green without it.
         """
         try:
             if self._first is not None:
+                context.skip_frame = "ALL"
                 context.decode(self._first)
                 context.decode(None)
         except DAMAGE:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from smartcover.engine.candidates import Gatherer
+import numpy as np
+
+from smartcover.engine.candidates import Gatherer, Look
 from smartcover.engine.jury import Jury
 from smartcover.engine.signals import difference
-from smartcover.engine.study import Studied, study
+from smartcover.engine.study import Studied, study, study_again
 
 _SAME_SHOT = 20.0
 """Distance of signatures up to which two pictures shortly after each other are one shot."""
@@ -23,8 +25,8 @@ def best_after(gatherer: Gatherer, jury: Jury, studied: list[Studied], index: in
     kept = _instants(gatherer, jury, studied, entry)
     if not kept:
         return replace(entry, closer=True)
-    defects, scores = jury.judge([*kept, *studied])
-    best = max(range(len(kept)), key=lambda place: (defects[place] is None, scores[place].value))
+    judged = jury.judge([*kept, *studied])
+    best = max(range(len(kept)), key=lambda place: (judged.defects[place] is None, judged.scores[place].value))
     return replace(kept[best], closer=True)
 
 
@@ -41,13 +43,13 @@ def settled(gatherer: Gatherer, jury: Jury, studied: list[Studied], index: int) 
     if not kept:
         return entry
     here = min(kept, key=lambda instant: abs(instant.look.pts - entry.look.pts))
-    defects, scores = jury.judge([*kept, *studied])
+    judged = jury.judge([*kept, *studied])
     better = [
         place
         for place, instant in enumerate(kept)
-        if defects[place] is None and _plainly_better(instant.signals, here.signals)
+        if judged.defects[place] is None and _plainly_better(instant.signals, here.signals)
     ]
-    return kept[max(better, key=lambda place: scores[place].value)] if better else entry
+    return kept[max(better, key=lambda place: judged.scores[place].value)] if better else entry
 
 
 def _instants(gatherer: Gatherer, jury: Jury, studied: list[Studied], entry: Studied) -> list[Studied]:
@@ -57,14 +59,25 @@ def _instants(gatherer: Gatherer, jury: Jury, studied: list[Studied], entry: Stu
         return []
     first = min(looks, key=lambda look: abs(look.pts - entry.look.pts))
     others = {other.look.pts for other in studied if other is not entry}
-    instants = [study(look, gatherer.facts.orientation) for look in looks if look is first or look.pts not in others]
-    # A cut may lie between: what was chosen is the picture on this side of it.
-    kept = [
-        instant
-        for instant in instants
-        if instant.look is first or difference(instant.signature, entry.signature) <= _SAME_SHOT
-    ]
-    return [jury.networks.look_again(instant, entry) for instant in kept] if entry.meaning is not None else kept
+    instants = []
+    for look in looks:
+        if look is not first and look.pts in others:
+            continue
+        if look is first and _was_seen(look, entry):
+            instants.append(study_again(entry, look, gatherer.facts.orientation))
+            continue
+        instant = study(look, gatherer.facts.orientation)
+        # A cut may lie between: what was chosen is the picture on this side of it.
+        if look is first or difference(instant.signature, entry.signature) <= _SAME_SHOT:
+            instants.append(jury.networks.look_again(instant, entry) if entry.meaning is not None else instant)
+    return instants
+
+
+def _was_seen(look: Look, entry: Studied) -> bool:
+    """Tell whether the networks saw this very picture when nothing was known of what surrounds it."""
+    alone = entry.meaning is not None and not entry.look.neighbours
+    intact = not (entry.look.damage or entry.look.suspect or look.suspect)
+    return alone and intact and np.array_equal(look.picture, entry.look.picture)
 
 
 def _plainly_better(instant: Mapping[str, float], moment: Mapping[str, float]) -> bool:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from smartcover.engine import safety
 from smartcover.engine.budget import Budget
 from smartcover.engine.candidates import Look
-from smartcover.engine.company import Member, company_signals
+from smartcover.engine.company import Company, Member
 from smartcover.engine.defects import Defect, doubt, find_defect, wreckage
 from smartcover.engine.faces import FaceFinder
 from smartcover.engine.norms import WORDY_LINES, Clip
@@ -35,67 +38,85 @@ _LEAST_CONTRAST = 0.05
 """Contrast from which a picture that is read for comparison shows something."""
 
 
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """
+    What is thought of some looks of one video that stand together; of each look, in their order.
+
+    Attributes:
+        defects: Its defect, if it has one.
+        doubts: What it loses of its score for what may be one.
+    """
+
+    studied: tuple[Studied, ...]
+    defects: tuple[Defect | None, ...]
+    doubts: tuple[float, ...]
+
+    @functools.cached_property
+    def scores(self) -> list[Score]:
+        """Its own score."""
+        return score_all([entry.signals for entry in self.studied])
+
+    @functools.cached_property
+    def standings(self) -> list[Score]:
+        """The score by which it is chosen: mixed with those around it."""
+        values = steadied(
+            [score.value - score.momentary for score in self.scores],
+            [defect is None for defect in self.defects],
+            [float(entry.look.pts) for entry in self.studied],
+            np.stack([entry.signature for entry in self.studied]),
+        )
+        return [
+            replace(score, value=max(0.0, value + score.momentary - lost))
+            for score, value, lost in zip(self.scores, values, self.doubts, strict=True)
+        ]
+
+
 class Jury:
     """Judges what was studied of one video; how good a look is depends on the others."""
 
     def __init__(self, options: CoverOptions, budget: Budget, networks: Networks) -> None:
         self.networks = networks
         self._options, self._budget = options, budget
-        self._compared: tuple[tuple[Look, ...], list[dict[str, float]]] = ((), [])
+        self._company = Company()
+        # Weak: pictures that were looked at and left are not to be kept for their glances.
+        self._members: WeakKeyDictionary[Look, Member] = WeakKeyDictionary()
+        self._latest = Judgement((), (), ())
 
-    def judge(self, studied: list[Studied]) -> tuple[list[Defect | None], list[Score]]:
-        """Give each look's defect, if it has one, and its own score."""
-        defects, _doubts = self._faults(studied)
-        return defects, score_all([entry.signals for entry in studied])
+    def judge(self, studied: Sequence[Studied]) -> Judgement:
+        """Judge looks that stand together; at no cost while they are the ones that were judged last."""
+        if tuple(studied) != self._latest.studied:
+            company = self._company.signals([self._member(entry) for entry in studied])
+            known = [{**entry.signals, **signals} for entry, signals in zip(studied, company, strict=True)]
+            intact = [signals for entry, signals in zip(studied, known, strict=True) if not entry.look.damage]
+            clip = Clip.of(intact or known[:1])
+            defects = (
+                find_defect(signals, clip, broken=entry.look.damage > 0)
+                for entry, signals in zip(studied, known, strict=True)
+            )
+            self._latest = Judgement(tuple(studied), tuple(defects), tuple(doubt(signals, clip) for signals in known))
+        return self._latest
 
-    def _faults(self, studied: list[Studied]) -> tuple[list[Defect | None], list[float]]:
-        """Give each look's defect, if it has one, and what it loses of its score for what may be one."""
-        company = self._company(studied)
-        known = [{**entry.signals, **signals} for entry, signals in zip(studied, company, strict=True)]
-        intact = [signals for entry, signals in zip(studied, known, strict=True) if not entry.look.damage]
-        clip = Clip.of(intact or known[:1])
-        defects = [
-            find_defect(signals, clip, broken=entry.look.damage > 0)
-            for entry, signals in zip(studied, known, strict=True)
-        ]
-        return defects, [doubt(signals, clip) for signals in known]
-
-    def _company(self, studied: list[Studied]) -> list[dict[str, float]]:
-        """Compare the looks with each other; once for the same looks, as networks add nothing that is compared."""
-        looks = tuple(entry.look for entry in studied)
-        if looks != self._compared[0]:
-            members = [
-                Member(look.seconds, look.glance, [one.glance for one in look.neighbours], entry.signals)
-                for look, entry in zip(looks, studied, strict=True)
-            ]
-            self._compared = looks, company_signals(members)
-        return self._compared[1]
-
-    def standings(self, studied: list[Studied]) -> tuple[list[Defect | None], list[Score]]:
-        """Give each look's defect, and the score by which it is chosen: mixed with those around it."""
-        defects, doubts = self._faults(studied)
-        scores = score_all([entry.signals for entry in studied])
-        values = steadied(
-            [score.value - score.momentary for score in scores],
-            [defect is None for defect in defects],
-            [float(entry.look.pts) for entry in studied],
-            np.stack([entry.signature for entry in studied]),
-        )
-        return defects, [
-            replace(score, value=max(0.0, value + score.momentary - lost))
-            for score, value, lost in zip(scores, values, doubts, strict=True)
-        ]
+    def _member(self, entry: Studied) -> Member:
+        """Give a look as it is compared with others; once for each, as networks add nothing that is compared."""
+        look = entry.look
+        if look not in self._members:
+            glances = [one.glance for one in look.neighbours]
+            self._members[look] = Member(look.seconds, look.glance, glances, entry.signals)
+        return self._members[look]
 
     def see_best(self, studied: list[Studied]) -> list[Studied]:
         """Look for faces in all clean candidates; show the other networks the best by what is known then."""
-        defects, _scores = self.judge(studied)
         result = list(studied)
-        for index, defect in enumerate(defects):
+        for index, defect in enumerate(self.judge(studied).defects):
             self._budget.check_time()
             if defect is None:
                 result[index] = self.networks.find(studied[index])
-        defects, scores = self.judge(result)
-        order = sorted(range(len(result)), key=lambda index: (defects[index] is not None, -scores[index].value, index))
+        judged = self.judge(result)
+        order = sorted(
+            range(len(result)),
+            key=lambda index: (judged.defects[index] is not None, -judged.scores[index].value, index),
+        )
         for index in order[: self._budget.limits.networks_on]:
             self._budget.check_time()
             result[index] = self.networks.look(result[index])
@@ -124,17 +145,19 @@ class Jury:
         self, studied: list[Studied], *, count: int | None = None, without: frozenset[int] = frozenset()
     ) -> Selection:
         """Choose the covers, or so many finalists, without those whose index is named."""
-        defects, scores = self.standings(studied)
+        judged = self.judge(studied)
         candidates = [
             Candidate(
                 index,
                 entry.look.seconds,
-                _standing(entry, scores[index].value, defects[index]),
+                _standing(entry, standing.value, defect),
                 entry.signature,
-                defects[index],
+                defect,
                 entry.meaning,
             )
-            for index, entry in enumerate(studied)
+            for index, (entry, standing, defect) in enumerate(
+                zip(studied, judged.standings, judged.defects, strict=True)
+            )
             if index not in without
         ]
         return select(candidates, replace(self._options, count=count) if count else self._options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -91,7 +91,7 @@ class _Picker:
             with self._step("render", 0.9):
                 covers, selection = self._render_best(gatherer, studied)
             info = gatherer.info()
-        rejections = _rejections(studied, selection, self._jury.judge(studied)[0])
+        rejections = _rejections(studied, selection, self._jury.judge(studied).defects)
         self._timings["total"] = self._budget.elapsed_seconds()
         self._progress("done", 1.0)
         return Picks(_with_duration(info, looks), covers, rejections, selection.fallback, self._timings)
@@ -142,7 +142,7 @@ class _Picker:
         content = find_content([entry.look.picture for entry in studied]) if self._options.crop_letterbox else None
         # Whatever the closer looks left, no cover is taken that the networks did not see.
         self._jury.see_chosen(studied, self._options.count, len(studied) + 1)
-        _defects, scores = self._jury.standings(studied)
+        scores = self._jury.judge(studied).standings
         failed: set[int] = set()
         rendered: dict[int, Cover] = {}
         while True:
@@ -166,7 +166,9 @@ class _Picker:
                 return tuple(rendered[entry.index] for entry in selection.chosen), selection
 
 
-def _rejections(studied: list[Studied], selection: Selection, defects: list[Defect | None]) -> tuple[Rejection, ...]:
+def _rejections(
+    studied: list[Studied], selection: Selection, defects: Sequence[Defect | None]
+) -> tuple[Rejection, ...]:
     chosen = {entry.index for entry in selection.chosen}
     duplicates = {entry.index for entry in selection.duplicates}
     rejections = []

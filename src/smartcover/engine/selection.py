@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smartcover.engine.defects import Defect
-from smartcover.engine.signals import difference
+from smartcover.engine.signals import plane_differences, weighed
 from smartcover.engine.types import CoverOptions, RejectionKind
 
 SAME_PICTURE = 8.0
@@ -120,8 +120,17 @@ def _fill(
 ) -> int:
     """Add from one rung, each time the candidate with the best mix of score and difference; return how many."""
     left = [entry for entry in rung if all(entry.index != other.index for other in chosen)]
-    nearest = {entry.index: min((_apart(entry, other) for other in chosen), default=np.inf) for entry in left}
-    repeated = {entry.index for entry in left if any(same_picture(entry, other) for other in chosen)}
+    nearest = dict.fromkeys((entry.index for entry in left), np.inf)
+    repeated: set[int] = set()
+
+    def compare_with(other: Candidate) -> None:
+        for entry, (apart, same) in zip(left, _compared(other, left), strict=True):
+            nearest[entry.index] = min(nearest[entry.index], apart)
+            if same:
+                repeated.add(entry.index)
+
+    for other in chosen:
+        compare_with(other)
     span = max((entry.seconds for entry in rung), default=0.0) - min((entry.seconds for entry in rung), default=0.0)
     taken = 0
     while left and len(chosen) < options.count:
@@ -134,10 +143,7 @@ def _fill(
         chosen.append(best)
         taken += 1
         left.remove(best)
-        for entry in left:
-            nearest[entry.index] = min(nearest[entry.index], _apart(entry, best))
-            if same_picture(entry, best):
-                repeated.add(entry.index)
+        compare_with(best)
     return taken
 
 
@@ -158,36 +164,42 @@ def same_picture(one: Candidate, other: Candidate) -> bool:
     same); and when only the framing differs (the network sees the same things, and the glance has not changed much).
     The thresholds separate pairs that two judges called practically the same from others (docs/quality.md).
     """
-    distance = _distance(one, other)
-    if distance < _SAME_MOMENT_DISTANCE:
-        return True
-    likeness = _likeness(one, other)
-    if distance < SAME_PICTURE and (likeness is None or likeness > _SAME_MEANING):
-        return True
-    if likeness is not None and likeness > _SAME_THINGS and distance < _NEW_FRAMING:
-        return True
+    ((_apart, same),) = _compared(one, [other])
+    return same
+
+
+def _compared(one: Candidate, others: Sequence[Candidate]) -> list[tuple[float, bool]]:
+    """Tell how far each of others is from one, in what is seen and meant, and whether it is the same picture."""
+    if not others:
+        return []
+    planes = plane_differences(one.signature, np.stack([other.signature for other in others]))
+    return [
+        _relation(one, other, distance, light)
+        for other, distance, light in zip(others, weighed(planes).tolist(), planes[:, 0].tolist(), strict=True)
+    ]
+
+
+def _relation(one: Candidate, other: Candidate, distance: float, light: float) -> tuple[float, bool]:
+    if abs(one.seconds - other.seconds) < _SAME_MOMENT_SECONDS:
+        distance *= _SAME_MOMENT_FACTOR
+    if one.meaning is None or other.meaning is None:
+        return distance, distance < SAME_PICTURE or (light < SAME_PICTURE and _is_one_structure(one, other))
+    likeness = float(one.meaning @ other.meaning)
+    same = (
+        distance < _SAME_MOMENT_DISTANCE
+        or (distance < SAME_PICTURE and likeness > _SAME_MEANING)
+        or (distance < _NEW_FRAMING and likeness > _SAME_THINGS)
+        or (light < SAME_PICTURE and _is_one_structure(one, other))
+    )
+    return (distance + _MEANING_SCALE * (1.0 - likeness)) / 2, same
+
+
+def _is_one_structure(one: Candidate, other: Candidate) -> bool:
+    """Tell whether the light of two pictures goes up and down together, and goes up and down at all."""
     light, other_light = one.signature[0].ravel(), other.signature[0].ravel()
-    if np.abs(light - other_light).mean() >= SAME_PICTURE or min(light.std(), other_light.std()) < _STRUCTURED:
+    if min(light.std(), other_light.std()) < _STRUCTURED:
         return False
     return bool(np.corrcoef(light, other_light)[0, 1] > _SAME_LIGHT)
-
-
-def _distance(one: Candidate, other: Candidate) -> float:
-    distance = difference(one.signature, other.signature)
-    near = abs(one.seconds - other.seconds) < _SAME_MOMENT_SECONDS
-    return distance * _SAME_MOMENT_FACTOR if near else distance
-
-
-def _likeness(one: Candidate, other: Candidate) -> float | None:
-    if one.meaning is None or other.meaning is None:
-        return None
-    return float(one.meaning @ other.meaning)
-
-
-def _apart(one: Candidate, other: Candidate) -> float:
-    """Distance in what is seen and, where the network saw both, in what is meant."""
-    distance, likeness = _distance(one, other), _likeness(one, other)
-    return distance if likeness is None else (distance + _MEANING_SCALE * (1.0 - likeness)) / 2
 
 
 def _explain(relaxed: list[str], chosen: Sequence[Candidate]) -> str | None:

@@ -328,5 +328,21 @@ def signature(glance: Bytes) -> Floats:
 
 def difference(one: Floats, other: Floats) -> float:
     """Mean distance of two signatures in steps of 255; under 8 two pictures look the same at a glance."""
-    light, red_green, yellow_blue = np.abs(one - other).reshape(3, -1).mean(axis=1).tolist()
-    return float(light + 0.5 * red_green + 0.5 * yellow_blue)
+    return float(differences(one, other[None])[0])
+
+
+def differences(one: Floats, others: Floats) -> npt.NDArray[np.float64]:
+    """Give the `difference` of a signature to each of others, which are stacked along the first axis."""
+    return weighed(plane_differences(one, others))
+
+
+def plane_differences(one: Floats, others: Floats) -> npt.NDArray[np.float64]:
+    """Mean distances of a signature to others, in the order of its planes: light, red-green, yellow-blue; (n, 3)."""
+    planes: npt.NDArray[np.float64] = np.abs(others - one).reshape(len(others), 3, -1).mean(axis=2).astype(np.float64)
+    return planes
+
+
+def weighed(planes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Sum `plane_differences` up: light counts twice as much as either colour."""
+    apart: npt.NDArray[np.float64] = planes[:, 0] + 0.5 * planes[:, 1] + 0.5 * planes[:, 2]
+    return apart

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from smartcover.engine.signals import differences
+
 _SHARE = 0.75
 """Weight of the surroundings against the moment's own score; 0.5 to 1 do about as well (docs/quality.md)."""
 
@@ -34,16 +36,14 @@ def steadied(
     if len(own) < 2:
         return list(values)
     width = max(_LEAST_SECONDS, _WIDTH * float(times[-1] - times[0]))
+    weights = np.exp(-0.5 * ((times - times[:, None]) / width) ** 2)
+    apart = np.stack([differences(signature, signatures) for signature in signatures])
+    weights[apart > _SAME_SHOT] = 0.0
+    np.fill_diagonal(weights, 0.0)
     lent = own - _DEFECT_COST * ~np.array(clean)
-    result = []
-    for place in range(len(own)):
-        weights = np.exp(-0.5 * ((times - times[place]) / width) ** 2)
-        planes = np.abs(signatures - signatures[place]).mean(axis=(2, 3))
-        weights[planes[:, 0] + planes[:, 1] / 2 + planes[:, 2] / 2 > _SAME_SHOT] = 0.0
-        weights[place] = 0.0
-        around = float(weights.sum())
-        # Far surroundings have little weight in all; then they hardly change the score.
-        share = _SHARE * min(1.0, around)
-        mean = float(weights @ lent) / around if around > 0 else 0.0
-        result.append((float(own[place]) + share * mean) / (1 + share) if around > 0 else float(own[place]))
-    return result
+    around = weights.sum(axis=1)
+    # Far surroundings have little weight in all; then they hardly change the score.
+    share = _SHARE * np.minimum(1.0, around)
+    mean = np.array([row @ lent for row in weights]) / np.where(around > 0, around, 1.0)
+    steady: list[float] = np.where(around > 0, (own + share * mean) / (1 + share), own).tolist()
+    return steady

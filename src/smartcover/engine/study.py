@@ -16,7 +16,7 @@ from smartcover.engine.portraits import portrait_signals
 from smartcover.engine.safety import unsafe
 from smartcover.engine.scorer_hook import UserScorer
 from smartcover.engine.sessions import DEFAULT_RUNTIME, Runtime
-from smartcover.engine.signals import Floats, prepare, signals_of, signature, streaks, time_signals
+from smartcover.engine.signals import Floats, Prepared, prepare, signals_of, signature, streaks, time_signals
 from smartcover.engine.text import text_area
 
 _LASTING = ("recognisable", "centre_recognisable", "text_lines", "text_share")
@@ -47,20 +47,31 @@ class Studied:
 
 def study(look: Look, orientation: Orientation) -> Studied:
     """Compute the cheap signals of a look. `orientation` turns its glances as its picture was turned."""
-    neighbours = [(entry.offset_seconds, entry.glance) for entry in look.neighbours]
     prepared = prepare(look.picture)
-    upright = [(offset, orientation.apply(glance)) for offset, glance in neighbours]
     signals = {
         **signals_of(prepared),
         **composition_signals(prepared),
         **card_signals(prepared),
-        **time_signals(look.glance, neighbours),
-        **moment_signals(prepared, orientation.apply(look.glance), upright),
+        **_in_time(look, prepared, orientation),
         "damage": float(look.damage),
     }
     if look.suspect:
         signals["streaks"] = streaks(look.picture)
     return Studied(look, signature(look.glance), signals)
+
+
+def study_again(entry: Studied, look: Look, orientation: Orientation) -> Studied:
+    """Add what surrounds a picture to what is known of it; `look` shows the picture that `entry` showed alone."""
+    return replace(entry, look=look, signals={**entry.signals, **_in_time(look, prepare(look.picture), orientation)})
+
+
+def _in_time(look: Look, prepared: Prepared, orientation: Orientation) -> Mapping[str, float]:
+    neighbours = [(entry.offset_seconds, entry.glance) for entry in look.neighbours]
+    upright = [(offset, orientation.apply(glance)) for offset, glance in neighbours]
+    return {
+        **time_signals(look.glance, neighbours),
+        **moment_signals(prepared, orientation.apply(look.glance), upright),
+    }
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from smartcover.engine.cards import card_signals
-from smartcover.engine.company import Member, company_signals
+from smartcover.engine.company import Company, Member, company_signals
 from smartcover.engine.defects import Defect, find_defect
 from smartcover.engine.norms import Clip
 from smartcover.engine.signals import picture_signals, prepare
@@ -172,3 +172,14 @@ def test_a_picture_that_is_repeated_exactly_is_held() -> None:
         Member(9.0, _glance(GOOD), [near, near], picture_signals(GOOD)),
     ]
     assert [signals["held"] for signals in company_signals(members)] == [1.0, 0.0]
+
+
+def test_moments_that_come_and_go_get_the_signals_that_they_would_get_if_all_were_met_at_once() -> None:
+    pictures = [GOOD, _blurred(GOOD), OTHER, _mixed(GOOD, OTHER, 0.5), _lit(OTHER, 1.3, 50), _lit(GOOD, 0.7)]
+    members = [
+        Member(float(place), _glance(picture), [_glance(picture)] * place, picture_signals(picture))
+        for place, picture in enumerate(pictures)
+    ]
+    company = Company()
+    for some in (members[:3], members[1:], [members[5], *members[:4]], members):
+        assert company.signals(some) == company_signals(some)

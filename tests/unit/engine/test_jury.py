@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 
+import numpy as np
 import pytest
 
 from smartcover.engine.budget import Budget
-from smartcover.engine.candidates import Look
+from smartcover.engine.candidates import Look, Neighbour
 from smartcover.engine.decode import Run
 from smartcover.engine.geometry import Orientation
 from smartcover.engine.jury import Jury
-from smartcover.engine.study import Networks, Studied, study
+from smartcover.engine.study import Networks, Studied, study, study_again
 from smartcover.engine.types import CoverOptions, Limits
 from tests.real_frames import frames
 
@@ -45,6 +46,23 @@ def test_a_title_over_a_moment_lowers_its_standing_and_that_of_no_other() -> Non
     jury = Jury(CoverOptions(), Budget(Limits()), Networks())
     plain = [_read(entry, 0.0) for entry in _studied()]
     titled = [_read(plain[0], 2.0), *plain[1:]]
-    before, after = ([score.value for score in jury.standings(looks)[1]] for looks in (plain, titled))
+    before, after = ([score.value for score in jury.judge(looks).standings] for looks in (plain, titled))
     assert after[0] == pytest.approx(before[0] - 0.2)
     assert after[1:] == pytest.approx(before[1:])
+
+
+def test_looks_are_judged_once_until_something_new_is_known_of_one() -> None:
+    jury = Jury(CoverOptions(), Budget(Limits()), Networks())
+    looks = _studied()
+    judged = jury.judge(looks)
+    assert jury.judge(list(looks)) is judged
+    assert jury.judge([_read(looks[0], 2.0), *looks[1:]]) is not judged
+
+
+def test_a_picture_that_was_seen_alone_gets_from_its_surroundings_what_it_would_have_got_at_once() -> None:
+    alone = _studied()[0]
+    glances = [(offset, np.roll(alone.look.glance, step, axis=1)) for step, offset in enumerate((-0.2, 0.2, 0.4))]
+    look = replace(alone.look, neighbours=tuple(Neighbour(*entry) for entry in glances))
+    again, at_once = study_again(alone, look, Orientation()), study(look, Orientation())
+    assert again.look is look
+    assert again.signals == at_once.signals != alone.signals

@@ -1,0 +1,112 @@
+"""
+What glances tell about each other: is one the other in more light, a mixture of two, or the same again.
+
+Pure functions of pixels; glances are tiny, so all of it is as good as free. company.py asks them of the moments of a
+video. The signals are this project's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from smartcover.engine.signals import Bytes, Floats
+
+_LUMA = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
+
+STRUCTURED = 6.0
+"""Standard deviation of a glance's light, of 255, from which there is something in it to compare."""
+
+_BLOWN_OUT, _LEAST_BLOWN_OUT, _LEAST_LEFT = 225.0, 0.04, 0.15
+"""
+From which light on a glance may be clipped; which share of it clipped at least, and which share not, before it is
+compared as an over-exposed picture.
+"""
+
+_GAINS = 0.8, 4.0
+_MIXED_FROM = 0.06
+_STILL, _ENOUGH_NEIGHBOURS = 0.6, 3
+_EXACT, _ENOUGH_REPEATS = 0.06, 2
+"""Change of a glance that is none: an encoder's repeat of a picture has at most that (99 of 100 frozen frames)."""
+
+
+def flat_luma(glance: Bytes) -> Floats:
+    """Give the light of a glance as one row, 0..255."""
+    luma: Floats = glance.astype(np.float32) @ _LUMA
+    return luma.ravel()
+
+
+def is_cut_off(light: Floats) -> bool:
+    """Tell whether light may be clipped in a part of a glance, and enough is left to compare."""
+    return bool(_LEAST_BLOWN_OUT <= (light > _BLOWN_OUT).mean() <= 1 - _LEAST_LEFT)
+
+
+def likeness_when_raised(bright: Floats, darks: Floats) -> Floats:
+    """
+    Correlate a glance with others whose light is raised and cut off as in the first; 0 where that cannot be.
+
+    Light that is raised and cut off is not in proportion any more, so plain correlation misses it: a line is fitted
+    to what is not cut off, and must explain the whole once it is cut off too.
+
+    Args:
+        darks: One row for each of the others.
+    """
+    left = bright <= _BLOWN_OUT
+    known = darks[:, left]
+    middles = known.mean(axis=1)
+    varied = known - middles[:, None]
+    energy = np.einsum("ij,ij->i", varied, varied)
+    gain = np.einsum("ij,j->i", varied, bright[left]) / np.maximum(energy, 1e-6)
+    raised = np.minimum(bright[left].mean() + gain[:, None] * (darks - middles[:, None]), _BLOWN_OUT)
+    capped = np.minimum(bright, _BLOWN_OUT)
+    # Not corrcoef: of pictures this small most of its time goes into preparing.
+    raised -= raised.mean(axis=1)[:, None]
+    capped -= capped.mean()
+    raised_energy = np.einsum("ij,ij->i", raised, raised)
+    likeness = np.einsum("ij,j->i", raised, capped) / np.sqrt(
+        np.maximum(raised_energy * max(float(capped @ capped), 1e-6), 1e-6)
+    )
+    possible = (energy >= STRUCTURED**2 * known.shape[1]) & (raised_energy > len(bright))
+    result: Floats = np.where(possible & (gain > _GAINS[0]) & (gain < _GAINS[1]), likeness, 0.0).astype(np.float32)
+    return result
+
+
+def mixture(own: Floats, before: Sequence[Floats], after: Sequence[Floats]) -> dict[str, float]:
+    """
+    Explain a glance as an earlier one laid over a later one.
+
+    Returns:
+        `mixed`: the smaller of both shares, 0..0.5, in the mixture that fits best; `mixture_rest`: what it leaves
+        unexplained, as a share of the energy of the difference of the two. (0, 1) when none fits.
+    """
+    best = (1.0, 0.0)
+    for earlier in before:
+        for later in after:
+            apart = later - earlier
+            energy = float(apart @ apart)
+            if energy < 15.0**2 * len(apart):
+                continue
+            share = float((own - earlier) @ apart) / energy
+            if not _MIXED_FROM < share < 1 - _MIXED_FROM:
+                continue
+            rest = own - earlier - share * apart
+            best = min(best, (float(rest @ rest) / energy, min(share, 1 - share)))
+    return {"mixture_rest": best[0], "mixed": best[1]}
+
+
+def stillness(here: Bytes, neighbours: Sequence[Bytes]) -> float:
+    """Share of the neighbours in time that show no change at all; 0 with too few neighbours to tell."""
+    if len(neighbours) < _ENOUGH_NEIGHBOURS:
+        return 0.0
+    middle = here.astype(np.float32)
+    changes = [float(np.abs(middle - glance).mean()) for glance in neighbours]
+    return float(np.mean([change < _STILL for change in changes]))
+
+
+def changes_nothing(here: Bytes, neighbours: Sequence[Bytes]) -> bool:
+    """Tell whether a picture is repeated exactly: what a camera sees has noise, however calm."""
+    if len(neighbours) < _ENOUGH_REPEATS:
+        return False
+    middle = here.astype(np.int16)
+    return all(float(np.abs(middle - glance).mean()) < _EXACT for glance in neighbours)
