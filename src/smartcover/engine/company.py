@@ -35,6 +35,15 @@ _ABOUT_SAME_VIEW = 0.8
 _LEAST_LIFT = 12.0
 """How much brighter a glance must be, of 255, before it is compared as an over-exposed picture."""
 
+_FINE, _GRAIN, _LOST, _LEAST_TILES = 10.0, 4.0, 0.38, 12
+"""
+Mean square of the Laplacian from which a tile has fine detail, and what of it may be grain; the share of it that is
+left where much is lost (three fifths of the amplitude); and how many of the 36 tiles must have some to be compared.
+"""
+
+_LETTERED = 0.18
+"""Blur extent under which a picture may be sharper than its view is, by letters over it."""
+
 _NEAR_SECONDS = 4.0
 _MOST_MIXED = 6
 """Moments on each side of one that it may be a mixture of."""
@@ -44,12 +53,13 @@ _HELD, _HELD_SECONDS = 0.2, 0.15
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Member:
-    """One moment, as far as it is compared. `neighbours` are glances within half a second."""
+    """One moment, as far as it is compared. `neighbours` are glances within half a second, `fineness` is of tiles."""
 
     seconds: float
     glance: Bytes
     neighbours: Sequence[Bytes]
     signals: Mapping[str, float]
+    fineness: Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,18 +114,18 @@ class Company:
         times = np.array([member.seconds for member in members])
         alike, raised = self._alike[np.ix_(rows, rows)], self._raised[np.ix_(rows, rows)]
         np.fill_diagonal(alike, 0.0)
-        result = []
-        for place, one in enumerate(seen):
-            held = one.held or _is_held(place, light, times)
-            result.append(
-                {
-                    **_against_twins(place, members, alike[place], raised[place], means, spreads),
-                    **self._mixture(place, rows, times),
-                    "stillness": 1.0 if held else one.stillness,
-                    "held": float(held),
-                }
-            )
+        held = [one.held or _is_held(place, light, times) for place, one in enumerate(seen)]
+        result = [
+            {
+                **_against_twins(place, members, alike[place], raised[place], means, spreads),
+                **self._mixture(place, rows, times),
+                "stillness": 1.0 if held[place] else one.stillness,
+                "held": float(held[place]),
+            }
+            for place, one in enumerate(seen)
+        ]
         _spread_glare(result, members, alike, light, means)
+        _find_smoothed(result, members, alike > _ABOUT_SAME_VIEW, spreads)
         return result
 
     def _meet(self, newcomers: Sequence[Member]) -> None:
@@ -243,6 +253,35 @@ def _against_twins(
     if exact:
         result["twin_gain"] = float(spreads[place] / max(spreads[twin] for twin in exact))
     return result
+
+
+def _find_smoothed(
+    result: list[dict[str, float]], members: Sequence[Member], like: npt.NDArray[np.bool_], spreads: Floats
+) -> None:
+    """
+    Add what tells a blur beside pictures of about the same view.
+
+    `smoothed` is the share of the tiles with any fine detail that have far less of it than in another picture, of the
+    one where it is most; `twin_smoothed` the most that a picture of about this view has. A blur takes fine detail from
+    everywhere; what moves, or is written over a picture, changes only some tiles. More light and contrast show more
+    detail too, so the other's is scaled down to the own contrast. What is held and what letters make sharp is no
+    measure for others.
+    """
+    fineness = np.stack([member.fineness for member in members])
+    measures = [
+        not entry["held"] and member.signals["blur_extent"] > _LETTERED
+        for entry, member in zip(result, members, strict=True)
+    ]
+    # Rows are pictures, columns what they are compared with.
+    scales = np.minimum(1.0, spreads[:, None] / np.maximum(spreads, 1e-6)) ** 2
+    detailed = np.maximum(fineness[:, None], fineness) > _FINE
+    lost = detailed & (fineness[:, None] + _GRAIN < _LOST * (scales[..., None] * fineness + _GRAIN))
+    tiles = np.count_nonzero(detailed, axis=2)
+    shares = np.count_nonzero(lost, axis=2) / np.maximum(tiles, 1)
+    smoothed = (shares * (like & measures & (tiles >= _LEAST_TILES))).max(axis=1)
+    for place, entry in enumerate(result):
+        entry["smoothed"] = float(smoothed[place])
+        entry["twin_smoothed"] = float(smoothed[like[place]].max(initial=0.0))
 
 
 def _is_held(place: int, light: Floats, times: npt.NDArray[np.float64]) -> bool:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from smartcover.engine.norms import FILMED, LETTERED, Clip, Signals, is_blend, is_wordy, mixes
+from smartcover.engine.norms import FILMED, LETTERED, Clip, Signals, is_blend, is_smoothed, is_wordy, mixes
 from smartcover.engine.safety import REJECT_FROM
 from smartcover.engine.types import RejectionKind
 
 _STREAKED = 0.1
-_DOUBT_OF_LINE, _DOUBT_OF_MIXTURE = 0.1, 0.15
+_DOUBT_OF_LINE, _DOUBT_OF_MIXTURE, _DOUBT_OF_BLUR = 0.1, 0.15, 0.2
 """What each of two lines of text beyond the usual costs of a score, and what may be the end of a fade or dissolve."""
 
 _DRAWN = 0.15
@@ -83,6 +83,8 @@ def find_defect(signals: Signals, clip: Clip, *, broken: bool) -> Defect | None:
         return Defect("transition", "the frame is a mixture of an earlier and a later picture: a fade or dissolve")
     if signals.get("twin_sharpness", 1.0) < 0.75 and signals.get("twin_softening", 0.0) > 0.05:
         return Defect("blurry", "the same view is sharper elsewhere in this video")
+    if is_smoothed(signals):
+        return Defect("blurry", "most of the frame has lost its fine detail beside a like one of this video")
     if signals.get("twin_gain", 1.0) < 0.85:
         return Defect("transition", "the same view has more light and contrast elsewhere in this video, as in a fade")
     dull = signals["detail"] < 0.5 * clip.detailed
@@ -154,6 +156,9 @@ def doubt(signals: Signals, clip: Clip) -> float:
         result += _DOUBT_OF_LINE * min(2.0, max(0.0, signals["text_lines"] - clip.wordless))
     if mixes(signals, 0.1):
         result += _DOUBT_OF_MIXTURE
+    # A frame that a blurred one was told by is the better one of its view.
+    if signals["blur_extent"] >= clip.smeared and not is_smoothed(signals, "twin_smoothed"):
+        result += _DOUBT_OF_BLUR
     return result
 
 

@@ -102,7 +102,7 @@ class Jury:
         look = entry.look
         if look not in self._members:
             glances = [one.glance for one in look.neighbours]
-            self._members[look] = Member(look.seconds, look.glance, glances, entry.signals)
+            self._members[look] = Member(look.seconds, look.glance, glances, entry.signals, entry.fineness)
         return self._members[look]
 
     def see_best(self, studied: list[Studied]) -> list[Studied]:

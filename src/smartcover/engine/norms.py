@@ -23,6 +23,9 @@ Share of a video's frames that look filmed from which lines of text may be credi
 a quarter of such frames, mostly none.
 """
 
+_ENOUGH_SMOOTHED = 3
+"""How many frames must be known to be blurred before others are held against them."""
+
 LETTERED, FILMED = 0.18, 0.22
 """
 Blur extent under which a frame may be as sharp as only letters and lines are (1 of 100 filmed frames is under 0.16),
@@ -43,6 +46,8 @@ class Clip:
         shaded, pale: White and lowlights that two fifths of the frames stay under.
         soft: Blur extent that two fifths of the frames exceed.
         moving, lively: How much moves in all but the stillest 30 and 90 % of the frames that are no mixture.
+        smeared: Blur extent that three quarters of the frames reach which are blurred beside others of their view; out
+            of reach where few are known.
         wordless, lettered: Lines of text of the frames with few, and the blur extent up to which frames are full of it.
     """
 
@@ -63,6 +68,7 @@ class Clip:
     lively: float = 0.0
     shaded: float = 0.0
     lettered: float = 0.0
+    smeared: float = math.inf
 
     @classmethod
     def of(cls, every: Sequence[Signals]) -> Clip:
@@ -88,6 +94,7 @@ class Clip:
             calm=_quantile([signals["colourfulness"] for signals in every], 0.05),
             wordless=wordless,
             lettered=_lettered(read, wordless) if has_film else 0.0,
+            smeared=_smeared(every),
         )
 
 
@@ -128,6 +135,11 @@ def _moving(some: Sequence[Signals], share: float) -> float:
     return 1.0 - still[max(2, math.floor(share * len(still)))] if len(still) > 2 else 0.0
 
 
+def _smeared(every: Sequence[Signals]) -> float:
+    known = [signals["blur_extent"] for signals in every if is_smoothed(signals)]
+    return _quantile(known, 0.25) if len(known) >= _ENOUGH_SMOOTHED else math.inf
+
+
 def _wordless(read: Sequence[Signals], *, has_film: bool) -> float:
     """
     How many lines of text those frames show that have few: one that is filmed is enough, an empty page is not.
@@ -151,6 +163,11 @@ def _lettered(read: Sequence[Signals], wordless: float) -> float:
         return 0.0
     # What is softer is filmed: it must not go unread because the first that were read were credits over a blur.
     return min([max(wordy) + 0.01, FILMED, *others])
+
+
+def is_smoothed(signals: Signals, of: str = "smoothed") -> bool:
+    """Tell whether most of a frame, or of its twin, has less fine detail than in a picture of about the same view."""
+    return signals.get(of, 0.0) > 0.5
 
 
 def _is_mixture(signals: Signals) -> bool:

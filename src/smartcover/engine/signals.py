@@ -50,6 +50,11 @@ class Prepared:
         return math.sqrt(math.pi / 2) / 6 * float(np.median(tiles[tiles <= np.median(tiles)]))
 
     @functools.cached_property
+    def fineness(self) -> Floats:
+        """Mean square of the Laplacian in each of 6x6 tiles, row by row: how much fine detail is where."""
+        return _tile_means(self.laplacian**2)
+
+    @functools.cached_property
     def steps(self) -> tuple[Floats, Floats]:
         """How far luma is from the pixel below, and from the one to the right, without sign."""
         down, across = self.luma[1:] - self.luma[:-1], self.luma[:, 1:] - self.luma[:, :-1]
@@ -148,7 +153,7 @@ def sharpness(picture: Prepared) -> float:
     A sharp subject before a blurred background counts as sharp. Noise adds 20 sigma squared to the
     Laplacian's variance (the squared weights of its kernel), which is taken off.
     """
-    tiles = np.sort(_tile_means(picture.laplacian**2).ravel())
+    tiles = np.sort(picture.fineness)
     best = tiles[-max(1, len(tiles) // 4) :].mean()
     return math.sqrt(max(0.0, float(best) - 20 * picture.noise**2))
 

@@ -26,7 +26,7 @@ _LASTING = ("recognisable", "centre_recognisable", "text_lines", "text_share")
 @dataclass(frozen=True, slots=True, eq=False)
 class Studied:
     """
-    A look with what is known of it.
+    A look with what is known of it. `fineness` is the picture's (see signals.py).
 
     `faces` is None until they were looked for, `meaning` (see embedding.py) until all networks saw the picture.
     `closer` when the instants around it were looked at.
@@ -35,6 +35,7 @@ class Studied:
     look: Look
     signature: Floats
     signals: Mapping[str, float]
+    fineness: Floats
     faces: tuple[Face, ...] | None = None
     meaning: Floats | None = None
     closer: bool = False
@@ -57,7 +58,7 @@ def study(look: Look, orientation: Orientation) -> Studied:
     }
     if look.suspect:
         signals["streaks"] = streaks(look.picture)
-    return Studied(look, signature(look.glance), signals)
+    return Studied(look, signature(look.glance), signals, prepared.fineness)
 
 
 def study_again(entry: Studied, look: Look, orientation: Orientation) -> Studied:

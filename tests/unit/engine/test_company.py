@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter
@@ -14,6 +16,7 @@ from smartcover.engine.signals import picture_signals, prepare
 from tests.engine_clips import plain, texture
 
 Picture = np.ndarray
+SCALES = (9, 16), (135, 240)
 GOOD, OTHER = texture(270, 480, seed=1), texture(270, 480, seed=2)
 
 
@@ -21,8 +24,27 @@ def _glance(picture: Picture) -> Picture:
     return np.asarray(Image.fromarray(picture).resize((48, 27), Image.Resampling.BOX))
 
 
-def _blurred(picture: Picture) -> Picture:
-    return np.asarray(Image.fromarray(picture).filter(ImageFilter.GaussianBlur(3)))
+def _blurred(picture: Picture, radius: float = 3.0) -> Picture:
+    return np.asarray(Image.fromarray(picture).filter(ImageFilter.GaussianBlur(radius)))
+
+
+def _member(
+    seconds: float, picture: Picture, near: Sequence[Picture] = (), signals: Mapping[str, float] | None = None
+) -> Member:
+    prepared = prepare(picture)
+    return Member(seconds, _glance(picture), near, signals or picture_signals(picture), prepared.fineness)
+
+
+def _filmed(seed: int, moved_px: int = 0) -> Picture:
+    """Coarse shapes with fine grown detail in all of them; what stands at the right may have moved."""
+    random = np.random.default_rng(seed)
+    layers = [
+        np.asarray(Image.fromarray(patches).resize((480, 270), Image.Resampling.BICUBIC)).astype(np.float32)
+        for patches in (random.integers(0, 255, (rows, columns, 3), dtype=np.uint8) for rows, columns in SCALES)
+    ]
+    picture: Picture = (0.7 * layers[0] + 0.3 * layers[1]).astype(np.uint8)
+    picture[:, 400:] = np.roll(picture[:, 400:], moved_px, axis=0)
+    return picture
 
 
 def _lit(picture: Picture, gain: float, lift: float = 0.0) -> Picture:
@@ -38,7 +60,7 @@ def _defects(pictures: list[Picture], neighbours: list[list[Picture]] | None = N
     around = neighbours or [[] for _picture in pictures]
     company = company_signals(
         [
-            Member(float(place), _glance(picture), [_glance(one) for one in near], signals)
+            _member(float(place), picture, [_glance(one) for one in near], signals)
             for place, (picture, near, signals) in enumerate(zip(pictures, around, own, strict=True))
         ]
     )
@@ -148,7 +170,7 @@ def test_credits_over_a_picture_are_told_by_their_lines_unless_all_frames_have_t
 
 def test_one_moment_alone_and_plain_pictures_are_compared_with_nothing() -> None:
     assert company_signals([]) == []
-    black = Member(0.0, _glance(plain(0, 270, 480)), [], picture_signals(plain(0, 270, 480)))
+    black = _member(0.0, plain(0, 270, 480))
     for signals in company_signals([black, black]):
         assert signals["twin_sharpness"] == signals["twin_gain"] == 1.0
         assert signals["mixed"] == 0.0
@@ -158,28 +180,48 @@ def test_light_that_is_cut_off_is_told_at_the_step_and_lent_to_what_follows_thou
     patches = np.random.default_rng(5).integers(0, 255, (9, 16, 3), dtype=np.uint8)
     view = np.asarray(Image.fromarray(patches).resize((480, 270), Image.Resampling.BICUBIC))
     pictures = [_lit(np.roll(view, 7 * place, axis=1), 0.7 if place < 4 else 1.8) for place in range(8)]
-    company = company_signals(
-        [Member(place / 5, _glance(picture), [], picture_signals(picture)) for place, picture in enumerate(pictures)]
-    )
+    company = company_signals([_member(place / 5, picture) for place, picture in enumerate(pictures)])
     assert all(signals["twin_glare"] > 0.05 and signals["twin_lift"] > 0.05 for signals in company[4:])
     assert all(signals["twin_glare"] == 0.0 for signals in company[:4])
 
 
 def test_a_picture_that_is_repeated_exactly_is_held() -> None:
     near = np.clip(_glance(GOOD).astype(np.int16) + 1, 0, 255).astype(np.uint8)
-    members = [
-        Member(0.0, _glance(GOOD), [_glance(GOOD)] * 2, picture_signals(GOOD)),
-        Member(9.0, _glance(GOOD), [near, near], picture_signals(GOOD)),
-    ]
+    members = [_member(0.0, GOOD, [_glance(GOOD)] * 2), _member(9.0, GOOD, [near, near])]
     assert [signals["held"] for signals in company_signals(members)] == [1.0, 0.0]
 
 
 def test_moments_that_come_and_go_get_the_signals_that_they_would_get_if_all_were_met_at_once() -> None:
     pictures = [GOOD, _blurred(GOOD), OTHER, _mixed(GOOD, OTHER, 0.5), _lit(OTHER, 1.3, 50), _lit(GOOD, 0.7)]
-    members = [
-        Member(float(place), _glance(picture), [_glance(picture)] * place, picture_signals(picture))
-        for place, picture in enumerate(pictures)
-    ]
+    members = [_member(float(place), picture, [_glance(picture)] * place) for place, picture in enumerate(pictures)]
     company = Company()
     for some in (members[:3], members[1:], [members[5], *members[:4]], members):
         assert company.signals(some) == company_signals(some)
+
+
+def test_a_mild_blur_shows_beside_a_picture_of_about_the_same_view() -> None:
+    sharp, soft = _filmed(1), _blurred(_filmed(1, moved_px=40), 1.6)
+    signals = company_signals([_member(0.0, sharp), _member(1.0, soft), _member(2.0, _filmed(2))])
+    assert [one["smoothed"] > 0.5 for one in signals] == [False, True, False]
+    assert [one["twin_smoothed"] > 0.5 for one in signals] == [True, False, False]
+    assert [defect and defect.kind for defect in _defects([sharp, soft])] == [None, "blurry"]
+
+
+@pytest.mark.parametrize("gain", [0.4, 0.6])
+def test_more_light_and_contrast_do_not_make_the_darker_picture_a_blurred_one(gain: float) -> None:
+    company = company_signals([_member(0.0, _filmed(1)), _member(1.0, _lit(_filmed(1), gain))])
+    assert company[1]["smoothed"] == 0.0
+
+
+def test_words_over_a_soft_picture_do_not_make_the_others_blurred() -> None:
+    soft = _blurred(_filmed(1), 1.2)
+    written = soft.copy()
+    written[60:200:20, 120:300:3] = 235
+    company = company_signals([_member(0.0, soft), _member(1.0, written)])
+    assert company[0]["smoothed"] < 0.5
+
+
+def test_a_frozen_picture_is_no_measure_for_the_sharpness_of_others() -> None:
+    frozen, soft = _filmed(1), _blurred(_filmed(1, moved_px=40), 1.6)
+    company = company_signals([_member(0.0, frozen), _member(1.0, frozen), _member(2.0, soft)])
+    assert company[2]["smoothed"] == 0.0

@@ -181,3 +181,13 @@ def test_sharp_frames_are_not_taken_for_text_because_credits_lie_over_a_blur() -
     soft = {**GOOD, "blur_extent": 0.5, "text_lines": 0.0, "text_share": 0.0}
     unread = {**GOOD, "blur_extent": 0.25}
     assert find_defect(unread, Clip.of([*[credits] * 4, soft, *[unread] * 10]), broken=False) is None
+
+
+def test_what_is_as_soft_as_frames_known_to_be_blurred_is_doubtful_unless_it_is_the_better_of_its_view() -> None:
+    blurred = {**FILMED, "blur_extent": 0.55, "smoothed": 0.9}
+    soft = {**FILMED, "blur_extent": 0.56}
+    clip = Clip.of([FILMED, *[blurred] * 3, soft])
+    assert doubt(soft, clip) > 0.1
+    assert doubt({**soft, "twin_smoothed": 0.9}, clip) == 0.0
+    assert doubt(FILMED, clip) == 0.0
+    assert doubt(soft, Clip.of([FILMED, blurred, soft])) == 0.0, "one blurred frame says nothing of the video"
