@@ -24,31 +24,42 @@ that is none, and the share of those that a drawn picture has at least.
 def card_signals(picture: Prepared) -> Mapping[str, float]:
     """Compute all signals of this module."""
     return {
-        "one_colour": one_colour(picture.rgb[::3, ::3], picture.luma[::3, ::3]),
-        "likeness_of_neighbours": likeness_of_neighbours(picture.luma),
+        "one_colour": one_colour(picture.channels[:, ::3, ::3], picture.luma[::3, ::3]),
+        "likeness_of_neighbours": likeness_of_neighbours(picture.varied),
         "ruled": ruled(picture),
         "straight": straight(picture.luma),
     }
 
 
-def one_colour(rgb: Bytes, luma: Floats) -> float:
+def one_colour(channels: Bytes, luma: Floats) -> float:
     """Share of the most frequent colour, give or take 4 of 255: the ground of a card; sky and walls have shades."""
     counts = np.bincount(luma.astype(np.intp).ravel(), minlength=256)
     level = int(np.argmax(np.convolve(counts, np.ones(5), "same")))
-    ground = rgb[np.abs(luma - level) <= 3]
-    if not len(ground):
+    ground = np.abs(luma - level) <= 3
+    if not ground.any():
         return 0.0
     near = np.ones(luma.shape, dtype=np.bool_)
-    # By channels: an axis of three at the end is several times slower.
-    for channel in range(3):
-        plane = rgb[..., channel].astype(np.int16)
-        near &= np.abs(plane - np.int16(np.median(ground[:, channel]))) <= _SAME_COLOUR
+    for channel in channels:
+        usual = _median(channel[ground])
+        near &= (channel >= max(0, usual - _SAME_COLOUR)) & (channel <= min(255, usual + _SAME_COLOUR))
     return share_of(near)
 
 
-def likeness_of_neighbours(luma: Floats) -> float:
-    """Correlation of neighbouring pixels, the lower of both directions: over 0.7 in pictures, low in noise."""
-    varied = luma - luma.mean()
+def _median(values: Bytes) -> int:
+    """Give the median, without what is behind the point."""
+    # Not numpy's: counting is several times faster than putting in order.
+    up_to = np.cumsum(np.bincount(values, minlength=256))
+    below, above = np.searchsorted(up_to, [(len(values) + 1) // 2, len(values) // 2 + 1])
+    return int(below + above) // 2
+
+
+def likeness_of_neighbours(varied: Floats) -> float:
+    """
+    Correlation of neighbouring pixels, the lower of both directions: over 0.7 in pictures, low in noise.
+
+    Args:
+        varied: Luma with its mean taken off.
+    """
     variance = _mean_product(varied, varied)
     if variance < 1.0:
         return 1.0

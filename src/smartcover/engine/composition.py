@@ -27,8 +27,7 @@ def centre_contrast(picture: Prepared) -> float:
 
 def centre_saturation(picture: Prepared) -> float:
     """Mean of the largest less the smallest channel, 0..255: colour in the middle (chroma of the HSV hexagon)."""
-    # By channels: a maximum along an axis of three is ten times slower.
-    red, green, blue = np.moveaxis(_middle(picture.rgb), -1, 0)
+    red, green, blue = map(_middle, picture.channels)
     largest, smallest = np.maximum(np.maximum(red, green), blue), np.minimum(np.minimum(red, green), blue)
     return float((largest - smallest).mean())
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 
@@ -123,25 +123,23 @@ def score_all(every: Sequence[Signals], terms: Sequence[Term] | None = None) -> 
     """
     terms = fitted_terms() if terms is None else terms
     shares = shares_of(every)
-    parts = [
-        (
-            term,
-            [
-                term.weight * shares[term.of] * level
-                for level in levels([signals.get(term.signal) for signals in every], term.spread)
-            ],
-        )
-        for term in terms
+    amounts = [_amounts(term, shares[term.of], every) for term in terms]
+    nothing = np.zeros(len(every))
+    totals = sum(amounts, nothing).tolist()
+    lasting = [own for term, own in zip(terms, amounts, strict=True) if term.signal not in _OF_MOMENT]
+    kept = sum(lasting, nothing).tolist()
+    reasons = _reasons(terms, amounts, shares, every)
+    return [
+        Score(_squashed(total), said, _squashed(total) - _squashed(lasts))
+        for total, lasts, said in zip(totals, kept, reasons, strict=True)
     ]
-    scores = []
-    for place in range(len(every)):
-        own = [(amounts[place], term) for term, amounts in parts]
-        spoken = sorted(_spoken(own, every[place], shares), reverse=True)
-        total = sum(amount for amount, _term in own)
-        lasting = sum(amount for amount, term in own if term.signal not in _OF_MOMENT)
-        reasons = tuple(dict.fromkeys(text for _amount, text in spoken))[:_MOST_REASONS]
-        scores.append(Score(_squashed(total), reasons, _squashed(total) - _squashed(lasting)))
-    return scores
+
+
+def _amounts(term: Term, share: float, every: Sequence[Signals]) -> npt.NDArray[np.float64]:
+    """Give what one summand adds to the score of each frame."""
+    if not share:
+        return np.zeros(len(every))
+    return term.weight * share * levels([signals.get(term.signal) for signals in every], term.spread)
 
 
 def _squashed(total: float) -> float:
@@ -155,14 +153,25 @@ def shares_of(every: Sequence[Signals]) -> Mapping[str, float]:
     return {"scene": 1.0 - portrait, "portrait": portrait}
 
 
-def _spoken(
-    own: Sequence[tuple[float, Term]], signals: Signals, shares: Mapping[str, float]
-) -> Iterator[tuple[float, str]]:
-    for amount, term in own:
-        least = _ALWAYS_TOLD.get(term.signal)
-        told = least is not None and signals.get(term.signal, 0.0) >= least
-        if term.praise and (told or amount > _SPOKEN_LEVEL * shares[term.of] * abs(term.weight)):
-            yield amount + (1.0 if told else 0.0), term.praise
+def _reasons(
+    terms: Sequence[Term],
+    amounts: Sequence[npt.NDArray[np.float64]],
+    shares: Mapping[str, float],
+    every: Sequence[Signals],
+) -> list[tuple[str, ...]]:
+    """Say of each frame what adds most to its score."""
+    said: list[list[tuple[float, str]]] = [[] for _signals in every]
+    for term, own in zip(terms, amounts, strict=True):
+        if not term.praise:
+            continue
+        told = np.zeros(len(every), dtype=np.bool_)
+        if term.signal in _ALWAYS_TOLD:
+            least = _ALWAYS_TOLD[term.signal]
+            told = np.array([signals.get(term.signal, 0.0) >= least for signals in every], dtype=np.bool_)
+        high = own > _SPOKEN_LEVEL * shares[term.of] * abs(term.weight)
+        for place in np.flatnonzero(high | told).tolist():
+            said[place].append((float(own[place]) + (1.0 if told[place] else 0.0), term.praise))
+    return [tuple(dict.fromkeys(text for _amount, text in sorted(own, reverse=True)))[:_MOST_REASONS] for own in said]
 
 
 def levels(values: Sequence[float | None], spread: float) -> npt.NDArray[np.float64]:
@@ -174,14 +183,13 @@ def levels(values: Sequence[float | None], spread: float) -> npt.NDArray[np.floa
     """
     known = np.array([value for value in values if value is not None], dtype=np.float64)
     result = np.zeros(len(values))
-    if len(known) < 2 or known.std() < 1e-9:
+    own_spread = float(known.std()) if len(known) > 1 else 0.0
+    if own_spread < 1e-9:
         return result
-    steady = math.hypot(float(known.std()), _FLOOR * spread)
+    steady = math.hypot(own_spread, _FLOOR * spread)
     distance = 2 * np.tanh((known - known.mean()) / steady / 2)
     rank = 3 * (_ranks(known) / (len(known) - 1) - 0.5)
-    result[[place for place, value in enumerate(values) if value is not None]] = (
-        distance + rank * float(known.std()) / steady
-    ) / 2
+    result[[value is not None for value in values]] = (distance + rank * own_spread / steady) / 2
     return result
 
 
