@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smartcover.engine.glances import (
+    NO_MIXTURE,
     STRUCTURED,
     changes_nothing,
     flat_luma,
@@ -24,7 +25,7 @@ from smartcover.engine.glances import (
     mixture,
     stillness,
 )
-from smartcover.engine.signals import Bytes, Floats
+from smartcover.engine.signals import Bytes, Floats, differences
 
 _SAME_VIEW, _EXACTLY = 0.94, 0.975
 """Correlation of glances from which two pictures show one view; and from which their light can be compared."""
@@ -53,10 +54,15 @@ _HELD, _HELD_SECONDS = 0.2, 0.15
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Member:
-    """One moment, as far as it is compared. `neighbours` are glances within half a second, `fineness` is of tiles."""
+    """
+    One moment, as far as it is compared; `signature` and `fineness` as in signals.py.
+
+    `neighbours` are glances within half a second.
+    """
 
     seconds: float
     glance: Bytes
+    signature: Floats
     neighbours: Sequence[Bytes]
     signals: Mapping[str, float]
     fineness: Floats
@@ -96,17 +102,25 @@ class Company:
     def __init__(self) -> None:
         self._rows: dict[Member, int] = {}
         self._seen: list[_Seen] = []
-        # Of any two by their rows: how alike they are, and whether the first may be the second over-exposed.
+        # Of any two by their rows: the distance of their signatures, how alike their light is, and whether the first
+        # may be the second over-exposed.
+        self._distances = np.zeros((0, 0))
         self._alike = np.zeros((0, 0), dtype=np.float32)
         self._raised = np.zeros((0, 0), dtype=np.bool_)
-        self._mixtures: dict[tuple[int, tuple[int, ...], tuple[int, ...]], dict[str, float]] = {}
+        # How much of its fine detail the first has lost beside the second.
+        self._lost = np.zeros((0, 0))
+        self._mixtures: dict[tuple[int, tuple[int, ...], tuple[int, ...]], Mapping[str, float]] = {}
+
+    def distances(self, members: Sequence[Member]) -> npt.NDArray[np.float64]:
+        """Give the `signals.difference` of any two of these moments, in the order given; (n, n)."""
+        rows = self._rows_of(members)
+        return self._distances[np.ix_(rows, rows)]
 
     def signals(self, members: Sequence[Member]) -> list[dict[str, float]]:
         """Compute the signals of each of a video's moments among the others, in the order given."""
         if not members:
             return []
-        self._meet([member for member in dict.fromkeys(members) if member not in self._rows])
-        rows = [self._rows[member] for member in members]
+        rows = self._rows_of(members)
         seen = [self._seen[row] for row in rows]
         light = np.stack([one.light for one in seen])
         means = np.array([one.mean for one in seen], dtype=np.float32)
@@ -114,40 +128,55 @@ class Company:
         times = np.array([member.seconds for member in members])
         alike, raised = self._alike[np.ix_(rows, rows)], self._raised[np.ix_(rows, rows)]
         np.fill_diagonal(alike, 0.0)
-        held = [one.held or _is_held(place, light, times) for place, one in enumerate(seen)]
+        # For most moments of a long video the others are too far away to be held or mixed in them.
+        near = (np.abs(times - times[:, None]) < _NEAR_SECONDS).sum(axis=1) > 1
+        held = [one.held or bool(near[place] and _is_held(place, light, times)) for place, one in enumerate(seen)]
         result = [
             {
                 **_against_twins(place, members, alike[place], raised[place], means, spreads),
-                **self._mixture(place, rows, times),
+                **(self._mixture(place, rows, times) if near[place] else NO_MIXTURE),
                 "stillness": 1.0 if held[place] else one.stillness,
                 "held": float(held[place]),
             }
             for place, one in enumerate(seen)
         ]
         _spread_glare(result, members, alike, light, means)
-        _find_smoothed(result, members, alike > _ABOUT_SAME_VIEW, spreads)
+        _find_smoothed(result, members, alike > _ABOUT_SAME_VIEW, self._lost[np.ix_(rows, rows)])
         return result
 
+    def _rows_of(self, members: Sequence[Member]) -> list[int]:
+        newcomers = [member for member in dict.fromkeys(members) if member not in self._rows]
+        if newcomers:
+            self._meet(newcomers)
+        return [self._rows[member] for member in members]
+
     def _meet(self, newcomers: Sequence[Member]) -> None:
-        if not newcomers:
-            return
         met = len(self._seen)
         self._rows.update((member, met + number) for number, member in enumerate(newcomers))
         self._seen.extend(map(_Seen.of, newcomers))
         varied, light = np.stack([one.varied for one in self._seen]), np.stack([one.light for one in self._seen])
         # Not @: the BLAS of numpy's wheels starts threads for it, which spend far more in waiting than the sums take.
         alike = np.einsum("ik,jk->ij", varied[met:], varied) / varied.shape[1]
-        self._alike = np.pad(self._alike, (0, len(newcomers)))
-        self._raised = np.pad(self._raised, (0, len(newcomers)))
+        signatures = np.stack([member.signature for member in self._rows])
+        apart = np.stack([differences(member.signature, signatures) for member in newcomers])
+        room = 0, len(newcomers)
+        self._distances, self._alike = np.pad(self._distances, room), np.pad(self._alike, room)
+        self._raised, self._lost = np.pad(self._raised, room), np.pad(self._lost, room)
+        self._distances[met:], self._distances[:, met:] = apart, apart.T
         self._alike[met:], self._alike[:, met:] = alike, alike.T
-        means = np.array([one.mean for one in self._seen], dtype=np.float32)
+        fineness = np.stack([member.fineness for member in self._rows])
+        means, spreads = (
+            np.array([getattr(one, name) for one in self._seen], dtype=np.float32) for name in ("mean", "spread")
+        )
+        self._lost[met:] = _lost_detail(fineness[met:], spreads[met:], fineness, spreads)
+        self._lost[:, met:] = _lost_detail(fineness, spreads, fineness[met:], spreads[met:])
         for row, one in enumerate(self._seen):
             if one.cut_off:
                 unmet = 0 if row >= met else met
                 darker = unmet + np.flatnonzero(means[unmet:] < means[row] - _LEAST_LIFT)
                 self._raised[row, darker] = likeness_when_raised(one.light, light[darker]) > _SAME_VIEW
 
-    def _mixture(self, place: int, rows: Sequence[int], times: npt.NDArray[np.float64]) -> dict[str, float]:
+    def _mixture(self, place: int, rows: Sequence[int], times: npt.NDArray[np.float64]) -> Mapping[str, float]:
         away = times - times[place]
         before = np.flatnonzero((away < 0) & (away > -_NEAR_SECONDS))[-_MOST_MIXED:]
         after = np.flatnonzero((away > 0) & (away < _NEAR_SECONDS))[:_MOST_MIXED]
@@ -255,30 +284,44 @@ def _against_twins(
     return result
 
 
+def _lost_detail(
+    fineness: Floats, spreads: Floats, others: Floats, spreads_of_others: Floats
+) -> npt.NDArray[np.float64]:
+    """
+    Give the share of the tiles with any fine detail that have far less of it in a picture than in another.
+
+    A blur takes fine detail from everywhere; what moves, or is written over a picture, changes only some tiles. More
+    light and contrast show more detail too, so the other's is scaled down to the own contrast.
+
+    Returns:
+        A row for each picture, a column for each of the others; 0 where too few tiles have any.
+    """
+    scales = np.minimum(1.0, spreads[:, None] / np.maximum(spreads_of_others, 1e-6)) ** 2
+    detailed = np.maximum(fineness[:, None], others) > _FINE
+    lost = detailed & (fineness[:, None] + _GRAIN < _LOST * (scales[..., None] * others + _GRAIN))
+    tiles = np.count_nonzero(detailed, axis=2)
+    shares: npt.NDArray[np.float64] = np.count_nonzero(lost, axis=2) / np.maximum(tiles, 1)
+    return np.where(tiles >= _LEAST_TILES, shares, 0.0)
+
+
 def _find_smoothed(
-    result: list[dict[str, float]], members: Sequence[Member], like: npt.NDArray[np.bool_], spreads: Floats
+    result: list[dict[str, float]],
+    members: Sequence[Member],
+    like: npt.NDArray[np.bool_],
+    lost: npt.NDArray[np.float64],
 ) -> None:
     """
     Add what tells a blur beside pictures of about the same view.
 
-    `smoothed` is the share of the tiles with any fine detail that have far less of it than in another picture, of the
-    one where it is most; `twin_smoothed` the most that a picture of about this view has. A blur takes fine detail from
-    everywhere; what moves, or is written over a picture, changes only some tiles. More light and contrast show more
-    detail too, so the other's is scaled down to the own contrast. What is held and what letters make sharp is no
-    measure for others.
+    `smoothed` is the share of the tiles that have lost their fine detail (see `_lost_detail`) beside the picture where
+    it is most; `twin_smoothed` the most that a picture of about this view has. What is held and what letters make sharp
+    is no measure for others.
     """
-    fineness = np.stack([member.fineness for member in members])
     measures = [
         not entry["held"] and member.signals["blur_extent"] > _LETTERED
         for entry, member in zip(result, members, strict=True)
     ]
-    # Rows are pictures, columns what they are compared with.
-    scales = np.minimum(1.0, spreads[:, None] / np.maximum(spreads, 1e-6)) ** 2
-    detailed = np.maximum(fineness[:, None], fineness) > _FINE
-    lost = detailed & (fineness[:, None] + _GRAIN < _LOST * (scales[..., None] * fineness + _GRAIN))
-    tiles = np.count_nonzero(detailed, axis=2)
-    shares = np.count_nonzero(lost, axis=2) / np.maximum(tiles, 1)
-    smoothed = (shares * (like & measures & (tiles >= _LEAST_TILES))).max(axis=1)
+    smoothed = (lost * (like & measures)).max(axis=1)
     for place, entry in enumerate(result):
         entry["smoothed"] = float(smoothed[place])
         entry["twin_smoothed"] = float(smoothed[like[place]].max(initial=0.0))

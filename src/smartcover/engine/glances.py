@@ -7,7 +7,7 @@ video. The signals are this project's own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -23,6 +23,8 @@ _BLOWN_OUT, _LEAST_BLOWN_OUT, _LEAST_LEFT = 225.0, 0.04, 0.15
 From which light on a glance may be clipped; which share of it clipped at least, and which share not, before it is
 compared as an over-exposed picture.
 """
+
+NO_MIXTURE: Mapping[str, float] = {"mixture_rest": 1.0, "mixed": 0.0}
 
 _GAINS = 0.8, 4.0
 _MIXED_FROM = 0.06
@@ -72,15 +74,15 @@ def likeness_when_raised(bright: Floats, darks: Floats) -> Floats:
     return result
 
 
-def mixture(own: Floats, before: Sequence[Floats], after: Sequence[Floats]) -> dict[str, float]:
+def mixture(own: Floats, before: Sequence[Floats], after: Sequence[Floats]) -> Mapping[str, float]:
     """
     Explain a glance as an earlier one laid over a later one.
 
     Returns:
         `mixed`: the smaller of both shares, 0..0.5, in the mixture that fits best; `mixture_rest`: what it leaves
-        unexplained, as a share of the energy of the difference of the two. (0, 1) when none fits.
+        unexplained, as a share of the energy of the difference of the two. `NO_MIXTURE` when none fits.
     """
-    best = (1.0, 0.0)
+    best = NO_MIXTURE["mixture_rest"], NO_MIXTURE["mixed"]
     for earlier in before:
         for later in after:
             apart = later - earlier

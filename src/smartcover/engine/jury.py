@@ -9,6 +9,7 @@ from pathlib import Path
 from weakref import WeakKeyDictionary
 
 import numpy as np
+import numpy.typing as npt
 
 from smartcover.engine import safety
 from smartcover.engine.budget import Budget
@@ -46,11 +47,13 @@ class Judgement:
     Attributes:
         defects: Its defect, if it has one.
         doubts: What it loses of its score for what may be one.
+        apart: How different any two of them look; see `signals.difference`.
     """
 
     studied: tuple[Studied, ...]
     defects: tuple[Defect | None, ...]
     doubts: tuple[float, ...]
+    apart: npt.NDArray[np.float64]
 
     @functools.cached_property
     def scores(self) -> list[Score]:
@@ -64,7 +67,7 @@ class Judgement:
             [score.value - score.momentary for score in self.scores],
             [defect is None for defect in self.defects],
             [float(entry.look.pts) for entry in self.studied],
-            np.stack([entry.signature for entry in self.studied]),
+            self.apart,
         )
         return [
             replace(score, value=max(0.0, value + score.momentary - lost))
@@ -81,12 +84,13 @@ class Jury:
         self._company = Company()
         # Weak: pictures that were looked at and left are not to be kept for their glances.
         self._members: WeakKeyDictionary[Look, Member] = WeakKeyDictionary()
-        self._latest = Judgement((), (), ())
+        self._latest = Judgement((), (), (), np.zeros((0, 0)))
 
     def judge(self, studied: Sequence[Studied]) -> Judgement:
         """Judge looks that stand together; at no cost while they are the ones that were judged last."""
         if tuple(studied) != self._latest.studied:
-            company = self._company.signals([self._member(entry) for entry in studied])
+            members = [self._member(entry) for entry in studied]
+            company = self._company.signals(members)
             known = [{**entry.signals, **signals} for entry, signals in zip(studied, company, strict=True)]
             intact = [signals for entry, signals in zip(studied, known, strict=True) if not entry.look.damage]
             clip = Clip.of(intact or known[:1])
@@ -94,7 +98,9 @@ class Jury:
                 find_defect(signals, clip, broken=entry.look.damage > 0)
                 for entry, signals in zip(studied, known, strict=True)
             )
-            self._latest = Judgement(tuple(studied), tuple(defects), tuple(doubt(signals, clip) for signals in known))
+            doubts = (doubt(signals, clip) for signals in known)
+            apart = self._company.distances(members)
+            self._latest = Judgement(tuple(studied), tuple(defects), tuple(doubts), apart)
         return self._latest
 
     def _member(self, entry: Studied) -> Member:
@@ -102,7 +108,9 @@ class Jury:
         look = entry.look
         if look not in self._members:
             glances = [one.glance for one in look.neighbours]
-            self._members[look] = Member(look.seconds, look.glance, glances, entry.signals, entry.fineness)
+            self._members[look] = Member(
+                look.seconds, look.glance, entry.signature, glances, entry.signals, entry.fineness
+            )
         return self._members[look]
 
     def see_best(self, studied: list[Studied]) -> list[Studied]:

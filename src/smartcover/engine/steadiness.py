@@ -7,8 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from smartcover.engine.signals import differences
-
 _SHARE = 0.75
 """Weight of the surroundings against the moment's own score; 0.5 to 1 do about as well (docs/quality.md)."""
 
@@ -21,7 +19,7 @@ _DEFECT_COST = 0.3
 
 
 def steadied(
-    values: Sequence[float], clean: Sequence[bool], seconds: Sequence[float], signatures: npt.NDArray[np.float32]
+    values: Sequence[float], clean: Sequence[bool], seconds: Sequence[float], apart: npt.NDArray[np.float64]
 ) -> list[float]:
     """
     Mix the score of each moment with those around it in the same shot; one without surroundings keeps its own.
@@ -30,14 +28,13 @@ def steadied(
         values: Scores, 0 to 1.
         clean: Whether the moment has no defect; defects around count against a moment.
         seconds: When they are, in order.
-        signatures: Of each moment, (moments, planes, rows, columns); see `signals.signature`.
+        apart: How different any two look, (moments, moments); see `signals.difference`.
     """
     times, own = np.array(seconds), np.array(values)
     if len(own) < 2:
         return list(values)
     width = max(_LEAST_SECONDS, _WIDTH * float(times[-1] - times[0]))
     weights = np.exp(-0.5 * ((times - times[:, None]) / width) ** 2)
-    apart = np.stack([differences(signature, signatures) for signature in signatures])
     weights[apart > _SAME_SHOT] = 0.0
     np.fill_diagonal(weights, 0.0)
     lent = own - _DEFECT_COST * ~np.array(clean)

@@ -12,7 +12,7 @@ from smartcover.engine.cards import card_signals
 from smartcover.engine.company import Company, Member, company_signals
 from smartcover.engine.defects import Defect, find_defect
 from smartcover.engine.norms import Clip
-from smartcover.engine.signals import picture_signals, prepare
+from smartcover.engine.signals import difference, picture_signals, prepare, signature
 from tests.engine_clips import plain, texture
 
 Picture = np.ndarray
@@ -31,8 +31,8 @@ def _blurred(picture: Picture, radius: float = 3.0) -> Picture:
 def _member(
     seconds: float, picture: Picture, near: Sequence[Picture] = (), signals: Mapping[str, float] | None = None
 ) -> Member:
-    prepared = prepare(picture)
-    return Member(seconds, _glance(picture), near, signals or picture_signals(picture), prepared.fineness)
+    glance, fineness = _glance(picture), prepare(picture).fineness
+    return Member(seconds, glance, signature(glance), near, signals or picture_signals(picture), fineness)
 
 
 def _filmed(seed: int, moved_px: int = 0) -> Picture:
@@ -197,6 +197,8 @@ def test_moments_that_come_and_go_get_the_signals_that_they_would_get_if_all_wer
     company = Company()
     for some in (members[:3], members[1:], [members[5], *members[:4]], members):
         assert company.signals(some) == company_signals(some)
+        for member, distances in zip(some, company.distances(some), strict=True):
+            assert distances.tolist() == [difference(member.signature, other.signature) for other in some]
 
 
 def test_a_mild_blur_shows_beside_a_picture_of_about_the_same_view() -> None:
