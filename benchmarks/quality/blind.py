@@ -30,7 +30,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.quality.features import graded_clips
-from benchmarks.quality.model import fit
+from benchmarks.quality.model import fit_all
 from benchmarks.quality.peers import Recipe, installed_recipes
 from benchmarks.quality.picks import scoring_with
 from benchmarks.quality.sheets import draw_sheet, same_picture, stack
@@ -96,7 +96,7 @@ def _weights_apart(judged: Path | None) -> Callable[[Path], AbstractContextManag
 
     def scoring(clip: Path) -> AbstractContextManager[None]:
         owner = clip.name.split("__")[0]
-        return scoring_with(fit([other for other in clips if other.clip.source != owner]))
+        return scoring_with(fit_all([other for other in clips if other.clip.source != owner]))
 
     return scoring
 

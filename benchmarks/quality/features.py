@@ -13,17 +13,17 @@ import numpy.typing as npt
 
 import smartcover.engine
 from benchmarks.quality.judged import JudgedClip, decoded, read_clips
+from smartcover.engine import embedding
 from smartcover.engine.study import Networks, study
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GradedClip:
-    """The judged frames of a clip with their signals (by frame) and mean grades."""
+    """The judged frames of a clip with their signals (by frame), what the network's stages gave, and mean grades."""
 
     clip: JudgedClip
     signals: tuple[Mapping[str, float], ...]
-    meanings: npt.NDArray[np.float32]
-    signatures: npt.NDArray[np.float32]
+    stages: npt.NDArray[np.float32]
 
     @property
     def grades(self) -> npt.NDArray[np.float64]:
@@ -31,7 +31,7 @@ class GradedClip:
 
 
 def graded_clips(data: Path, cache: Path) -> list[GradedClip]:
-    """Compute signals and embeddings of all judged frames with the engine as it stands; kept until its code changes."""
+    """Compute the signals of all judged frames with the engine as it stands; kept until its code changes."""
     networks = Networks()
     folder = cache / f"signals-{_engine_version()}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -42,12 +42,12 @@ def _graded(clip: JudgedClip, networks: Networks, folder: Path, cache: Path) -> 
     kept = folder / f"{clip.name}.{hashlib.sha256(repr(clip.seconds).encode()).hexdigest()[:8]}.pickle"
     if not kept.exists():
         frames = decoded(clip, cache)
-        seen = [
-            networks.look(study(frames.look(frames.nearest(second)), frames.orientation)) for second in clip.seconds
-        ]
-        kept.write_bytes(pickle.dumps([(entry.signals, entry.meaning, entry.signature) for entry in seen]))
-    signals, meanings, signatures = zip(*pickle.loads(kept.read_bytes()), strict=True)
-    return GradedClip(clip, signals, np.stack(meanings), np.stack(signatures))
+        looks = [frames.look(frames.nearest(second)) for second in clip.seconds]
+        seen = [networks.look(study(look, frames.orientation)).signals for look in looks]
+        stages = np.stack([embedding.see(look.picture).stages for look in looks])
+        kept.write_bytes(pickle.dumps((seen, stages)))
+    signals, stages = pickle.loads(kept.read_bytes())
+    return GradedClip(clip, tuple(signals), stages)
 
 
 def _engine_version() -> str:

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import av
 import numpy as np
@@ -23,8 +24,8 @@ import numpy as np
 from benchmarks.quality.features import GradedClip, graded_clips
 from benchmarks.quality.judged import UNUSABLE, Frames, JudgedClip, decoded
 from benchmarks.quality.measures import bootstrap
-from benchmarks.quality.model import Fitted, fit
-from smartcover.engine import CoverOptions, Limits, pick_covers, scoring
+from benchmarks.quality.model import Fitted, fit_all
+from smartcover.engine import CoverOptions, Limits, appeal, pick_covers, scoring
 
 _COUNT = 3
 
@@ -94,7 +95,7 @@ def report(results: Sequence[Graded]) -> None:
 def _with_weights(clips: list[GradedClip], kept_apart: bool) -> Iterator[tuple[GradedClip, Fitted | None]]:
     for clip in clips:
         others = [other for other in clips if other.clip.source != clip.clip.source]
-        yield clip, fit(others) if kept_apart else None
+        yield clip, fit_all(others) if kept_apart else None
 
 
 @contextmanager
@@ -107,12 +108,12 @@ def scoring_with(fitted: Fitted | None) -> Iterator[None]:
         scoring.Term(signal, weight, fitted.spreads[of, signal], scoring.MEANINGS[of][signal][1], of)
         for (of, signal), weight in fitted.weights.items()
     )
-    held = scoring.fitted_terms
-    scoring.fitted_terms = lambda: terms  # type: ignore[assignment]
-    try:
+    weights = appeal.fitted_weights() if fitted.appeal is None else fitted.appeal.astype(np.float32)
+    with (
+        mock.patch.object(scoring, "fitted_terms", lambda: terms),
+        mock.patch.object(appeal, "fitted_weights", lambda: weights),
+    ):
         yield
-    finally:
-        scoring.fitted_terms = held
 
 
 def _first_pts(path: Path) -> float:

@@ -32,6 +32,9 @@ _STAGES = (
     (1, 1, 3, 192, 320),
 )
 
+_SHOWN = {4: 14, 5: 14, 6: 7}
+"""Stages, counted from 1, whose values are given out as well; rows and columns of each."""
+
 
 class _Builder:
     """Writes the network layer by layer; batch normalisation is folded into the convolution before it."""
@@ -76,19 +79,28 @@ class _Builder:
 
 
 def build(checkpoint: bytes) -> bytes:
-    """Turn the checkpoint into ONNX: `pictures` (n, 3, 224, 224) to `features` (n, 1280), the mean of `places`."""
+    """
+    Turn the checkpoint into ONNX.
+
+    `pictures` (n, 3, 224, 224) become `features` (n, 1280), the mean of `places`; `stage_4` to `stage_6` are the values
+    at the ends of three stages before.
+    """
     builder = _Builder(read_weights(checkpoint))
     value = builder.layer("pictures", "_conv_stem", "_bn0", stride=2)
     number = 0
-    for blocks, stride, _kernel, source_channels, channels in _STAGES:
+    shown = []
+    for stage, (blocks, stride, _kernel, source_channels, channels) in enumerate(_STAGES, start=1):
         for place in range(blocks):
             kept = place > 0 or (stride == 1 and source_channels == channels)
             value = builder.block(value, f"_blocks.{number}", stride=stride if place == 0 else 1, kept=kept)
             number += 1
+        if stage in _SHOWN:
+            name = builder.graph.node("Identity", [value], f"stage_{stage}")
+            shown.append((name, ("n", channels, _SHOWN[stage], _SHOWN[stage])))
     value = builder.layer(value, "_conv_head", "_bn1")
     places = builder.graph.node("Identity", [value], "places")
     pooled = builder.graph.node("GlobalAveragePool", [value], "pooled")
     features = builder.graph.node("Flatten", [pooled], "features", axis=1)
     return builder.graph.finish(
-        ("pictures", ("n", 3, _SIDE, _SIDE)), [(features, ("n", 1280)), (places, ("n", 1280, 7, 7))]
+        ("pictures", ("n", 3, _SIDE, _SIDE)), [(features, ("n", 1280)), (places, ("n", 1280, 7, 7)), *shown]
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,20 +16,22 @@ SIZE = 1280
 _SIDE_PX = 224
 _MEAN, _SCALE = np.float32(127.0), np.float32(128.0)
 
-_PLACES, _MIDDLE_REACH = 7, 1.8
-"""Rows and columns of the network's last grid; standard deviation of the weight of the middle, in steps of it."""
+STAGES_SIZE = 384
+"""Length of what the stages give: 80, 112 and 192 values."""
+
+_STAGES = ("stage_4", "stage_5", "stage_6")
+_MIDDLE_REACH = 1.8 / 7
+"""Standard deviation of the weight of the middle, as a share of the side."""
 
 
-def _middle_weights() -> Floats:
-    """Weigh the places of the grid by a Gaussian around the middle; they sum to 1."""
-    away = np.arange(_PLACES, dtype=np.float32) - (_PLACES - 1) / 2
-    along = np.exp(-0.5 * (away / _MIDDLE_REACH) ** 2)
+@functools.cache
+def _middle_weights(places: int) -> Floats:
+    """Weigh a grid of places x places by a Gaussian around the middle; the weights sum to 1."""
+    away = np.arange(places, dtype=np.float32) - (places - 1) / 2
+    along = np.exp(-0.5 * (away / (places * _MIDDLE_REACH)) ** 2)
     weights = np.outer(along, along)
     shares: Floats = (weights / weights.sum()).astype(np.float32)
     return shares
-
-
-_MIDDLE = _middle_weights()
 
 
 def embed(pictures: Sequence[Picture], runtime: Runtime = DEFAULT_RUNTIME) -> Floats:
@@ -58,10 +61,13 @@ class Seen:
     Attributes:
         features: The vector as it comes, (1280,).
         strength: Length of the vector at each place of a 7x7 grid over the picture, before the mean is taken.
+        stages: What three stages before give, each weighted towards the middle of the picture, (384,): shapes and
+            textures rather than names of things.
     """
 
     features: Floats
     strength: Floats
+    stages: Floats
 
     @property
     def recognisable(self) -> float:
@@ -71,7 +77,7 @@ class Seen:
     @property
     def centre_recognisable(self) -> float:
         """Mean strength, weighted towards the middle: something recognisable is there, not only at the border."""
-        return float((self.strength * _MIDDLE).sum())
+        return float((self.strength * _middle_weights(len(self.strength))).sum())
 
 
 def see(picture: Picture, runtime: Runtime = DEFAULT_RUNTIME) -> Seen:
@@ -83,5 +89,7 @@ def see(picture: Picture, runtime: Runtime = DEFAULT_RUNTIME) -> Seen:
     "Learning Deep Features for Discriminative Localization".
     """
     values = planes([resized(picture, _SIDE_PX, _SIDE_PX)], _MEAN, _SCALE)
-    features, places = vendored("efficientnet-lite0.onnx", runtime).run(None, {"pictures": values})
-    return Seen(features[0], np.linalg.norm(places[0], axis=0))
+    outputs = ("features", "places", *_STAGES)
+    features, places, *stages = vendored("efficientnet-lite0.onnx", runtime).run(outputs, {"pictures": values})
+    middles = [np.tensordot(stage[0], _middle_weights(stage.shape[-1]), axes=2) for stage in stages]
+    return Seen(features[0], np.linalg.norm(places[0], axis=0), np.concatenate(middles))

@@ -33,6 +33,7 @@ MEANINGS: Mapping[str, Mapping[str, tuple[int, str]]] = {
         "fading": (-1, ""),
         "light_change": (-1, ""),
         "centre_recognisable": (1, "a subject in the middle"),
+        "appeal": (1, "an appealing picture"),
         "faces": (1, "shows a face"),
         "face_confidence": (1, "a clear face"),
         "face_sharpness": (1, "a sharp face"),
@@ -45,6 +46,7 @@ MEANINGS: Mapping[str, Mapping[str, tuple[int, str]]] = {
         "open_smile": (1, "a smile"),
         "facing": (1, "faces the camera"),
         "upper_lip": (-1, "a relaxed mouth"),
+        "appeal": (1, "an appealing picture"),
         "local_motion": (-1, "a still moment"),
     },
 }

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from smartcover.engine import embedding
+from smartcover.engine.appeal import appeal
 from smartcover.engine.candidates import Look
 from smartcover.engine.cards import card_signals
 from smartcover.engine.composition import composition_signals
@@ -19,7 +20,7 @@ from smartcover.engine.sessions import DEFAULT_RUNTIME, Runtime
 from smartcover.engine.signals import Floats, Prepared, prepare, signals_of, signature, streaks, time_signals
 from smartcover.engine.text import text_area
 
-_LASTING = ("recognisable", "centre_recognisable", "text_lines", "text_share")
+_LASTING = ("recognisable", "centre_recognisable", "appeal", "text_lines", "text_share")
 """Signals of networks that stay for longer than the fraction of a second between instants of one moment."""
 
 
@@ -103,7 +104,11 @@ class Networks:
     def look(self, entry: Studied) -> Studied:
         """Add meaning, and faces where they are missing, and their signals."""
         seen = embedding.see(entry.look.picture, self.runtime)
-        meaning = {"recognisable": seen.recognisable, "centre_recognisable": seen.centre_recognisable}
+        meaning = {
+            "recognisable": seen.recognisable,
+            "centre_recognisable": seen.centre_recognisable,
+            "appeal": appeal(seen.stages),
+        }
         known = replace(
             entry, signals={**entry.signals, **meaning}, meaning=seen.features / max(seen.recognisable, 1e-9)
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from smartcover.engine.embedding import SIZE, embed, see
+from smartcover.engine.embedding import SIZE, STAGES_SIZE, embed, see
 from tests.engine_clips import plain, texture
 from tests.real_frames import frames
 
@@ -55,3 +55,15 @@ def test_the_vector_is_the_mean_over_the_places() -> None:
     assert seen.strength.shape == (7, 7)
     # The length of a mean is at most the mean of the lengths.
     assert 0 < seen.recognisable <= seen.strength.mean()
+
+
+def test_the_stages_are_weighed_towards_the_middle() -> None:
+    (man,) = frames("carphone_pristine.mp4", (20,))
+    rows, columns = man.shape[:2]
+    blank = np.full((rows * 3, columns * 3, 3), 128, dtype=np.uint8)
+    middle, corner = blank.copy(), blank.copy()
+    middle[rows : rows * 2, columns : columns * 2] = man
+    corner[:rows, :columns] = man
+    unlike_nothing = [np.linalg.norm(see(picture).stages - see(blank).stages) for picture in (middle, corner)]
+    assert see(man).stages.shape == (STAGES_SIZE,)
+    assert unlike_nothing[0] > 1.5 * unlike_nothing[1]
