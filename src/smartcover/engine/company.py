@@ -49,6 +49,9 @@ _NEAR_SECONDS = 4.0
 _MOST_MIXED = 6
 """Moments on each side of one that it may be a mixture of."""
 
+_LITTLE_GLARE = 0.05
+"""Share of nearly white that a picture may have beyond another's and still be a measure of that one's light."""
+
 _HELD, _HELD_SECONDS = 0.2, 0.15
 
 
@@ -141,6 +144,7 @@ class Company:
             for place, one in enumerate(seen)
         ]
         _spread_glare(result, members, alike, light, means)
+        _find_dimmed(result, members, alike > _ABOUT_SAME_VIEW, means, spreads)
         _find_smoothed(result, members, alike > _ABOUT_SAME_VIEW, self._lost[np.ix_(rows, rows)])
         return result
 
@@ -302,6 +306,24 @@ def _lost_detail(
     tiles = np.count_nonzero(detailed, axis=2)
     shares: npt.NDArray[np.float64] = np.count_nonzero(lost, axis=2) / np.maximum(tiles, 1)
     return np.where(tiles >= _LEAST_TILES, shares, 0.0)
+
+
+def _find_dimmed(
+    result: list[dict[str, float]],
+    members: Sequence[Member],
+    like: npt.NDArray[np.bool_],
+    means: Floats,
+    spreads: Floats,
+) -> None:
+    """
+    Add `light_left`, the share of both light and contrast that is left of the most that a picture of about the same
+    view has which is not more blown out; 1 without such.
+    """
+    blown_out = np.array([member.signals["bright_share"] for member in members])
+    measures = like & (blown_out <= blown_out[:, None] + _LITTLE_GLARE)
+    left = np.maximum(means[:, None] / np.maximum(means, 1.0), spreads[:, None] / np.maximum(spreads, 1.0))
+    for entry, least in zip(result, np.where(measures, left, 1.0).min(axis=1), strict=True):
+        entry["light_left"] = float(least)
 
 
 def _find_smoothed(

@@ -21,6 +21,9 @@ Lowlights of a frame that has no dark at all (lifted ones from 0.28 on; what jud
 under 0.24), and those that the darker frames of a video must stay under for it to be a reason.
 """
 
+_DIMMED = 0.7
+"""Share of light and contrast left of a like picture's under which a frame is faded; accepted frames exceed 0.8."""
+
 _SHUT, _OPEN = 0.15, 0.5
 _BLURRED, _DULL_BLURRED, _FURTHER_BLURRED = 0.58, 0.52, 0.22
 """
@@ -85,7 +88,7 @@ def find_defect(signals: Signals, clip: Clip, *, broken: bool) -> Defect | None:
         return Defect("blurry", "the same view is sharper elsewhere in this video")
     if is_smoothed(signals):
         return Defect("blurry", "most of the frame has lost its fine detail beside a like one of this video")
-    if signals.get("twin_gain", 1.0) < 0.85:
+    if signals.get("twin_gain", 1.0) < 0.85 or signals.get("light_left", 1.0) < _DIMMED:
         return Defect("transition", "the same view has more light and contrast elsewhere in this video, as in a fade")
     dull = signals["detail"] < 0.5 * clip.detailed
     # A calm picture has little detail too, but loses much by a further blur: of 46 blurred planted frames that meet the

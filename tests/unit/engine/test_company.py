@@ -227,3 +227,15 @@ def test_a_frozen_picture_is_no_measure_for_the_sharpness_of_others() -> None:
     frozen, soft = _filmed(1), _blurred(_filmed(1, moved_px=40), 1.6)
     company = company_signals([_member(0.0, frozen), _member(1.0, frozen), _member(2.0, soft)])
     assert company[2]["smoothed"] == 0.0
+
+
+def test_a_fade_shows_beside_a_picture_of_about_the_same_view_though_something_moves() -> None:
+    clear, faded = _filmed(1), _lit(_filmed(1, moved_px=40), 0.6)
+    signals = company_signals([_member(0.0, clear), _member(1.0, faded), _member(2.0, _filmed(2))])
+    assert [one["light_left"] < 0.7 for one in signals] == [False, True, False]
+    assert [defect and defect.kind for defect in _defects([clear, faded])] == [None, "transition"]
+
+
+def test_an_over_exposed_picture_is_no_measure_for_the_light_of_others() -> None:
+    normal, over_exposed = _lit(_filmed(1), 0.5), _lit(_filmed(1), 1.7)
+    assert company_signals([_member(0.0, normal), _member(1.0, over_exposed)])[0]["light_left"] == 1.0
