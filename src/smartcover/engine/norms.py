@@ -73,15 +73,16 @@ class Clip:
     @classmethod
     def of(cls, every: Sequence[Signals]) -> Clip:
         undrawn = _without_drawings(every)
+        alive = _enough([signals for signals in undrawn if not signals.get("held", 0.0)], undrawn)
         read = [signals for signals in every if "text_lines" in signals]
         has_film = sum(_looks_filmed(signals) for signals in every) >= max(3, _ENOUGH_FILM * len(every))
         wordless = _wordless(read, has_film=has_film)
         return cls(
-            sharp=_quantile([signals["sharpness"] for signals in undrawn], 0.8),
+            sharp=_quantile([signals["sharpness"] for signals in alive], 0.8),
             detailed=_quantile([signals["detail"] for signals in every], 0.8),
             contrasty=_quantile([signals["contrast"] for signals in every], 0.8),
             bright=_quantile([signals["bright_share"] for signals in every], 0.5),
-            focused=_quantile([signals["blur_extent"] for signals in undrawn], 0.2),
+            focused=_quantile([signals["blur_extent"] for signals in alive], 0.2),
             plain=_quantile([signals.get("one_colour", 0.0) for signals in every], 0.1),
             flat=_quantile([signals["flat_share"] for signals in every], 0.2),
             eyes=max((signals.get("eyes_open", 0.0) for signals in every), default=0.0),
@@ -104,8 +105,12 @@ def _without_drawings(every: Sequence[Signals]) -> Sequence[Signals]:
 
     Where hardly anything else is left, the video is made of the like, and all of it counts.
     """
-    others = [signals for signals in every if not _looks_drawn(signals)]
-    return others if len(others) >= max(3, 0.1 * len(every)) else every
+    return _enough([signals for signals in every if not _looks_drawn(signals)], every)
+
+
+def _enough(some: Sequence[Signals], every: Sequence[Signals]) -> Sequence[Signals]:
+    """Give some of the frames, or every one if those are too few to tell what is normal."""
+    return some if len(some) >= max(3, 0.1 * len(every)) else every
 
 
 def _looks_drawn(signals: Signals) -> bool:

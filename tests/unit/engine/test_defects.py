@@ -191,3 +191,11 @@ def test_what_is_as_soft_as_frames_known_to_be_blurred_is_doubtful_unless_it_is_
     assert doubt({**soft, "twin_smoothed": 0.9}, clip) == 0.0
     assert doubt(FILMED, clip) == 0.0
     assert doubt(soft, Clip.of([FILMED, blurred, soft])) == 0.0, "one blurred frame says nothing of the video"
+
+
+def test_letters_over_a_held_picture_do_not_set_the_sharpness_that_moving_frames_are_held_to() -> None:
+    lettered = {**FILMED, "held": 1.0, "stillness": 1.0, "sharpness": 80.0, "blur_extent": 0.2}
+    moving = {**FILMED, "stillness": 0.0, "sharpness": 15.0, "blur_extent": 0.6}
+    clip = Clip.of([lettered] * 6 + [moving] * 4)
+    assert find_defect(moving, clip, broken=False) is None
+    assert find_defect(moving, Clip.of([{**lettered, "held": 0.0}] * 6 + [moving] * 4), broken=False) is not None
