@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import pairwise
@@ -19,7 +19,7 @@ from smartcover.engine.colour import ColourConverter, hdr_kind
 from smartcover.engine.decode import Decoded, Run, RunReader, packet_time
 from smartcover.engine.geometry import Orientation, fit_within, square_pixel_size
 from smartcover.engine.index import ContainerIndex
-from smartcover.engine.sampling import Visit, even_moments, plan_visits
+from smartcover.engine.sampling import Visit, even_moments, is_near, part, plan_visits
 from smartcover.engine.source import Source
 from smartcover.engine.types import VideoInfo
 
@@ -305,31 +305,28 @@ class Gatherer:
 
     # Looking.
 
-    def _look_at(self, run: Run, moments: list[Fraction], *, sparsely: bool = False) -> list[Look]:
-        """Decode a run and keep the frames nearest to the moments, each with its neighbours in time."""
+    def _look_at(self, run: Run, moments: Sequence[Fraction], *, sparsely: bool = False) -> list[Look]:
+        """Decode a run and keep the frames nearest to the moments (in order), each with its neighbours in time."""
         alone = len(run.packets) == 1
         trail: list[tuple[float, Picture]] = []
-        # A moment is pending while frames still come nearer to it; only then is its frame worth converting.
-        pending: dict[Fraction, tuple[int, Decoded]] = {}
         settled: dict[int, tuple[Fraction, int, Picture]] = {}
-        left = list(moments)
+        left = moments
+        latest: Decoded | None = None
         damaged_from: Fraction | None = None
         for decoded in self.reader.decode(run, sparsely=sparsely):
             self._learn(decoded.frame)
             if decoded.damage and damaged_from is None:
                 damaged_from = decoded.pts
-            if not alone and not any(abs(decoded.pts - moment) < _NEIGHBOURHOOD for moment in moments):
+            if not alone and not is_near(decoded.pts, moments, _NEIGHBOURHOOD):
                 continue
-            place = len(trail)
+            if latest is not None:
+                passed, left = part(left, latest.pts, decoded.pts)
+                if passed:
+                    settled[len(trail) - 1] = self._settled(latest)
             trail.append((float(decoded.pts), self._glance(decoded.frame)))
-            for moment in list(left):
-                if moment not in pending or abs(decoded.pts - moment) < abs(pending[moment][1].pts - moment):
-                    pending[moment] = (place, decoded)
-                else:
-                    self._settle(pending.pop(moment), settled)
-                    left.remove(moment)
-        for entry in pending.values():
-            self._settle(entry, settled)
+            latest = decoded
+        if latest is not None and left:
+            settled[len(trail) - 1] = self._settled(latest)
         return [
             Look(
                 pts=pts,
@@ -344,11 +341,9 @@ class Gatherer:
             for place, (pts, damage, picture) in sorted(settled.items(), key=lambda item: item[0])
         ]
 
-    def _settle(self, entry: tuple[int, Decoded], settled: dict[int, tuple[Fraction, int, Picture]]) -> None:
+    def _settled(self, decoded: Decoded) -> tuple[Fraction, int, Picture]:
         """Convert a moment's frame and let the frame itself go: sixty of them at 4K would fill the memory."""
-        place, decoded = entry
-        if place not in settled:
-            settled[place] = (decoded.pts, decoded.damage, self._look_picture(decoded.frame))
+        return decoded.pts, decoded.damage, self._look_picture(decoded.frame)
 
     def look_closer(self, look: Look) -> list[Look]:
         """

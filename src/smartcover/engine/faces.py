@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from smartcover.engine.geometry import Box
+from smartcover.engine.sessions import vendored
 from smartcover.engine.signals import prepare
 
 _STRIDES = (8, 16, 32)
+_OUTPUTS = [f"{kind}_{stride}" for stride in _STRIDES for kind in ("cls", "obj", "bbox", "kps")]
 _MIN_SCORE = 0.7
 """Below this a motorcycle was taken for a face; every real face of the reference pictures was above."""
 
@@ -41,18 +42,7 @@ class FaceFinder(Protocol):
 
 
 class YuNet:
-    """The vendored YuNet (2023mar) in onnxruntime, with one thread: the process may be limited to little."""
-
-    def __init__(self) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        model = resources.files("smartcover.engine").joinpath("models", "yunet.onnx").read_bytes()
-        self._session: Any = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        self._outputs = [f"{kind}_{stride}" for stride in _STRIDES for kind in ("cls", "obj", "bbox", "kps")]
+    """The vendored YuNet (2023mar)."""
 
     def find(self, picture: npt.NDArray[np.uint8]) -> list[Face]:
         """Find faces in an RGB picture, most prominent first."""
@@ -60,7 +50,8 @@ class YuNet:
         padded_rows, padded_columns = -(-rows // 32) * 32, -(-columns // 32) * 32
         blob = np.zeros((1, 3, padded_rows, padded_columns), dtype=np.float32)
         blob[0, :, :rows, :columns] = picture[..., ::-1].transpose(2, 0, 1)
-        outputs = dict(zip(self._outputs, self._session.run(self._outputs, {"input": blob}), strict=True))
+        found = vendored("yunet.onnx").run(_OUTPUTS, {"input": blob})
+        outputs = dict(zip(_OUTPUTS, found, strict=True))
         return decode_outputs(outputs, (padded_columns, padded_rows), (columns, rows))
 
 

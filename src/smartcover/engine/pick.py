@@ -18,6 +18,7 @@ from smartcover.engine.faces import FaceFinder
 from smartcover.engine.instants import best_after, settled
 from smartcover.engine.jury import Jury, networks_for
 from smartcover.engine.letterbox import find_content
+from smartcover.engine.memory import keep_freed_memory
 from smartcover.engine.selection import Selection
 from smartcover.engine.source import Source
 from smartcover.engine.study import Studied, study
@@ -40,6 +41,7 @@ def pick_covers(
 ) -> Picks:
     """Do what `smartcover.engine.pick_covers` promises. `find_faces` replaces the vendored detector."""
     budget = Budget(limits)
+    keep_freed_memory()
     picker = _Picker(video, options, budget, on_progress, find_faces)
     # An index or seeking that misleads must not cost a video its cover, nor damage everywhere.
     for attempt in (_Attempt(), _Attempt(reading_on=True), _Attempt(reading_on=True, strict=False)):

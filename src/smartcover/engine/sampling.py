@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,6 +21,25 @@ def even_moments(start: Fraction, end: Fraction, wanted: int) -> list[Fraction]:
     """Give the middles of `wanted` equal slots of a stretch of time."""
     step = (end - start) / wanted
     return [start + step * (2 * slot + 1) / 2 for slot in range(wanted)]
+
+
+def is_near(time: Fraction, moments: Sequence[Fraction], reach: Fraction) -> bool:
+    """Tell whether a time lies nearer than `reach` to one of the moments, which are in order."""
+    following = bisect_right(moments, time)
+    return any(abs(time - moment) < reach for moment in moments[max(0, following - 1) : following + 1])
+
+
+def part(
+    moments: Sequence[Fraction], shown: Fraction, following: Fraction
+) -> tuple[Sequence[Fraction], Sequence[Fraction]]:
+    """Part moments, in order, into those that a frame is at least as near to as the one that follows it, and others."""
+    middle = (shown + following) / 2
+    if shown <= following:
+        border = bisect_right(moments, middle)
+        return moments[:border], moments[border:]
+    # Time may start anew in a broken file.
+    border = bisect_left(moments, middle)
+    return moments[border:], moments[:border]
 
 
 def plan_visits(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartcover.engine.sampling import plan_visits
+from smartcover.engine.sampling import is_near, part, plan_visits
 
 
 def _moments(keyframes: list[int], end: int, *, wanted: int = 10, budget: int = 0) -> list[float]:
@@ -54,3 +55,33 @@ def test_the_number_of_moments_and_of_frames_between_stays_within_bounds(
     assert all(visit.start in keyframes for visit in visits)
     spent = sum(float(visit.moments[-1] - visit.start) * 25 for visit in visits if visit.moments)
     assert spent <= budget + 1e-6
+
+
+_TIMES = st.lists(st.integers(0, 40).map(lambda ticks: Fraction(ticks, 7)), min_size=1, max_size=12)
+
+
+@given(_TIMES, _TIMES.map(sorted))
+def test_each_moment_is_shown_by_a_frame_that_no_frame_beside_it_is_nearer_than(
+    frames: list[Fraction], moments: list[Fraction]
+) -> None:
+    shown: dict[Fraction, list[int]] = {moment: [] for moment in moments}
+    left: Sequence[Fraction] = moments
+    for place in range(len(frames) - 1):
+        passed, left = part(left, frames[place], frames[place + 1])
+        for moment in passed:
+            shown[moment].append(place)
+    for moment in left:
+        shown[moment].append(len(frames) - 1)
+    for moment, places in shown.items():
+        assert len(set(places)) == 1, "a moment is shown once, also where time starts anew"
+        away = [abs(time - moment) for time in frames]
+        assert away[places[0]] <= min(away[max(0, places[0] - 1) : places[0] + 2])
+        if frames == sorted(frames):
+            assert away[places[0]] == min(away)
+
+
+@given(_TIMES, _TIMES.map(sorted))
+def test_a_time_is_near_when_any_moment_is(times: list[Fraction], moments: list[Fraction]) -> None:
+    for time in times:
+        reach = Fraction(1, 2)
+        assert is_near(time, moments, reach) == any(abs(time - moment) < reach for moment in moments)
