@@ -52,6 +52,9 @@ _MOST_MIXED = 6
 _LITTLE_GLARE = 0.05
 """Share of nearly white that a picture may have beyond another's and still be a measure of that one's light."""
 
+_ENOUGH_FOR_FLASHES = 4
+"""How many other pictures of one view there must be for one of them to be taken for a flash."""
+
 _HELD, _HELD_SECONDS = 0.2, 0.15
 
 
@@ -254,9 +257,10 @@ def _against_twins(
 
     Returns:
         `twin_sharpness`: own sharpness over that of the sharpest twin; `twin_softening`: what the blur extent exceeds
-        that twin's by. `twin_gain`: own contrast over the most that a twin not more blown out has. `twin_glare`: the
-        share of nearly white beyond that of the twin with least; `twin_lift`: what the mean light exceeds that twin's
-        by, 0..1. `twin_blur`: the blur extent of the softest twin. Without twins 1, 0, 1, 0, 0 and 0.
+        that twin's by. `twin_gain`: own contrast over the most that twins not more blown out have, flashes aside.
+        `twin_glare`: the share of nearly white beyond that of the twin with least; `twin_lift`: what the mean light
+        exceeds that twin's by, 0..1. `twin_blur`: the blur extent of the softest twin. Without twins 1, 0, 1, 0, 0 and
+        0.
     """
     own = members[place].signals
     result = {
@@ -284,7 +288,7 @@ def _against_twins(
         if alike[twin] > _EXACTLY and members[twin].signals["bright_share"] <= own["bright_share"] + 0.05
     ]
     if exact:
-        result["twin_gain"] = float(spreads[place] / max(spreads[twin] for twin in exact))
+        result["twin_gain"] = float(spreads[place] / _usual_most(spreads[exact]))
     return result
 
 
@@ -316,14 +320,20 @@ def _find_dimmed(
     spreads: Floats,
 ) -> None:
     """
-    Add `light_left`, the share of both light and contrast that is left of the most that a picture of about the same
-    view has which is not more blown out; 1 without such.
+    Add `light_left`, the share of both light and contrast that is left of the most that pictures of about the same
+    view have which are not more blown out, flashes aside; 1 without such.
     """
     blown_out = np.array([member.signals["bright_share"] for member in members])
     measures = like & (blown_out <= blown_out[:, None] + _LITTLE_GLARE)
-    left = np.maximum(means[:, None] / np.maximum(means, 1.0), spreads[:, None] / np.maximum(spreads, 1.0))
-    for entry, least in zip(result, np.where(measures, left, 1.0).min(axis=1), strict=True):
-        entry["light_left"] = float(least)
+    for entry, own_mean, own_spread, others in zip(result, means, spreads, measures, strict=True):
+        left = np.maximum(own_mean / np.maximum(means[others], 1.0), own_spread / np.maximum(spreads[others], 1.0))
+        entry["light_left"] = 1 / _usual_most(1 / np.maximum(left, 1e-3)) if len(left) else 1.0
+
+
+def _usual_most(values: Floats) -> float:
+    """Give the largest of some values but for a tenth of them: a flash is no measure for a whole scene."""
+    flashes = max(1, len(values) // 10) if len(values) >= _ENOUGH_FOR_FLASHES else 0
+    return float(np.sort(values)[-1 - flashes])
 
 
 def _find_smoothed(

@@ -239,3 +239,10 @@ def test_a_fade_shows_beside_a_picture_of_about_the_same_view_though_something_m
 def test_an_over_exposed_picture_is_no_measure_for_the_light_of_others() -> None:
     normal, over_exposed = _lit(_filmed(1), 0.5), _lit(_filmed(1), 1.7)
     assert company_signals([_member(0.0, normal), _member(1.0, over_exposed)])[0]["light_left"] == 1.0
+
+
+@pytest.mark.parametrize("moved_px", [0, 20], ids=["still", "moving"])
+def test_one_flash_does_not_make_the_rest_of_a_scene_a_fade(moved_px: int) -> None:
+    scene = [_lit(_filmed(1, number * moved_px), 0.5) for number in range(10)]
+    scene[5] = _lit(scene[5], 1.6)
+    assert _defects(scene) == [None] * 10
