@@ -82,8 +82,6 @@ def _open(model: bytes | str, runtime: Runtime) -> Any:
     options.intra_op_num_threads = runtime.threads
     options.inter_op_num_threads = 1
     options.log_severity_level = _FATAL_ONLY
-    # An arena of each network's own would hold 35 MB more at the peak, and is no faster (memory.py).
-    options.enable_cpu_mem_arena = False
     # Waiting threads would otherwise spin and take the processor from the decoder.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     wanted = providers(onnxruntime.get_available_providers(), gpu=runtime.gpu)
