@@ -94,7 +94,8 @@ def scattered_stretches(length: int, cuts: Sequence[int], random: np.random.Gene
         stretches.append((start, start + int(random.integers(8, 30))))
     for cut in cuts:
         size = int(random.integers(1, 4))
-        stretches.append((cut, cut + size) if random.random() < 0.5 else (max(0, cut - size), cut))
+        after = random.random() < 0.5
+        stretches.append((cut, min(length, cut + size)) if after else (max(0, cut - size), cut))
     return stretches
 
 

@@ -49,6 +49,9 @@ _NEAR_SECONDS = 4.0
 _MOST_MIXED = 6
 """Moments on each side of one that it may be a mixture of."""
 
+_SAME_SIDES = 0.95
+"""Correlation from which the sides of two glances show the same."""
+
 _LITTLE_GLARE = 0.05
 """Share of nearly white that a picture may have beyond another's and still be a measure of that one's light."""
 
@@ -115,6 +118,8 @@ class Company:
         self._raised = np.zeros((0, 0), dtype=np.bool_)
         # How much of its fine detail the first has lost beside the second.
         self._lost = np.zeros((0, 0))
+        # What is left in the first of the second's light.
+        self._left = np.zeros((0, 0), dtype=np.float32)
         self._mixtures: dict[tuple[int, tuple[int, ...], tuple[int, ...]], Mapping[str, float]] = {}
 
     def distances(self, members: Sequence[Member]) -> npt.NDArray[np.float64]:
@@ -147,7 +152,7 @@ class Company:
             for place, one in enumerate(seen)
         ]
         _spread_glare(result, members, alike, light, means)
-        _find_dimmed(result, members, alike > _ABOUT_SAME_VIEW, means, spreads)
+        _find_dimmed(result, members, self._left[np.ix_(rows, rows)])
         _find_smoothed(result, members, alike > _ABOUT_SAME_VIEW, self._lost[np.ix_(rows, rows)])
         return result
 
@@ -169,12 +174,15 @@ class Company:
         room = 0, len(newcomers)
         self._distances, self._alike = np.pad(self._distances, room), np.pad(self._alike, room)
         self._raised, self._lost = np.pad(self._raised, room), np.pad(self._lost, room)
+        self._left = np.pad(self._left, room)
         self._distances[met:], self._distances[:, met:] = apart, apart.T
         self._alike[met:], self._alike[:, met:] = alike, alike.T
         fineness = np.stack([member.fineness for member in self._rows])
         means, spreads = (
             np.array([getattr(one, name) for one in self._seen], dtype=np.float32) for name in ("mean", "spread")
         )
+        sides = np.stack([_sides(member.glance) for member in self._rows])
+        self._left[met:], self._left[:, met:] = _light_left(sides[met:], sides), _light_left(sides, sides[met:])
         self._lost[met:] = _lost_detail(fineness[met:], spreads[met:], fineness, spreads)
         self._lost[:, met:] = _lost_detail(fineness, spreads, fineness[met:], spreads[met:])
         for row, one in enumerate(self._seen):
@@ -312,22 +320,44 @@ def _lost_detail(
     return np.where(tiles >= _LEAST_TILES, shares, 0.0)
 
 
-def _find_dimmed(
-    result: list[dict[str, float]],
-    members: Sequence[Member],
-    like: npt.NDArray[np.bool_],
-    means: Floats,
-    spreads: Floats,
-) -> None:
+def _sides(glance: Bytes) -> Floats:
+    """Give the light of the left and the right fifth of a glance as one row."""
+    width = glance.shape[1] // 5
+    return flat_luma(np.concatenate([glance[:, :width], glance[:, -width:]], axis=1))
+
+
+def _light_left(sides: Floats, others: Floats) -> Floats:
     """
-    Add `light_left`, the share of both light and contrast that is left of the most that pictures of about the same
-    view have which are not more blown out, flashes aside; 1 without such.
+    Give the share of both light and contrast that is left in the sides of pictures of those of others.
+
+    The sides, because titles and credits over a dimmed picture stand in its middle.
+
+    Args:
+        sides, others: Light of the sides, a row for each picture.
+
+    Returns:
+        A row for each picture, a column for each of the others; infinite where their sides do not show the same.
+    """
+    means, spreads = sides.mean(axis=1), sides.std(axis=1)
+    their_means, their_spreads = others.mean(axis=1), others.std(axis=1)
+    # Not @, as above.
+    products = np.einsum("ik,jk->ij", sides - means[:, None], others - their_means[:, None]) / sides.shape[1]
+    both = np.outer(spreads, their_spreads)
+    same = (products > _SAME_SIDES * both) & (np.minimum.outer(spreads, their_spreads) > STRUCTURED)
+    left = np.maximum(means[:, None] / np.maximum(their_means, 1.0), spreads[:, None] / np.maximum(their_spreads, 1.0))
+    return np.where(same, left, np.inf).astype(np.float32)
+
+
+def _find_dimmed(result: list[dict[str, float]], members: Sequence[Member], left: Floats) -> None:
+    """
+    Add `light_left`, the share of light and contrast that is left of the most that pictures whose sides show the same
+    have which are not more blown out, flashes aside; 1 without such.
     """
     blown_out = np.array([member.signals["bright_share"] for member in members])
-    measures = like & (blown_out <= blown_out[:, None] + _LITTLE_GLARE)
-    for entry, own_mean, own_spread, others in zip(result, means, spreads, measures, strict=True):
-        left = np.maximum(own_mean / np.maximum(means[others], 1.0), own_spread / np.maximum(spreads[others], 1.0))
-        entry["light_left"] = 1 / _usual_most(1 / np.maximum(left, 1e-3)) if len(left) else 1.0
+    measures = (blown_out <= blown_out[:, None] + _LITTLE_GLARE) & np.isfinite(left)
+    np.fill_diagonal(measures, val=False)
+    for entry, own, others in zip(result, left, measures, strict=True):
+        entry["light_left"] = 1 / _usual_most(1 / np.maximum(own[others], 1e-3)) if others.any() else 1.0
 
 
 def _usual_most(values: Floats) -> float:

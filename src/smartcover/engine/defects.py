@@ -21,8 +21,11 @@ Lowlights of a frame that has no dark at all (lifted ones from 0.28 on; what jud
 under 0.24), and those that the darker frames of a video must stay under for it to be a reason.
 """
 
-_DIMMED = 0.7
-"""Share of light and contrast left of a like picture's under which a frame is faded; accepted frames exceed 0.8."""
+_DIMMED = 0.6
+"""
+Share of light and contrast left in a frame's sides of those of a like picture, under which it is faded or dimmed: so
+are 17 moments beside frames that judges called unusable, and none beside those of grade 2 and more.
+"""
 
 _SHUT, _OPEN = 0.15, 0.5
 _BLURRED, _DULL_BLURRED, _FURTHER_BLURRED = 0.58, 0.52, 0.22

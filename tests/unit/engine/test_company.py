@@ -229,11 +229,12 @@ def test_a_frozen_picture_is_no_measure_for_the_sharpness_of_others() -> None:
     assert company[2]["smoothed"] == 0.0
 
 
-def test_a_fade_shows_beside_a_picture_of_about_the_same_view_though_something_moves() -> None:
-    clear, faded = _filmed(1), _lit(_filmed(1, moved_px=40), 0.6)
-    signals = company_signals([_member(0.0, clear), _member(1.0, faded), _member(2.0, _filmed(2))])
-    assert [one["light_left"] < 0.7 for one in signals] == [False, True, False]
-    assert [defect and defect.kind for defect in _defects([clear, faded])] == [None, "transition"]
+def test_a_title_over_a_dimmed_picture_is_told_by_the_light_that_its_sides_have_lost() -> None:
+    clear, titled = _filmed(1), _lit(_filmed(1), 0.5)
+    titled[80:190, 120:360] = 235
+    signals = company_signals([_member(0.0, clear), _member(1.0, titled), _member(2.0, _filmed(2))])
+    assert [one["light_left"] < 0.6 for one in signals] == [False, True, False]
+    assert [defect and defect.kind for defect in _defects([clear, titled])] == [None, "transition"]
 
 
 def test_an_over_exposed_picture_is_no_measure_for_the_light_of_others() -> None:
