@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -81,9 +82,8 @@ async def ledger(dsn: str) -> AsyncIterator[Ledger]:
     await opened.close()
 
 
-@pytest.fixture
-async def store() -> MemoryStore:
-    made = MemoryStore()
+async def stocked(made: MemoryStore) -> MemoryStore:
+    """Put a bucket with a video into the store."""
     await made.create_bucket(BUCKET, "r")
 
     async def body() -> AsyncIterator[bytes]:
@@ -91,6 +91,11 @@ async def store() -> MemoryStore:
 
     await made.put(BUCKET, "in/clip.mp4", body(), headers={})
     return made
+
+
+@pytest.fixture
+async def store() -> MemoryStore:
+    return await stocked(MemoryStore())
 
 
 def deliveries_of(job: Job) -> list[NewDelivery]:
@@ -270,6 +275,29 @@ async def test_a_stop_lets_short_work_end_and_hands_back_the_rest(ledger: Ledger
                     await asyncio.sleep(0.01)
         job = await ledger.job(job_id)
         assert (job.state, job.attempt) == (state, 1 if state is JobState.SUCCESS else 0)
+
+
+async def test_a_stop_while_a_refusing_store_is_tidied_leaves_no_error_that_nobody_heard_of(ledger: Ledger) -> None:
+    tidying, refuse = asyncio.Event(), asyncio.Event()
+
+    class Refusing(MemoryStore):
+        async def discard(self, staged: Any) -> None:
+            tidying.set()
+            await refuse.wait()
+            raise StorageUnavailable
+
+    store = await stocked(Refusing())
+    unheard: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: unheard.append(context))
+    async with running(worker_on(ledger, store, Engine(at_once), grace_seconds=0.1)):
+        job_id = await submit(ledger)
+        async with asyncio.timeout(10):
+            await tidying.wait()
+    refuse.set()
+    await asyncio.sleep(0.05)
+    gc.collect()
+    assert unheard == []
+    assert (await ledger.job(job_id)).state is JobState.SUCCESS
 
 
 async def test_no_more_jobs_run_at_once_than_the_worker_may(ledger: Ledger, store: MemoryStore) -> None:

@@ -275,10 +275,13 @@ class Worker:
         _log.info("job failed", code=error.code, message=message, detail=error.detail, bytes_read=bytes_read)
 
     async def _discard(self, staged: Sequence[StagedObject]) -> None:
-        if not staged:
-            return
+        if staged:
+            await asyncio.shield(self._try_to_discard(staged))
+
+    async def _try_to_discard(self, staged: Sequence[StagedObject]) -> None:
+        """Discard, and hear of a failure also when the job was stopped meanwhile and nobody waits any more."""
         try:
-            await asyncio.shield(self._store.discard(staged))
+            await self._store.discard(staged)
         except SmartCoverError as error:
             _log.warning("staged covers are left to the store's sweep", error=error.public)
 
