@@ -218,17 +218,15 @@ def run_and_judge(run: Run, *, seconds: float, say: Say = print) -> None:
 @contextlib.contextmanager
 def receiving(dice: Random, *, failing: float = 0.05) -> Iterator[Receiver]:
     receiver = Receiver(dice=Random(dice.random()), failing=failing)
-    yield receiver
-    receiver.close()
+    with contextlib.closing(receiver):
+        yield receiver
 
 
 @contextlib.contextmanager
 def server_behind_a_proxy() -> Iterator[tuple[ServerPostgres, CuttingProxy]]:
     server = ServerPostgres()
-    proxy = CuttingProxy(server.port)
-    yield server, proxy
-    proxy.close()
-    server.close()
+    with contextlib.closing(server), contextlib.closing(CuttingProxy(server.port)) as proxy:
+        yield server, proxy
 
 
 @pytest.mark.slow
