@@ -66,8 +66,10 @@ async def ledger(dsn: str, watcher: Any) -> AsyncIterator[Ledger]:
 
 
 async def rows_read(ledger: Ledger, watcher: Any, table: str) -> int:
+    # Of both sessions: what the watcher itself has read would else be counted whenever its own interval ends.
     async with ledger.database.connection("write out counts") as used:
         await used.execute("SELECT pg_stat_force_next_flush()")
+    await watcher.execute("SELECT pg_stat_force_next_flush()")
     count: int = await watcher.fetchval(
         "SELECT idx_tup_fetch + seq_tup_read FROM pg_stat_user_tables WHERE relname = $1", table
     )
