@@ -25,6 +25,7 @@ from smartcover.engine.glances import (
     mixture,
     stillness,
 )
+from smartcover.engine.norms import LETTERED
 from smartcover.engine.signals import Bytes, Floats, differences
 
 _SAME_VIEW, _EXACTLY = 0.94, 0.975
@@ -41,9 +42,6 @@ _FINE, _GRAIN, _LOST, _LEAST_TILES = 10.0, 4.0, 0.38, 12
 Mean square of the Laplacian from which a tile has fine detail, and what of it may be grain; the share of it that is
 left where much is lost (three fifths of the amplitude); and how many of the 36 tiles must have some to be compared.
 """
-
-_LETTERED = 0.18
-"""Blur extent under which a picture may be sharper than its view is, by letters over it."""
 
 _NEAR_SECONDS = 4.0
 _MOST_MIXED = 6
@@ -79,12 +77,16 @@ class Member:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Seen:
-    """What a moment's own glances tell: its light, the same with mean 0 and deviation 1, and whether it lasts."""
+    """
+    What a moment's own glances tell: its light, the same with mean 0 and deviation 1, that of its sides, and whether it
+    lasts.
+    """
 
     light: Floats
     mean: float
     spread: float
     varied: Floats
+    sides: Floats
     cut_off: bool
     held: bool
     stillness: float
@@ -98,7 +100,8 @@ class _Seen:
             varied = np.zeros_like(light)
         held = changes_nothing(member.glance, member.neighbours)
         still = 1.0 if held else stillness(member.glance, member.neighbours)
-        return cls(light, float(mean), float(spread), varied, is_cut_off(light), held, still)
+        sides = _sides(member.glance)
+        return cls(light, float(mean), float(spread), varied, sides, is_cut_off(light), held, still)
 
 
 class Company:
@@ -178,10 +181,9 @@ class Company:
         self._distances[met:], self._distances[:, met:] = apart, apart.T
         self._alike[met:], self._alike[:, met:] = alike, alike.T
         fineness = np.stack([member.fineness for member in self._rows])
-        means, spreads = (
-            np.array([getattr(one, name) for one in self._seen], dtype=np.float32) for name in ("mean", "spread")
-        )
-        sides = np.stack([_sides(member.glance) for member in self._rows])
+        means = np.array([one.mean for one in self._seen], dtype=np.float32)
+        spreads = np.array([one.spread for one in self._seen], dtype=np.float32)
+        sides = np.stack([one.sides for one in self._seen])
         self._left[met:], self._left[:, met:] = _light_left(sides[met:], sides), _light_left(sides, sides[met:])
         self._lost[met:] = _lost_detail(fineness[met:], spreads[met:], fineness, spreads)
         self._lost[:, met:] = _lost_detail(fineness, spreads, fineness[met:], spreads[met:])
@@ -201,11 +203,6 @@ class Company:
             own, *others = ([self._seen[row].light for row in some] for some in ((rows[place],), earlier, later))
             self._mixtures[key] = mixture(own[0], *others)
         return self._mixtures[key]
-
-
-def company_signals(members: Sequence[Member]) -> list[dict[str, float]]:
-    """Compute the signals of each of a video's moments among the others, in the order given."""
-    return Company().signals(members)
 
 
 def _spread_glare(
@@ -267,8 +264,8 @@ def _against_twins(
         `twin_sharpness`: own sharpness over that of the sharpest twin; `twin_softening`: what the blur extent exceeds
         that twin's by. `twin_gain`: own contrast over the most that twins not more blown out have, flashes aside.
         `twin_glare`: the share of nearly white beyond that of the twin with least; `twin_lift`: what the mean light
-        exceeds that twin's by, 0..1. `twin_blur`: the blur extent of the softest twin. Without twins 1, 0, 1, 0, 0 and
-        0.
+        exceeds that twin's by, 0..1. `twin_blur`: the blur extent of the softest twin. Without twins the gain and the
+        sharpness are 1, the others 0.
     """
     own = members[place].signals
     result = {
@@ -380,7 +377,7 @@ def _find_smoothed(
     is no measure for others.
     """
     measures = [
-        not entry["held"] and member.signals["blur_extent"] > _LETTERED
+        not entry["held"] and member.signals["blur_extent"] > LETTERED
         for entry, member in zip(result, members, strict=True)
     ]
     smoothed = (lost * (like & measures)).max(axis=1)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from smartcover.engine.cards import card_signals
-from smartcover.engine.company import Company, Member, company_signals
+from smartcover.engine.company import Company, Member
 from smartcover.engine.defects import Defect, find_defect
 from smartcover.engine.norms import Clip
 from smartcover.engine.signals import difference, picture_signals, prepare, signature
@@ -22,6 +22,10 @@ GOOD, OTHER = texture(270, 480, seed=1), texture(270, 480, seed=2)
 
 def _glance(picture: Picture) -> Picture:
     return np.asarray(Image.fromarray(picture).resize((48, 27), Image.Resampling.BOX))
+
+
+def company_signals(members: Sequence[Member]) -> list[dict[str, float]]:
+    return Company().signals(members)
 
 
 def _blurred(picture: Picture, radius: float = 3.0) -> Picture:
