@@ -45,7 +45,7 @@ def test_json_is_one_document_and_nothing_else(clip: Path, tmp_path: Path) -> No
     result = _pick(clip, "--json", "-o", tmp_path / "out", "--format", "webp", "--width", "64", "--height", "64")
     assert (result.returncode, result.stderr) == (0, "")
     (video,) = json.loads(result.stdout)["videos"]
-    assert set(video) == {"path", "duration_seconds", "covers", "fallback", "timings"}
+    assert set(video) == {"path", "duration_seconds", "covers", "rejections", "fallback", "timings"}
     assert video["path"] == str(clip)
     assert video["duration_seconds"] == pytest.approx(2.4, abs=0.05)
     assert video["fallback"] is None
@@ -55,6 +55,13 @@ def test_json_is_one_document_and_nothing_else(clip: Path, tmp_path: Path) -> No
         assert set(cover) == {"path", "seconds", "score", "signals", "reasons"}
         image = Image.open(io.BytesIO(Path(cover["path"]).read_bytes()))
         assert (image.format, image.size) == ("WEBP", (64, 64))
+    assert len(video["rejections"]) == 24 - 3
+    for rejection in video["rejections"]:
+        assert set(rejection) == {"seconds", "kind", "reason"}
+
+
+def test_the_help_names_the_extra_that_an_option_needs() -> None:
+    assert "[safety]" in _pick("--help").stdout
 
 
 def test_a_bad_file_is_one_line_and_the_others_still_get_their_covers(clip: Path, tmp_path: Path) -> None:

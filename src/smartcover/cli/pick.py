@@ -34,7 +34,7 @@ def pick(
     crop_letterbox: Annotated[bool, typer.Option("--crop-letterbox", help="Cut black bars away.")] = False,
     quality: Annotated[int | None, typer.Option(help="1 to 100, for jpg and webp.")] = None,
     safety: Annotated[
-        bool, typer.Option("--safety", help="Never take an unsafe frame (needs the extra [safety]).")
+        bool, typer.Option("--safety", help="Never take an unsafe frame (needs the extra \\[safety]).")
     ] = False,
     scorer: Annotated[Path | None, typer.Option(help="ONNX file of your own whose score counts as much.")] = None,
     gpu: Annotated[
@@ -147,6 +147,10 @@ def _describe(picks: Picks, video: Path, paths: list[Path], sheet_path: Path | N
                 "reasons": list(cover.reasons),
             }
             for cover, path in zip(picks.covers, paths, strict=True)
+        ],
+        "rejections": [
+            {"seconds": round(rejection.seconds, _DECIMALS), "kind": rejection.kind, "reason": rejection.reason}
+            for rejection in picks.rejections
         ],
         "fallback": picks.fallback,
         "timings": {name: round(seconds, _DECIMALS) for name, seconds in picks.timings.items()},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -13,16 +13,24 @@ from smartcover.engine.budget import Budget
 from smartcover.engine.candidates import Gatherer, Look
 from smartcover.engine.colour import ColourConverter
 from smartcover.engine.cover import make_cover
-from smartcover.engine.defects import Defect
 from smartcover.engine.faces import FaceFinder
 from smartcover.engine.instants import best_after, settled
-from smartcover.engine.jury import Jury, networks_for
+from smartcover.engine.jury import Judgement, Jury, networks_for
 from smartcover.engine.letterbox import find_content
 from smartcover.engine.memory import keep_freed_memory
 from smartcover.engine.selection import Selection
 from smartcover.engine.source import Source
 from smartcover.engine.study import Studied, study
-from smartcover.engine.types import Cover, CoverOptions, Limits, Picks, Rejection, SeekableReader, VideoInfo
+from smartcover.engine.types import (
+    Cover,
+    CoverOptions,
+    Limits,
+    Picks,
+    Rejection,
+    RejectionKind,
+    SeekableReader,
+    VideoInfo,
+)
 from smartcover.errors import NoFrames, NoSafeFrame
 
 _CLOSER_ROUNDS = 4
@@ -93,7 +101,7 @@ class _Picker:
             with self._step("render", 0.9):
                 covers, selection = self._render_best(gatherer, studied)
             info = gatherer.info()
-        rejections = _rejections(studied, selection, self._jury.judge(studied).defects)
+        rejections = _rejections(selection, self._jury.judge(studied))
         self._timings["total"] = self._budget.elapsed_seconds()
         self._progress("done", 1.0)
         return Picks(_with_duration(info, looks), covers, rejections, selection.fallback, self._timings)
@@ -168,20 +176,21 @@ class _Picker:
                 return tuple(rendered[entry.index] for entry in selection.chosen), selection
 
 
-def _rejections(
-    studied: list[Studied], selection: Selection, defects: Sequence[Defect | None]
-) -> tuple[Rejection, ...]:
+def _rejections(selection: Selection, judged: Judgement) -> tuple[Rejection, ...]:
+    """Say of each look that did not become a cover why."""
     chosen = {entry.index for entry in selection.chosen}
     duplicates = {entry.index for entry in selection.duplicates}
     rejections = []
-    for index, (entry, defect) in enumerate(zip(studied, defects, strict=True)):
+    for index, (entry, defect, score) in enumerate(zip(judged.studied, judged.defects, judged.standings, strict=True)):
         if index in chosen:
             continue
+        kind: RejectionKind = "outscored"
+        reason = f"its score is {score.value:.2f}; the covers score higher or are less alike"
         if defect is not None:
-            rejections.append(Rejection(entry.look.seconds, defect.kind, defect.reason, dict(entry.signals)))
+            kind, reason = defect.kind, defect.reason
         elif index in duplicates:
-            reason = "it shows the same picture as a better frame"
-            rejections.append(Rejection(entry.look.seconds, "duplicate", reason, dict(entry.signals)))
+            kind, reason = "duplicate", "it shows the same picture as a better frame"
+        rejections.append(Rejection(entry.look.seconds, kind, reason, dict(entry.signals)))
     return tuple(rejections)
 
 

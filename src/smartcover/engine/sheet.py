@@ -23,11 +23,13 @@ _KIND_COLOURS = {
     "flat": (150, 150, 154),
     "card": (120, 170, 190),
     "eyes": (200, 150, 120),
-    "frozen": (120, 170, 200),
+    "frozen": (30, 110, 150),
     "blurry": (110, 120, 190),
     "transition": (178, 104, 178),
     "duplicate": (196, 214, 206),
     "broken": (190, 60, 50),
+    "unsafe": (120, 20, 60),
+    "outscored": (214, 214, 210),
 }
 _MAX_ROWS = 6
 
@@ -127,12 +129,15 @@ def _draw_legend(pen: ImageDraw.ImageDraw, legend: Sequence[tuple[str, int]], to
         pen.text((_MARGIN_PX, top), "No moment that was looked at had to be passed over.", _FAINT, fonts.plain)
         return
     pen.text((_MARGIN_PX, top), "Passed over:", _FAINT, fonts.plain)
-    x = _MARGIN_PX + 110
+    x = left = _MARGIN_PX + 110
     for kind, count in legend:
-        pen.rectangle((x, top + 3, x + 12, top + 15), _KIND_COLOURS[kind])
         text = f"{count} {kind}"
+        width = 20 + round(pen.textlength(text, fonts.plain))
+        if x + width > _WIDTH_PX - _MARGIN_PX:
+            x, top = left, top + 26
+        pen.rectangle((x, top + 3, x + 12, top + 15), _KIND_COLOURS[kind])
         pen.text((x + 20, top), text, _INK, fonts.plain)
-        x += 20 + round(pen.textlength(text, fonts.plain)) + 28
+        x += width + 28
 
 
 def _facts(picks: Picks) -> str:

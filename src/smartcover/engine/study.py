@@ -20,7 +20,10 @@ from smartcover.engine.sessions import DEFAULT_RUNTIME, Runtime
 from smartcover.engine.signals import Floats, Prepared, prepare, signals_of, signature, streaks, time_signals
 from smartcover.engine.text import text_area
 
-_LASTING = ("recognisable", "centre_recognisable", "appeal", "text_lines", "text_share")
+MEANING = ("recognisable", "centre_recognisable", "appeal")
+"""Signals that the embedding network gives: what a picture shows, and how well."""
+
+_LASTING = (*MEANING, "text_lines", "text_share")
 """Signals of networks that stay for longer than the fraction of a second between instants of one moment."""
 
 

@@ -142,8 +142,20 @@ class VideoInfo:
 
 
 RejectionKind = Literal[
-    "dark", "bright", "flat", "card", "eyes", "frozen", "blurry", "transition", "duplicate", "broken", "unsafe"
+    "dark",
+    "bright",
+    "flat",
+    "card",
+    "eyes",
+    "frozen",
+    "blurry",
+    "transition",
+    "duplicate",
+    "broken",
+    "unsafe",
+    "outscored",
 ]
+"""`outscored` is said of a clean moment where the covers are better, or less alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +190,7 @@ class Cover:
 @dataclass(frozen=True, slots=True)
 class Picks:
     """
-    The answer: covers best first, and why.
+    The answer: covers best first, and why. Every candidate that was looked at is a cover or has a rejection.
 
     `fallback` is None when every cover is a clean frame; otherwise it says which rule was relaxed.
     `timings` are seconds for each step, in order, and `total`.

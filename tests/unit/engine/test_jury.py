@@ -66,3 +66,38 @@ def test_a_picture_that_was_seen_alone_gets_from_its_surroundings_what_it_would_
     again, at_once = study_again(alone, look, Orientation()), study(look, Orientation())
     assert again.look is look
     assert again.signals == at_once.signals != alone.signals
+
+
+def _thought_of(entry: Studied, appeal: float) -> Studied:
+    meaning = {"recognisable": 1.0, "centre_recognisable": 1.0, "appeal": appeal}
+    return replace(entry, signals={**entry.signals, **meaning}, meaning=np.full(4, 0.5, dtype=np.float32))
+
+
+def test_the_unseen_twin_of_a_picture_is_worth_as_much_as_that_and_not_as_an_average_one() -> None:
+    jury = Jury(CoverOptions(), Budget(Limits()), Networks())
+    dull, *others = (_thought_of(entry, appeal) for entry, appeal in zip(_studied(), (0.0, 1.0, 1.2, 1.4), strict=True))
+    twin, stranger = _studied()[:2]
+    scores = [score.value for score in jury.judge([dull, *others, twin]).scores]
+    assert scores[4] == pytest.approx(scores[0])
+    unlike = [score.value for score in jury.judge([dull, *others[1:], stranger]).scores]
+    known = [score.value for score in jury.judge([dull, *others[1:], _thought_of(stranger, 0.0)]).scores]
+    assert unlike[3] > known[3], "what nothing seen looks like counts as the middle"
+
+
+class _Counting(Networks):
+    shown = 0
+
+    def look(self, entry: Studied) -> Studied:
+        self.shown += 1
+        seen = super().look(entry)
+        return replace(seen, signals={**seen.signals, "appeal": -seen.signals["sharpness"]})
+
+
+def test_a_video_that_repeats_itself_is_not_shown_to_the_networks_over_and_over() -> None:
+    networks = _Counting()
+    jury = Jury(CoverOptions(), Budget(Limits(networks_on=8)), networks)
+    looks = [replace(entry, look=replace(entry.look)) for _round in range(10) for entry in _studied()]
+    studied = jury.see_best(looks)
+    selection = jury.see_chosen(studied, 3, len(studied) + 1)
+    assert all(studied[entry.index].meaning is not None for entry in selection.chosen)
+    assert networks.shown <= 8 + 4

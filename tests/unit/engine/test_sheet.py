@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
+import numpy as np
 import pytest
 from PIL import Image, ImageFont
 
 from smartcover.engine import CoverOptions, pick_covers
 from smartcover.engine.sheet import _drawable, clock, draw_sheet
+from smartcover.engine.types import Rejection, RejectionKind
 from tests.engine_clips import plain, texture, write_clip
 
 
@@ -31,6 +35,17 @@ def test_a_sheet_holds_each_cover(tmp_path: Path, count: int) -> None:
 def test_a_sheet_of_a_tiny_and_hopeless_video_can_be_drawn(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mkv", [plain(0, 2, 2)], codec="ffv1", pix_fmt="yuv444p")
     assert draw_sheet(pick_covers(clip), "clip.mkv" * 60).startswith(b"\xff\xd8")
+
+
+def test_every_kind_of_rejection_is_drawn_and_named_within_the_sheet(tmp_path: Path) -> None:
+    picks = pick_covers(write_clip(tmp_path / "clip.mp4", [texture()]))
+    kinds = [Rejection(number / 100, kind, "") for number, kind in enumerate(get_args(RejectionKind))]
+    bare, full = (
+        np.asarray(Image.open(io.BytesIO(draw_sheet(replace(picks, rejections=some), "clip.mp4"))).convert("L"))
+        for some in ((), tuple(kinds))
+    )
+    changed = np.flatnonzero((np.abs(bare.astype(int) - full) > 40).any(axis=0))
+    assert changed.max() < full.shape[1] - 20, "the legend runs over the edge"
 
 
 def test_characters_that_the_font_lacks_are_not_drawn_as_boxes() -> None:

@@ -58,6 +58,21 @@ def test_a_video_that_opens_on_black_gets_a_bright_cover(tmp_path: Path) -> None
     assert {rejection.kind for rejection in picks.rejections} >= {"dark"}
 
 
+def test_every_candidate_is_a_cover_or_says_why_it_is_none(tmp_path: Path) -> None:
+    frames = [plain(0)] * 3 + _pictures(6) + [plain(255)] * 3
+    picks = pick_covers(write_clip(tmp_path / "clip.mp4", frames))
+    seconds = [cover.seconds for cover in picks.covers] + [rejection.seconds for rejection in picks.rejections]
+    assert sorted(round(second * 10) for second in seconds) == list(range(12))
+    assert all(rejection.reason for rejection in picks.rejections)
+    assert {rejection.kind for rejection in picks.rejections} >= {"dark", "bright"}
+
+
+def test_a_clean_moment_that_others_beat_says_so(tmp_path: Path) -> None:
+    picks = pick_covers(write_clip(tmp_path / "clip.mp4", _pictures(12)))
+    assert picks.fallback is None
+    assert "outscored" in {rejection.kind for rejection in picks.rejections} <= {"outscored", "duplicate"}
+
+
 @pytest.mark.parametrize(("colour", "kind"), [(0, "dark"), (255, "bright"), ((0, 150, 0), "flat")])
 def test_a_video_of_nothing_but_one_colour_still_gets_covers_and_says_why(
     tmp_path: Path, colour: int | tuple[int, int, int], kind: str
