@@ -45,7 +45,7 @@ def main() -> None:
     _print_start(base)
     _print_reading(base, long, folder)
     if arguments.peers:
-        _print_peers(short, folder, _measure("limit", short)["cpu_seconds"])
+        _print_peers(short, folder)
 
 
 def _arguments() -> argparse.Namespace:
@@ -143,14 +143,14 @@ def _print_reading(base: Path, long: Path, folder: Path) -> None:
         )
 
 
-def _print_peers(video: Path, folder: Path, limit: float) -> None:
-    results = run_peers(video, folder, timeout_seconds=_PEER_SECONDS)
+def _print_peers(video: Path, folder: Path) -> None:
+    results = run_peers(video, folder, lambda: _measure("limit", video)["cpu_seconds"], timeout_seconds=_PEER_SECONDS)
     if not results:
         print("\nno other tool is installed here (ffmpeg, imageio-ffmpeg, Katna)")
         return
-    print("\n| other tools, 10 min 1080p, one run | CPU s | ratio |\n|---|---|---|")
-    for name, seconds in results.items():
-        print(f"| {name} | " + ("failed |  |" if seconds is None else f"{seconds:.1f} | {seconds / limit:.1f} |"))
+    print("\n| other tools, 10 min 1080p, one run between two of the limit | CPU s | ratio |\n|---|---|---|")
+    for name, taken in results.items():
+        print(f"| {name} | " + ("failed |  |" if taken is None else f"{taken[0]:.1f} | {taken[1]:.1f} |"))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import venv
+from collections.abc import Callable
 from pathlib import Path
 
 _INSTALL_SECONDS = 600
@@ -77,10 +78,19 @@ def cpu_seconds(command: list[str], timeout_seconds: float) -> float | None:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def run_peers(video: Path, folder: Path, *, timeout_seconds: float) -> dict[str, float | None]:
-    """Run each peer once; None for one that failed or took too long."""
+def run_peers(
+    video: Path, folder: Path, limit: Callable[[], float], *, timeout_seconds: float
+) -> dict[str, tuple[float, float] | None]:
+    """
+    Run each peer once, between two measurements of the limit.
+
+    Returns:
+        CPU seconds, and their ratio to the mean of those two; None for a peer that failed or took too long.
+    """
+    results: dict[str, tuple[float, float] | None] = {}
     with tempfile.TemporaryDirectory() as output:
-        return {
-            name: cpu_seconds(command, timeout_seconds)
-            for name, command in peer_commands(video, Path(output), folder).items()
-        }
+        for name, command in peer_commands(video, Path(output), folder).items():
+            before = limit()
+            seconds = cpu_seconds(command, timeout_seconds)
+            results[name] = None if seconds is None else (seconds, 2 * seconds / (before + limit()))
+    return results
