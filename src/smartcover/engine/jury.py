@@ -41,6 +41,8 @@ Distance of signatures under which one picture's meaning is a good guess at the 
 the appeal of such pairs is a tenth to a half of its standard deviation within the clip apart, from 20 on 1.5.
 """
 
+_BORROWED = (*MEANING, "own_score", "unsafe")
+
 _LEAST_CONTRAST = 0.05
 """Contrast from which a picture that is read for comparison shows something."""
 
@@ -62,9 +64,14 @@ class Judgement:
     apart: npt.NDArray[np.float64]
 
     @functools.cached_property
+    def guesses(self) -> list[Mapping[str, float]]:
+        """Its signals; of one that the networks did not see, with what they saw in another that looks the same."""
+        return _with_borrowed(self.studied, self.apart)
+
+    @functools.cached_property
     def scores(self) -> list[Score]:
-        """Its own score; of one that the networks did not see, with what they saw in another that looks the same."""
-        return score_all(_with_borrowed(self.studied, self.apart))
+        """Its own score, as far as can be guessed."""
+        return score_all(self.guesses)
 
     @functools.cached_property
     def standings(self) -> list[Score]:
@@ -93,8 +100,8 @@ def _with_borrowed(studied: Sequence[Studied], apart: npt.NDArray[np.float64]) -
     for index, entry in enumerate(studied):
         twin = min(seen, key=lambda other: apart[index, other]) if seen and entry.meaning is None else index
         is_twin = twin != index and apart[index, twin] < _LOOKS_THE_SAME
-        borrowed = {name: studied[twin].signals[name] for name in MEANING} if is_twin else {}
-        every.append({**borrowed, **entry.signals})
+        known = studied[twin].signals if is_twin else {}
+        every.append({**{name: known[name] for name in _BORROWED if name in known}, **entry.signals})
     return every
 
 
@@ -181,13 +188,13 @@ class Jury:
             Candidate(
                 index,
                 entry.look.seconds,
-                _standing(entry, standing.value, defect),
+                _standing(guess, standing.value, defect),
                 entry.signature,
                 defect,
                 entry.meaning,
             )
-            for index, (entry, standing, defect) in enumerate(
-                zip(studied, judged.standings, judged.defects, strict=True)
+            for index, (entry, guess, standing, defect) in enumerate(
+                zip(studied, judged.guesses, judged.standings, judged.defects, strict=True)
             )
             if index not in without
         ]
@@ -239,7 +246,7 @@ def _may_tell(entry: Studied) -> bool:
     return not entry.is_read and not entry.look.damage and entry.signals["contrast"] > _LEAST_CONTRAST
 
 
-def _standing(entry: Studied, value: float, defect: Defect | None) -> float:
+def _standing(signals: Mapping[str, float], value: float, defect: Defect | None) -> float:
     """
     Say how a candidate stands in the choice.
 
@@ -247,6 +254,6 @@ def _standing(entry: Studied, value: float, defect: Defect | None) -> float:
     caller's own score counts as much as ours, and a doubtful frame loses up to half a score.
     """
     if defect is not None and defect.kind == "broken":
-        return value - wreckage(entry.signals)
-    unsafe = (entry.signals.get("unsafe", 0.0) - safety.DOUBT_FROM) / (safety.REJECT_FROM - safety.DOUBT_FROM)
-    return (value + entry.signals.get("own_score", value)) / 2 - 0.5 * min(1.0, max(0.0, unsafe))
+        return value - wreckage(signals)
+    unsafe = (signals.get("unsafe", 0.0) - safety.DOUBT_FROM) / (safety.REJECT_FROM - safety.DOUBT_FROM)
+    return (value + signals.get("own_score", value)) / 2 - 0.5 * min(1.0, max(0.0, unsafe))

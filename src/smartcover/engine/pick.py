@@ -22,6 +22,7 @@ from smartcover.engine.selection import Selection
 from smartcover.engine.source import Source
 from smartcover.engine.study import Studied, study
 from smartcover.engine.types import (
+    MAX_COUNT,
     Cover,
     CoverOptions,
     Limits,
@@ -99,9 +100,9 @@ class _Picker:
             with self._step("closer", 0.8):
                 studied = self._look_closer(gatherer, studied)
             with self._step("render", 0.9):
-                covers, selection = self._render_best(gatherer, studied)
+                covers, selection, failed = self._render_best(gatherer, studied)
             info = gatherer.info()
-        rejections = _rejections(selection, self._jury.judge(studied))
+        rejections = _rejections(selection, self._jury.judge(studied), failed)
         self._timings["total"] = self._budget.elapsed_seconds()
         self._progress("done", 1.0)
         return Picks(_with_duration(info, looks), covers, rejections, selection.fallback, self._timings)
@@ -129,7 +130,7 @@ class _Picker:
         the next best is looked at in turn.
         """
         result = list(studied)
-        wanted = self._options.count + _SPARE_FINALISTS
+        wanted = min(MAX_COUNT, self._options.count + _SPARE_FINALISTS)
         looked, most = 0, self._options.count + _SPARE_CLOSER_LOOKS
         for _round in range(_CLOSER_ROUNDS):
             selection = self._jury.see_chosen(result, wanted, _UNSEEN_ROUNDS)
@@ -147,8 +148,10 @@ class _Picker:
                 result[index] = best_after(gatherer, self._jury, result, index)
         return result
 
-    def _render_best(self, gatherer: Gatherer, studied: list[Studied]) -> tuple[tuple[Cover, ...], Selection]:
-        """Render the chosen; one whose packets do not decode again makes room for the next best."""
+    def _render_best(
+        self, gatherer: Gatherer, studied: list[Studied]
+    ) -> tuple[tuple[Cover, ...], Selection, frozenset[int]]:
+        """Render the chosen; one whose packets do not decode again makes room for the next best. Also say which."""
         content = find_content([entry.look.picture for entry in studied]) if self._options.crop_letterbox else None
         # Whatever the closer looks left, no cover is taken that the networks did not see.
         self._jury.see_chosen(studied, self._options.count, len(studied) + 1)
@@ -173,10 +176,10 @@ class _Picker:
                     raise NoSafeFrame
                 if not selection.chosen:
                     raise NoFrames("No frame of the video can be decoded twice; the file may be damaged")
-                return tuple(rendered[entry.index] for entry in selection.chosen), selection
+                return tuple(rendered[entry.index] for entry in selection.chosen), selection, frozenset(failed)
 
 
-def _rejections(selection: Selection, judged: Judgement) -> tuple[Rejection, ...]:
+def _rejections(selection: Selection, judged: Judgement, failed: frozenset[int]) -> tuple[Rejection, ...]:
     """Say of each look that did not become a cover why."""
     chosen = {entry.index for entry in selection.chosen}
     duplicates = {entry.index for entry in selection.duplicates}
@@ -185,9 +188,11 @@ def _rejections(selection: Selection, judged: Judgement) -> tuple[Rejection, ...
         if index in chosen:
             continue
         kind: RejectionKind = "outscored"
-        reason = f"its score is {score.value:.2f}; the covers score higher or are less alike"
+        reason = f"it is clean and its score is {score.value:.2f}; the covers were preferred"
         if defect is not None:
             kind, reason = defect.kind, defect.reason
+        elif index in failed:
+            kind, reason = "broken", "its data did not decode a second time"
         elif index in duplicates:
             kind, reason = "duplicate", "it shows the same picture as a better frame"
         rejections.append(Rejection(entry.look.seconds, kind, reason, dict(entry.signals)))

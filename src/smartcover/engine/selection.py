@@ -144,6 +144,8 @@ def _fill(
         taken += 1
         left.remove(best)
         compare_with(best)
+    if not allow_same:
+        duplicates.extend(entry for entry in left if entry.index in repeated)
     return taken
 
 

@@ -26,7 +26,7 @@ _KIND_COLOURS = {
     "frozen": (30, 110, 150),
     "blurry": (110, 120, 190),
     "transition": (178, 104, 178),
-    "duplicate": (196, 214, 206),
+    "duplicate": (130, 200, 140),
     "broken": (190, 60, 50),
     "unsafe": (120, 20, 60),
     "outscored": (214, 214, 210),

@@ -155,7 +155,7 @@ RejectionKind = Literal[
     "unsafe",
     "outscored",
 ]
-"""`outscored` is said of a clean moment where the covers are better, or less alike."""
+"""`outscored` is said of a clean moment where the covers were preferred: for their score, or for being less alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +190,8 @@ class Cover:
 @dataclass(frozen=True, slots=True)
 class Picks:
     """
-    The answer: covers best first, and why. Every candidate that was looked at is a cover or has a rejection.
+    The answer: covers best first, and why. Every moment that was looked at is a cover or has a rejection;
+    one around which others were looked at counts by the instant that was taken for it.
 
     `fallback` is None when every cover is a clean frame; otherwise it says which rule was relaxed.
     `timings` are seconds for each step, in order, and `total`.

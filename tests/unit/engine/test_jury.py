@@ -76,25 +76,31 @@ def _thought_of(entry: Studied, appeal: float) -> Studied:
 def test_the_unseen_twin_of_a_picture_is_worth_as_much_as_that_and_not_as_an_average_one() -> None:
     jury = Jury(CoverOptions(), Budget(Limits()), Networks())
     dull, *others = (_thought_of(entry, appeal) for entry, appeal in zip(_studied(), (0.0, 1.0, 1.2, 1.4), strict=True))
-    twin, stranger = _studied()[:2]
+    twin, stranger = _studied()[0], _studied()[3]
     scores = [score.value for score in jury.judge([dull, *others, twin]).scores]
     assert scores[4] == pytest.approx(scores[0])
-    unlike = [score.value for score in jury.judge([dull, *others[1:], stranger]).scores]
-    known = [score.value for score in jury.judge([dull, *others[1:], _thought_of(stranger, 0.0)]).scores]
+    unlike = [score.value for score in jury.judge([dull, *others[:2], stranger]).scores]
+    known = [score.value for score in jury.judge([dull, *others[:2], _thought_of(stranger, 0.0)]).scores]
     assert unlike[3] > known[3], "what nothing seen looks like counts as the middle"
 
 
 class _Counting(Networks):
+    """Thinks the less of a picture the sharper it is, and says so by one signal."""
+
     shown = 0
+    speaks_by = "appeal"
 
     def look(self, entry: Studied) -> Studied:
         self.shown += 1
         seen = super().look(entry)
-        return replace(seen, signals={**seen.signals, "appeal": -seen.signals["sharpness"]})
+        amount = {"appeal": -1.0, "own_score": -0.01, "unsafe": 0.01}[self.speaks_by] * seen.signals["sharpness"]
+        return replace(seen, signals={**seen.signals, self.speaks_by: amount})
 
 
-def test_a_video_that_repeats_itself_is_not_shown_to_the_networks_over_and_over() -> None:
+@pytest.mark.parametrize("speaks_by", ["appeal", "own_score", "unsafe"])
+def test_a_video_that_repeats_itself_is_not_shown_to_the_networks_over_and_over(speaks_by: str) -> None:
     networks = _Counting()
+    networks.speaks_by = speaks_by
     jury = Jury(CoverOptions(), Budget(Limits(networks_on=8)), networks)
     looks = [replace(entry, look=replace(entry.look)) for _round in range(10) for entry in _studied()]
     studied = jury.see_best(looks)

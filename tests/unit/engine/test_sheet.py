@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageFont
 
 from smartcover.engine import CoverOptions, pick_covers
-from smartcover.engine.sheet import _drawable, clock, draw_sheet
+from smartcover.engine.sheet import _KIND_COLOURS, _drawable, clock, draw_sheet
 from smartcover.engine.types import Rejection, RejectionKind
 from tests.engine_clips import plain, texture, write_clip
 
@@ -46,6 +46,12 @@ def test_every_kind_of_rejection_is_drawn_and_named_within_the_sheet(tmp_path: P
     )
     changed = np.flatnonzero((np.abs(bare.astype(int) - full) > 40).any(axis=0))
     assert changed.max() < full.shape[1] - 20, "the legend runs over the edge"
+
+
+def test_no_two_kinds_of_rejection_have_nearly_the_same_colour() -> None:
+    colours = np.array(list(_KIND_COLOURS.values()))
+    apart = np.linalg.norm(colours[:, None] - colours[None], axis=2) + 1000 * np.eye(len(colours))
+    assert apart.min() > 40
 
 
 def test_characters_that_the_font_lacks_are_not_drawn_as_boxes() -> None:

@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -15,7 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from smartcover.engine import CoverOptions, Limits, pick_covers
+from smartcover.engine import Cover, CoverOptions, Limits, pick, pick_covers
+from smartcover.engine.candidates import Gatherer
+from smartcover.engine.cover import make_cover
+from smartcover.engine.study import Studied
 from smartcover.errors import DecodeTimedOut, NotAVideo, NoVideoStream, VideoError, VideoTooLarge
 from tests.engine_clips import numbered, plain, read_number, shift, texture, write_clip
 
@@ -68,9 +72,31 @@ def test_every_candidate_is_a_cover_or_says_why_it_is_none(tmp_path: Path) -> No
 
 
 def test_a_clean_moment_that_others_beat_says_so(tmp_path: Path) -> None:
-    picks = pick_covers(write_clip(tmp_path / "clip.mp4", _pictures(12)))
-    assert picks.fallback is None
-    assert "outscored" in {rejection.kind for rejection in picks.rejections} <= {"outscored", "duplicate"}
+    frames = [texture(seed=1 + number // 4) for number in range(36)]
+    picks = pick_covers(write_clip(tmp_path / "clip.mp4", frames))
+    kinds = {rejection.kind for rejection in picks.rejections}
+    assert kinds >= {"outscored", "duplicate"}, "nine scenes of four like pictures each, and three covers"
+
+
+def test_a_chosen_moment_that_does_not_decode_again_makes_room_and_is_said_to_be_broken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", _pictures(12))
+    best = pick_covers(clip).covers[0].seconds
+
+    def unwilling(gatherer: Gatherer, entry: Studied, *others: Any, **named: Any) -> Cover | None:
+        return None if entry.look.seconds == best else make_cover(gatherer, entry, *others, **named)
+
+    monkeypatch.setattr(pick, "make_cover", unwilling)
+    picks = pick_covers(clip)
+    assert len(picks.covers) == 3
+    assert best not in [cover.seconds for cover in picks.covers]
+    assert [rejection.kind for rejection in picks.rejections if rejection.seconds == best] == ["broken"]
+
+
+def test_as_many_covers_as_are_allowed_may_be_asked_for(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", _pictures(12))
+    assert len(pick_covers(clip, CoverOptions(count=100)).covers) == 12
 
 
 @pytest.mark.parametrize(("colour", "kind"), [(0, "dark"), (255, "bright"), ((0, 150, 0), "flat")])
