@@ -17,7 +17,7 @@ import pytest
 
 from smartcover.errors import SettingsError
 from smartcover.ledger import check_schema, open_pool
-from smartcover.ledger.connections import connect
+from smartcover.ledger.connections import Pool, connect
 from tests.certificates import self_signed
 from tests.postgres import cluster
 from tests.server_postgres import ServerPostgres
@@ -89,11 +89,29 @@ async def test_when_the_server_has_no_connection_left_a_call_waits_for_one_of_ou
             assert await lent.fetchval("SELECT 1") == 1
         async with pool.acquire(timeout=5):
             with pytest.raises(asyncpg.TooManyConnectionsError):
-                async with pool.acquire(timeout=0.3):
+                async with pool.acquire(timeout=2):
                     pass
     finally:
         await holding
         pool.terminate()
+
+
+async def test_a_try_that_the_time_cuts_off_tells_what_the_server_said_to_the_one_before() -> None:
+    class Crowded:
+        tries = 0
+
+        async def acquire(self, *, timeout: float) -> None:
+            self.tries += 1
+            if self.tries == 1:
+                raise asyncpg.TooManyConnectionsError("too many connections")
+            await asyncio.sleep(timeout)
+            raise TimeoutError
+
+    crowded = Crowded()
+    with pytest.raises(asyncpg.TooManyConnectionsError):
+        async with Pool(crowded).acquire(timeout=1):
+            pass
+    assert crowded.tries == 2
 
 
 @pytest.mark.parametrize("mode", ["require", "verify-full"])

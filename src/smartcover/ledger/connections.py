@@ -98,14 +98,24 @@ class Pool:
 
     @asynccontextmanager
     async def acquire(self, *, timeout: float = ACQUIRE_SECONDS) -> AsyncIterator[Any]:
-        """Lend a connection within so many seconds; asyncpg's exceptions go through."""
+        """
+        Lend a connection within so many seconds; asyncpg's exceptions go through.
+
+        When the time ends during a further try, the error is what the server said to the one before.
+        """
         loop = asyncio.get_running_loop()
         until = loop.time() + timeout
+        refused: asyncpg.TooManyConnectionsError | None = None
         while True:
             try:
                 connection = await self._pool.acquire(timeout=max(0.0, until - loop.time()))
                 break
-            except asyncpg.TooManyConnectionsError:
+            except TimeoutError:
+                if refused is not None:
+                    raise refused from None
+                raise
+            except asyncpg.TooManyConnectionsError as error:
+                refused = error
                 pause = _FULL_SERVER_SECONDS * random.uniform(0.5, 1.5)  # noqa: S311 - apart from each other, no secret
                 if loop.time() + pause > until:
                     raise
