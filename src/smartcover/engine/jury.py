@@ -42,6 +42,7 @@ the appeal of such pairs is a tenth to a half of its standard deviation within t
 """
 
 _BORROWED = (*MEANING, "own_score", "unsafe")
+"""Signals of networks that are guessed so: for the choice only, never for a rejection."""
 
 _LEAST_CONTRAST = 0.05
 """Contrast from which a picture that is read for comparison shows something."""
@@ -96,13 +97,17 @@ def _with_borrowed(studied: Sequence[Studied], apart: npt.NDArray[np.float64]) -
     networks think little of would be chosen, shown to them and left again, one after the other.
     """
     seen = [index for index, entry in enumerate(studied) if entry.meaning is not None]
-    every: list[Mapping[str, float]] = []
-    for index, entry in enumerate(studied):
-        twin = min(seen, key=lambda other: apart[index, other]) if seen and entry.meaning is None else index
-        is_twin = twin != index and apart[index, twin] < _LOOKS_THE_SAME
-        known = studied[twin].signals if is_twin else {}
-        every.append({**{name: known[name] for name in _BORROWED if name in known}, **entry.signals})
-    return every
+
+    def guess(index: int, entry: Studied) -> Mapping[str, float]:
+        if entry.meaning is not None or not seen:
+            return entry.signals
+        twin = min(seen, key=lambda other: apart[index, other])
+        if not apart[index, twin] < _LOOKS_THE_SAME:
+            return entry.signals
+        known = studied[twin].signals
+        return {**{name: known[name] for name in _BORROWED if name in known}, **entry.signals}
+
+    return [guess(index, entry) for index, entry in enumerate(studied)]
 
 
 class Jury:
