@@ -19,7 +19,7 @@ from smartcover.engine.defects import Defect, doubt, find_defect, wreckage
 from smartcover.engine.faces import FaceFinder
 from smartcover.engine.norms import WORDY_LINES, Clip
 from smartcover.engine.scorer_hook import UserScorer
-from smartcover.engine.scoring import Score, score_all
+from smartcover.engine.scoring import Score, score_all, with_own
 from smartcover.engine.selection import Candidate, Selection, select
 from smartcover.engine.sessions import Runtime
 from smartcover.engine.signals import difference
@@ -76,16 +76,24 @@ class Judgement:
 
     @functools.cached_property
     def standings(self) -> list[Score]:
-        """The score by which it is chosen: mixed with those around it."""
+        """
+        The score by which it is chosen, and shown: mixed with those around it, then with the caller's own scorer's.
+
+        It is 0 to 1, but for broken and for unsafe looks, which may stand below 0.
+        """
         values = steadied(
             [score.value - score.momentary for score in self.scores],
             [defect is None for defect in self.defects],
             [float(entry.look.pts) for entry in self.studied],
             self.apart,
         )
-        return [
+        ours = [
             replace(score, value=max(0.0, value + score.momentary - lost))
             for score, value, lost in zip(self.scores, values, self.doubts, strict=True)
+        ]
+        return [
+            replace(score, value=_standing(signals, score.value, defect))
+            for score, signals, defect in zip(with_own(ours, self.guesses), self.guesses, self.defects, strict=True)
         ]
 
 
@@ -193,13 +201,13 @@ class Jury:
             Candidate(
                 index,
                 entry.look.seconds,
-                _standing(guess, standing.value, defect),
+                standing.value,
                 entry.signature,
                 defect,
                 entry.meaning,
             )
-            for index, (entry, guess, standing, defect) in enumerate(
-                zip(studied, judged.guesses, judged.standings, judged.defects, strict=True)
+            for index, (entry, standing, defect) in enumerate(
+                zip(studied, judged.standings, judged.defects, strict=True)
             )
             if index not in without
         ]
@@ -253,12 +261,12 @@ def _may_tell(entry: Studied) -> bool:
 
 def _standing(signals: Mapping[str, float], value: float, defect: Defect | None) -> float:
     """
-    Say how a candidate stands in the choice.
+    Say how a look stands in the choice by what is more than its score.
 
-    Among broken frames the garbage itself would score as rich detail: there the least broken stands first. The
-    caller's own score counts as much as ours, and a doubtful frame loses up to half a score.
+    Among broken frames the garbage itself would score as rich detail: there the least broken stands first. One that
+    may be unsafe loses up to half a score.
     """
     if defect is not None and defect.kind == "broken":
         return value - wreckage(signals)
     unsafe = (signals.get("unsafe", 0.0) - safety.DOUBT_FROM) / (safety.REJECT_FROM - safety.DOUBT_FROM)
-    return (value + signals.get("own_score", value)) / 2 - 0.5 * min(1.0, max(0.0, unsafe))
+    return value - 0.5 * min(1.0, max(0.0, unsafe))

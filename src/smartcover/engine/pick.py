@@ -188,7 +188,7 @@ def _rejections(selection: Selection, judged: Judgement, failed: frozenset[int])
         if index in chosen:
             continue
         kind: RejectionKind = "outscored"
-        reason = f"it is clean and its score is {score.value:.2f}; the covers were preferred"
+        reason = f"it is clean and its score is {max(0.0, score.value):.2f}; the covers were preferred"
         if defect is not None:
             kind, reason = defect.kind, defect.reason
         elif index in failed:

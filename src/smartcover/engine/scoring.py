@@ -11,7 +11,7 @@ import functools
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 
 import numpy as np
@@ -76,6 +76,9 @@ _ALWAYS_TOLD = {"faces": 1.0}
 
 _MOST_REASONS = 4
 
+_TOLD_OF_OWN = 0.005
+"""By how much the caller's own scorer must think more of a frame than usually: what two decimals show."""
+
 
 @dataclass(frozen=True, slots=True)
 class Term:
@@ -135,6 +138,24 @@ def score_all(every: Sequence[Signals], terms: Sequence[Term] | None = None) -> 
         Score(_squashed(total), said, _squashed(total) - _squashed(lasts))
         for total, lasts, said in zip(totals, kept, reasons, strict=True)
     ]
+
+
+def with_own(scores: Sequence[Score], every: Sequence[Signals]) -> list[Score]:
+    """
+    Mix scores with those of the caller's own scorer (the signal `own_score`), which count as much; all of one video.
+
+    Where the scorer thinks more of a frame than of the video's others, that is said first.
+    """
+    known = [signals["own_score"] for signals in every if "own_score" in signals]
+    usual = sum(known) / len(known) if known else 0.0
+
+    def mixed(score: Score, own: float | None) -> Score:
+        if own is None:
+            return score
+        said = (f"the scorer's {own:.2f}",) if own > usual + _TOLD_OF_OWN else ()
+        return replace(score, value=(score.value + own) / 2, reasons=(*said, *score.reasons)[:_MOST_REASONS])
+
+    return [mixed(score, signals.get("own_score")) for score, signals in zip(scores, every, strict=True)]
 
 
 def _amounts(term: Term, share: float, every: Sequence[Signals]) -> npt.NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 
@@ -49,6 +50,22 @@ def test_a_title_over_a_moment_lowers_its_standing_and_that_of_no_other() -> Non
     before, after = ([score.value for score in jury.judge(looks).standings] for looks in (plain, titled))
     assert after[0] == pytest.approx(before[0] - 0.2)
     assert after[1:] == pytest.approx(before[1:])
+
+
+@pytest.mark.parametrize(
+    ("speaks_by", "heeded"), [("own_score", lambda value: (value + 1.0) / 2), ("unsafe", lambda value: value - 0.5)]
+)
+def test_the_score_that_is_shown_is_the_one_by_which_covers_are_chosen(
+    speaks_by: str, heeded: Callable[[float], float]
+) -> None:
+    jury = Jury(CoverOptions(), Budget(Limits()), Networks())
+    looks = _studied()
+    before = [score.value for score in jury.judge(looks).standings]
+    said = replace(looks[0], signals={**looks[0].signals, speaks_by: 1.0})
+    after = [score.value for score in jury.judge([said, *looks[1:]]).standings]
+    assert after == pytest.approx([heeded(before[0]), *before[1:]])
+    chosen = jury.select([said, *looks[1:]]).chosen
+    assert [entry.score for entry in chosen] == [after[entry.index] for entry in chosen]
 
 
 def test_looks_are_judged_once_until_something_new_is_known_of_one() -> None:

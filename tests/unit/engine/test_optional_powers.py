@@ -102,6 +102,7 @@ def test_a_scorer_of_ones_own_moves_the_choice(clip: Path, monkeypatch: pytest.M
     monkeypatch.setattr(scorer_hook.UserScorer, "load", classmethod(lambda cls, path, runtime=None: Later()))
     cover = pick_covers(clip, CoverOptions(count=1, scorer="mine.onnx")).covers[0]
     assert 0 <= cover.signals["own_score"] <= 1
+    assert any(reason.startswith("the scorer's 0.") for reason in cover.reasons)
 
 
 def test_without_an_accelerator_the_cpu_does_the_work(clip: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smartcover.engine.composition import composition_signals
-from smartcover.engine.scoring import MEANINGS, Term, fitted_terms, levels, score_all, shares_of
+from smartcover.engine.scoring import MEANINGS, Score, Term, fitted_terms, levels, score_all, shares_of, with_own
 from smartcover.engine.signals import picture_signals, prepare
 from tests.engine_clips import texture
 
@@ -90,3 +90,15 @@ def test_more_of_a_good_signal_gives_a_higher_score(signal: str) -> None:
     more = {**GOOD, signal: GOOD[signal] * 2}
     plain, better = score_all([GOOD, more])
     assert better.value > plain.value
+
+
+def test_the_callers_own_score_counts_as_much_as_ours_and_is_told_where_it_is_better_than_usual() -> None:
+    ours = [Score(0.6, ("colourful",)), Score(0.6, ("colourful",)), Score(0.4, ())]
+    liked, disliked, unseen = with_own(ours, [{"own_score": 1.0}, {"own_score": 0.2}, {}])
+    assert [score.value for score in (liked, disliked, unseen)] == pytest.approx([0.8, 0.4, 0.4])
+    reasons = [("the scorer's 1.00", "colourful"), ("colourful",), ()]
+    assert [score.reasons for score in (liked, disliked, unseen)] == reasons
+
+
+def test_a_scorer_that_thinks_the_same_of_all_is_no_reason() -> None:
+    assert [score.reasons for score in with_own([Score(0.6, ())] * 3, [{"own_score": 0.7}] * 3)] == [()] * 3
