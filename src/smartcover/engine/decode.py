@@ -80,7 +80,7 @@ class RunReader:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._stream = source.stream
-        self._context = source.stream.codec_context
+        self._context: Any = source.decoder
         self._places: dict[Fraction, int] = {}
         self._fine: Any = None
         self._first: Packet[VideoStream] | None = None

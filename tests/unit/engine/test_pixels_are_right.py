@@ -137,6 +137,41 @@ def test_transparent_video_is_laid_on_white(tmp_path: Path) -> None:
     assert np.abs(cover[50, 60].astype(int) - (200, 30, 30)).max() <= 2
 
 
+@pytest.mark.parametrize("codec", ["libvpx", "libvpx-vp9"])
+def test_a_transparent_webm_is_laid_on_white(tmp_path: Path, codec: str) -> None:
+    for cover in pick_covers(_transparent_webm(tmp_path, codec), CoverOptions(format="png")).covers:
+        pixels = np.asarray(Image.open(io.BytesIO(cover.image)))
+        assert pixels[5, 5].tolist() == [255, 255, 255]
+        assert np.abs(pixels[24, 70].astype(int) - (200, 30, 30)).max() <= 12
+        assert np.abs(pixels[48, 70].astype(int) - (227, 142, 142)).max() <= 12
+
+
+@pytest.mark.parametrize("codec", ["libvpx", "libvpx-vp9"])
+def test_a_transparent_webm_that_is_damaged_all_over_still_has_a_cover(tmp_path: Path, codec: str) -> None:
+    clip = _transparent_webm(tmp_path, codec)
+    data = bytearray(clip.read_bytes())
+    for place in range(len(data) // 4, len(data), 97):
+        data[place] ^= 0x55
+    assert pick_covers(io.BytesIO(data)).covers
+
+
+def _transparent_webm(tmp_path: Path, codec: str) -> Path:
+    frames = []
+    for number in range(12):
+        picture = np.full((96, 160, 4), (20, 30, 200, 0), dtype=np.uint8)
+        picture[16:80, 32 + number : 96 + number] = (200, 30, 30, 255)
+        picture[32:64, 48 + number : 80 + number, 3] = 128
+        frames.append(av.VideoFrame.from_ndarray(picture, "rgba"))
+    return write_clip(
+        tmp_path / "clip.webm",
+        frames,
+        codec=codec,
+        pix_fmt="yuva420p",
+        options={"auto-alt-ref": "0", "b": "2M"},
+        keyframe_every=4,
+    )
+
+
 @pytest.mark.parametrize("name", ["yuv420p", "yuv422p", "yuv444p", "yuv420p10le"])
 def test_a_cover_has_the_same_pixels_whether_it_is_converted_by_planes_or_not(
     monkeypatch: pytest.MonkeyPatch, name: str
