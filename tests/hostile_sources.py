@@ -45,6 +45,14 @@ class Segfaults:
 
 
 @dataclass(frozen=True, slots=True)
+class Stumbles:
+    """Meets what nobody thought of."""
+
+    def open(self) -> FileReader:
+        raise ValueError("31 is not a valid Type of /srv/\udcff")
+
+
+@dataclass(frozen=True, slots=True)
 class Devours:
     """Asks for memory without end."""
 

@@ -20,7 +20,7 @@ from smartcover.errors import DecodeTimedOut, EngineCrashed, NotAVideo, VideoErr
 from smartcover.storage import LocalVideo, VideoSource
 from smartcover.worker import EngineLimits, EngineRunner
 from tests.clips import small_clip
-from tests.hostile_sources import Devours, Dies, Hangs, Segfaults, ShowsItsLimits, TakesOver, Writes
+from tests.hostile_sources import Devours, Dies, Hangs, Segfaults, ShowsItsLimits, Stumbles, TakesOver, Writes
 
 pytestmark = [
     pytest.mark.timeout(120),
@@ -173,6 +173,15 @@ async def test_a_child_that_stops_in_the_middle_of_a_word_holds_nobody(words: by
 async def test_a_child_runs_under_its_limits(runner: EngineRunner) -> None:
     with pytest.raises(NotAVideo, match=f"^{512 << 20} 0 0$"):
         await runner.pick(ShowsItsLimits(), CoverOptions())
+
+
+async def test_a_fault_of_the_program_is_told_as_one_with_its_words_for_the_log_alone(runner: EngineRunner) -> None:
+    with pytest.raises(EngineCrashed, match=r"a fault of its own \(ValueError\)") as failure:
+        await runner.pick(Stumbles(), CoverOptions())
+    assert "/srv/" not in failure.value.public
+    assert failure.value.detail is not None
+    assert "hostile_sources.py" in failure.value.detail
+    assert r"ValueError: 31 is not a valid Type of /srv/\udcff" in failure.value.detail
 
 
 async def test_memory_is_bounded(runner: EngineRunner) -> None:

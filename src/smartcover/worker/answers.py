@@ -47,10 +47,11 @@ class Progress(_Message):
 
 
 class Failure(_Message):
-    """Why there is no cover: the name of one of our errors, and words for the client."""
+    """Why there is no cover: the name of one of our errors, words for the client, and words for the log, if any."""
 
     error: _Text
     public: Annotated[str, Field(max_length=100_000)]
+    detail: Annotated[str, Field(max_length=100_000)] | None = None
 
 
 class Cover(_Words):

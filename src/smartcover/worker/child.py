@@ -17,6 +17,7 @@ import os
 import resource
 import signal
 import sys
+import traceback
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from typing import Any
@@ -27,13 +28,16 @@ from smartcover.errors import SmartCoverError
 from smartcover.storage import VideoReader, VideoSource
 from smartcover.worker import frames
 
+_LONGEST_TRACE = 10_000
+
 
 def run(answers: Connection, source: VideoSource, options: CoverOptions, limits: Limits, memory_bytes: int) -> None:
     """
     Pick covers of `source` under the resource limits and send the answer; the child's main function.
 
-    Messages: any number of `{"step", "share"}`, then `{"error", "public"}` or `{"picks"}` with one raw message
-    for each cover's image. Each but the images also says `"bytes_read"`: what came from the store so far.
+    Messages: any number of `{"step", "share"}`, then `{"error", "public"}`, of a fault of ours with its traceback as
+    `"detail"`, or `{"picks"}` with one raw message for each cover's image. Each but the images also says
+    `"bytes_read"`: what came from the store so far.
     """
     _confine(memory_bytes)
     video: VideoReader | None = None
@@ -52,6 +56,8 @@ def run(answers: Connection, source: VideoSource, options: CoverOptions, limits:
     except MemoryError:
         public = f"the video needs more than {memory_bytes >> 20} MiB of memory"
         _say(answers, {"error": "EngineCrashed", "public": public, "bytes_read": bytes_read()})
+    except Exception as error:  # noqa: BLE001 - if it only ended the process, it would pass for a crash
+        _say(answers, {**_fault(error), "bytes_read": bytes_read()})
     else:
         _say(answers, {"picks": _describe(picks, bytes_read())})
         for cover in picks.covers:
@@ -61,6 +67,16 @@ def run(answers: Connection, source: VideoSource, options: CoverOptions, limits:
 
 def _say(answers: Connection, message: Mapping[str, Any]) -> None:
     frames.send(answers.fileno(), json.dumps(message).encode())
+
+
+def _fault(error: Exception) -> Mapping[str, Any]:
+    """Say that the program is at fault, to the client by the kind alone: the words may hold paths and addresses."""
+    public = (
+        f"smartcover failed on the video by a fault of its own ({type(error).__name__}); the worker's log says where"
+    )
+    trace = "".join(traceback.format_exception(error))[-_LONGEST_TRACE:]
+    detail = trace.encode(errors="backslashreplace").decode()
+    return {"error": "EngineCrashed", "public": public, "detail": detail}
 
 
 def _describe(picks: Picks, bytes_read: int) -> Mapping[str, Any]:

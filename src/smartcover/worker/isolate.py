@@ -107,7 +107,8 @@ class EngineRunner:
 
         Raises:
             VideoError: As the engine raises it; `DecodeTimedOut` past the time limit; `EngineCrashed` when the
-                child died or asked for more memory than it may have.
+                child died, asked for more memory than it may have, or met a fault of ours (with its traceback as
+                `detail`).
         """
         abandoned = threading.Event()
         loop = asyncio.get_running_loop()
@@ -206,7 +207,9 @@ def _converse(
 def _error(failure: answers.Failure) -> SmartCoverError:
     kind = getattr(errors, failure.error, EngineCrashed)
     public = failure.public[:1000]
-    return kind(public) if isinstance(kind, type) and issubclass(kind, _KINDS) else EngineCrashed(public)
+    if not (isinstance(kind, type) and issubclass(kind, _KINDS)):
+        kind = EngineCrashed
+    return kind(public, detail=failure.detail)
 
 
 def _picked(picks: answers.Picks, images: list[bytes]) -> PickedCovers:
