@@ -75,7 +75,7 @@ _TABLE: Final = (
     ErrorCode("ContentUnsafe", 400, "Every frame was held back by the safety check.", for_job=True),
     ErrorCode("InputTooLarge", 400, "The video is larger than the limits allow.", for_job=True),
     ErrorCode("ProcessTimeout", 400, "The video took longer to process than the limit allows.", for_job=True),
-    ErrorCode("ProcessFailed", 400, "The engine ended by a crash, for want of memory, or by a fault of smartcover.", for_job=True),
+    ErrorCode("ProcessFailed", 400, "The engine failed: a crash, too little memory, or a fault of ours.", for_job=True),
 )
 
 CODES: Final[dict[str, ErrorCode]] = {entry.code: entry for entry in _TABLE}
