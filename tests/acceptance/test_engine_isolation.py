@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from smartcover.engine import CoverOptions
-from smartcover.errors import DecodeTimedOut, EngineCrashed, NotAVideo, VideoError
+from smartcover.errors import BadParameter, DecodeTimedOut, EngineCrashed, NotAVideo, VideoError
 from smartcover.storage import LocalVideo, VideoSource
 from smartcover.worker import EngineLimits, EngineRunner
 from tests.clips import small_clip
@@ -91,6 +91,14 @@ async def test_an_unreadable_video_fails_in_words_that_name_no_path(runner: Engi
     with pytest.raises(NotAVideo) as failure:
         await runner.pick(LocalVideo(path), CoverOptions())
     assert "secret-place" not in failure.value.public
+
+
+async def test_a_size_that_the_video_cannot_have_is_the_fault_of_the_parameter(
+    runner: EngineRunner, tmp_path: Path
+) -> None:
+    tall = small_clip(tmp_path / "tall.mp4", width_px=64, height_px=160)
+    with pytest.raises(BadParameter, match="4096 px wide of this video is 10240 px high, more than 8192"):
+        await runner.pick(LocalVideo(tall), CoverOptions(width_px=4096))
 
 
 @pytest.mark.parametrize("source", [Dies(), Segfaults()], ids=["exit", "segfault"])

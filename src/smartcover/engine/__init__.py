@@ -52,6 +52,7 @@ def pick_covers(
         on_progress: Called with the step's name and the share of the whole that is done, 0 to 1.
 
     Raises:
+        BadParameter: The cover's size would be beyond what is allowed for the shape of the video.
         NotAVideo: The file is missing, unreadable, or of no allowed format.
         NoVideoStream: It holds sound, subtitles or an attached picture only.
         NoFrames: No frame can be decoded.

@@ -82,6 +82,11 @@ class FrameFacts:
     interlaced: bool = False
     size: tuple[int, int] = (0, 0)
 
+    @property
+    def display_size(self) -> tuple[int, int]:
+        """(width, height) upright and with square pixels."""
+        return self.orientation.swap(square_pixel_size(*self.size, self.pixel_aspect))
+
 
 def orientation_of(frame: VideoFrame) -> Orientation:
     """Read how a frame is to be turned; upright when it does not say."""
@@ -99,10 +104,13 @@ def orientation_of(frame: VideoFrame) -> Orientation:
 class Gatherer:
     """Looks at moments of one open source."""
 
-    def __init__(self, source: Source, on_look: Callable[[float], None]) -> None:
+    def __init__(
+        self, source: Source, on_look: Callable[[float], None], on_size: Callable[[tuple[int, int]], None]
+    ) -> None:
         """
         Args:
             on_look: Called with the share of the planned moments that was looked at.
+            on_size: Called with the display size as soon as the first frame tells it; may raise to end the work.
         """
         self.reader = RunReader(source)
         self._index = ContainerIndex(source, self.reader)
@@ -113,6 +121,7 @@ class Gatherer:
         self._budget = source.budget
         self._converter = ColourConverter()
         self._on_look = on_look
+        self._on_size = on_size
         self._facts_known = False
         self._spent_closer = 0
 
@@ -142,12 +151,12 @@ class Gatherer:
         return Fraction(0)
 
     def info(self) -> VideoInfo:
-        size = self.facts.orientation.swap(square_pixel_size(*self.facts.size, self.facts.pixel_aspect))
+        width_px, height_px = self.facts.display_size
         return VideoInfo(
             container=self._source.container.format.name,
             codec=self._stream.codec_context.name,
-            width_px=size[0],
-            height_px=size[1],
+            width_px=width_px,
+            height_px=height_px,
             duration_seconds=self.duration_seconds,
             frame_rate=float(self._stream.average_rate) if self._stream.average_rate else None,
             rotation_degrees=self.facts.orientation.rotation_degrees,
@@ -388,6 +397,7 @@ class Gatherer:
         self.facts.hdr = hdr_kind(frame)
         self.facts.interlaced = bool(frame.interlaced_frame)
         self.facts.size = (frame.width, frame.height)
+        self._on_size(self.facts.display_size)
 
     def orientation_of_cover(self, frame: VideoFrame) -> Orientation:
         """Tell how a finely decoded frame is to be turned: by its own matrix, else by that of the frames looked at."""

@@ -9,10 +9,14 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
-from smartcover.engine.types import MAX_SIDE_PX, CoverOptions
+from smartcover.engine.types import MAX_SIDE_PX, CoverOptions, ImageFormat
+from smartcover.errors import BadParameter
 
 _MAX_ASPECT = 64
 """Pixel aspects beyond this are a damaged header, not a picture."""
+
+_LONGEST_SIDES_PX: dict[ImageFormat, int] = {"jpg": 65500, "webp": 16383}
+"""What the encoders take; PNG holds more than any video."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +92,39 @@ def fit_within(size: tuple[int, int], longest_px: int) -> tuple[int, int]:
 
 
 def output_size(picture: tuple[int, int], options: CoverOptions) -> tuple[int, int]:
-    """Give the (width, height) of a cover from the picture's upright, square-pixel size."""
+    """
+    Give the (width, height) of a cover from the picture's upright, square-pixel size.
+
+    Raises:
+        BadParameter: If a side that follows from the other is over `MAX_SIDE_PX`, or the picture's own size is more
+            than the format holds.
+    """
     width_px, height_px = picture
     if options.width_px and options.height_px:
         return options.width_px, options.height_px
     if options.width_px:
-        size = options.width_px, max(1, round(height_px * options.width_px / width_px))
-        return fit_within(size, 2 * MAX_SIDE_PX)
+        follows = max(1, round(height_px * options.width_px / width_px))
+        _check_side(options.width_px, "wide", follows, "high")
+        return options.width_px, follows
     if options.height_px:
-        size = max(1, round(width_px * options.height_px / height_px)), options.height_px
-        return fit_within(size, 2 * MAX_SIDE_PX)
+        follows = max(1, round(width_px * options.height_px / height_px))
+        _check_side(options.height_px, "high", follows, "wide")
+        return follows, options.height_px
+    longest = _LONGEST_SIDES_PX.get(options.format)
+    if longest is not None and max(picture) > longest:
+        raise BadParameter(
+            f"a cover of the video's size is {width_px}x{height_px} px and {options.format} holds {longest} a side; "
+            "ask for a width or a height, or for png"
+        )
     return picture
+
+
+def _check_side(asked: int, asked_way: str, follows: int, follows_way: str) -> None:
+    if follows > MAX_SIDE_PX:
+        raise BadParameter(
+            f"a cover {asked} px {asked_way} of this video is {follows} px {follows_way}, more than {MAX_SIDE_PX}; "
+            "ask for less, or for both width and height"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from smartcover.engine.candidates import Gatherer, Look
 from smartcover.engine.colour import ColourConverter
 from smartcover.engine.cover import make_cover
 from smartcover.engine.faces import FaceFinder
+from smartcover.engine.geometry import output_size
 from smartcover.engine.instants import best_after, settled
 from smartcover.engine.jury import Judgement, Jury, networks_for
 from smartcover.engine.letterbox import find_content
@@ -88,7 +89,7 @@ class _Picker:
         with self._step("open", 0.0):
             source = Source(self._video, self._budget, strict=attempt.strict, gpu=self._options.gpu)
         with source:
-            gatherer = Gatherer(source, lambda share: self._progress("look", 0.05 + 0.6 * share))
+            gatherer = Gatherer(source, lambda share: self._progress("look", 0.05 + 0.6 * share), self._check_size)
             with self._step("look", 0.05):
                 looks = gatherer.gather_reading_on() if attempt.reading_on else gatherer.gather()
             if not looks or (attempt.strict and all(look.damage for look in looks)):
@@ -106,6 +107,11 @@ class _Picker:
         self._timings["total"] = self._budget.elapsed_seconds()
         self._progress("done", 1.0)
         return Picks(_with_duration(info, looks), covers, rejections, selection.fallback, self._timings)
+
+    def _check_size(self, display_size: tuple[int, int]) -> None:
+        """Refuse a cover that cannot be made before the work for it; what is left without black bars shows later."""
+        if not self._options.crop_letterbox:
+            output_size(display_size, self._options)
 
     @contextmanager
     def _step(self, name: str, share: float) -> Iterator[None]:

@@ -15,7 +15,7 @@ ImageFormat = Literal["jpg", "png", "webp"]
 Fit = Literal["crop", "pad", "stretch"]
 
 MAX_SIDE_PX = 8192
-"""Largest cover side; JPEG allows 65535, but a cover beyond 8K only serves to exhaust memory."""
+"""Largest cover side that may be asked for or follow from one; beyond 8K it only serves to exhaust memory."""
 
 MAX_COUNT = 100
 """Most covers of one video; more than that is a contact sheet, not a choice."""

@@ -19,6 +19,7 @@ from io import BytesIO
 from smartcover import errors
 from smartcover.engine import CoverOptions, Limits
 from smartcover.errors import (
+    BadParameter,
     DecodeTimedOut,
     EngineCrashed,
     NotAVideo,
@@ -34,8 +35,8 @@ from smartcover.worker.answers import ImageFormat
 _LARGEST_IMAGE_BYTES = 256 << 20  # one encoded cover; a 8192 x 8192 PNG stays below
 _LARGEST_WORDS_BYTES = 1 << 20
 _MOST_MESSAGES = 10_000
-#: What a child may say went wrong: the video, or the store that it reads the video from.
-_KINDS = (VideoError, ObjectMissing, StorageUnavailable)
+#: What a child may say went wrong: the video, a size asked of it, or the store that it is read from.
+_KINDS = (VideoError, BadParameter, ObjectMissing, StorageUnavailable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +107,9 @@ class EngineRunner:
                 cost is known that way also when it fails.
 
         Raises:
-            VideoError: As the engine raises it; `DecodeTimedOut` past the time limit; `EngineCrashed` when the
-                child died, asked for more memory than it may have, or met a fault of ours (with its traceback as
-                `detail`).
+            VideoError, BadParameter: As the engine raises it; `DecodeTimedOut` past the time limit; `EngineCrashed`
+                when the child died, asked for more memory than it may have, or met a fault of ours (with its
+                traceback as `detail`).
         """
         abandoned = threading.Event()
         loop = asyncio.get_running_loop()

@@ -12,7 +12,7 @@ from PIL import Image
 
 from smartcover.engine import CoverOptions, Limits, pick_covers
 from smartcover.engine.faces import Face
-from smartcover.engine.geometry import Box, best_window
+from smartcover.engine.geometry import Box, best_window, output_size
 from smartcover.engine.pick import pick_covers as pick_with
 from smartcover.engine.render import encode, render
 from smartcover.engine.types import ImageFormat
@@ -86,6 +86,45 @@ def test_a_crop_keeps_the_face(left: float) -> None:
     picture[60:120, round(left * 800) : round((left + 0.06) * 800)] = (255, 0, 0)
     cropped = render(picture, (800, 200), CoverOptions(width_px=200, height_px=200), (face,))
     assert ((cropped[..., 0] > 200) & (cropped[..., 1] < 60)).sum() >= 0.9 * 60 * 48
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (CoverOptions(width_px=4096, format="webp"), "4096 px wide of this video is 10240 px high, more than 8192; "),
+        (CoverOptions(width_px=8192, crop_letterbox=True), "8192 px wide of this video is 20480 px high"),
+        (CoverOptions(width_px=3300), "3300 px wide of this video is 8250 px high"),
+    ],
+)
+def test_a_side_that_follows_has_the_limit_of_one_that_is_asked_for(
+    tmp_path: Path, options: CoverOptions, words: str
+) -> None:
+    tall = write_clip(tmp_path / "tall.mp4", [texture(160, 64, seed=number) for number in range(4)])
+    with pytest.raises(BadParameter, match=words) as refusal:
+        pick_covers(tall, options)
+    assert "ask for less, or for both width and height" in refusal.value.public
+    with pytest.raises(BadParameter, match="8192 px high of this video is 13653 px wide"):
+        output_size((160, 96), CoverOptions(height_px=8192))
+
+
+def test_a_size_that_cannot_be_made_is_refused_before_the_work(tmp_path: Path) -> None:
+    tall = write_clip(tmp_path / "tall.mp4", [texture(160, 64, seed=number) for number in range(4)])
+    steps: list[str] = []
+    with pytest.raises(BadParameter):
+        pick_covers(tall, CoverOptions(width_px=8192), on_progress=lambda step, _share: steps.append(step))
+    assert steps == ["open", "look"]
+
+
+def test_a_video_longer_than_webp_holds_is_refused_in_webp_alone(tmp_path: Path) -> None:
+    wide = write_clip(tmp_path / "wide.mkv", [texture(16, 16400)], codec="ffv1")
+    with pytest.raises(BadParameter, match=r"16400x16 px and webp holds 16383 a side; ask for a width"):
+        pick_covers(wide, CoverOptions(format="webp"))
+    assert pick_covers(wide, CoverOptions(format="webp", width_px=8000)).covers[0].height_px == 8
+    for image_format in ("jpg", "png"):
+        assert pick_covers(wide, CoverOptions(format=image_format)).covers[0].width_px == 16400
+    assert output_size((70_000, 16), CoverOptions(format="png")) == (70_000, 16)
+    with pytest.raises(BadParameter, match="70000x16 px and jpg holds 65500 a side"):
+        output_size((70_000, 16), CoverOptions())
 
 
 def test_a_flat_picture_is_cropped_in_the_middle() -> None:
