@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import pairwise
@@ -94,10 +95,15 @@ def orientation_of(frame: VideoFrame) -> Orientation:
     # Not frame.side_data: frame and mapping would hold each other until the next collection, and 60 frames fill memory.
     # PyAV types neither the argument nor that it iterates over entries.
     side_data: Any = av.sidedata.sidedata.SideDataContainer
-    entries: list[Any] = list(side_data(frame).keys())
-    for entry in entries:
-        if entry.type == kind:
-            return Orientation.from_display_matrix(bytes(entry))
+    entries: Any = side_data.__new__(side_data)
+    # PyAV raises for kinds that it has no name for (EXIF, views of MV-HEVC); it holds those before then. Decoders add
+    # the matrix before those kinds, also the one that they make of EXIF.
+    with suppress(ValueError):
+        entries.__init__(frame)
+    with suppress(ValueError):
+        for entry in entries:
+            if entry.type == kind:
+                return Orientation.from_display_matrix(bytes(entry))
     return Orientation()
 
 

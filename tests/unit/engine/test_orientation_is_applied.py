@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import struct
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -37,6 +39,39 @@ def test_each_corner_of_the_picture_is_where_the_display_matrix_puts_it(
 ) -> None:
     matrix = (a, b, 0, c, d, 0, 0, 0, 1 << 30)
     clip = write_clip(tmp_path / "clip.mp4", [_quadrants()] * 3, display_matrix=matrix)
+    _assert_upright(clip, a, b, c, d)
+
+
+@pytest.mark.parametrize("tag", range(1, 9))
+def test_the_orientation_in_the_exif_of_jpeg_frames_counts(tmp_path: Path, tag: int) -> None:
+    # The rows and columns of EXIF 2.3, tag 0x0112: where the stored picture's first row and column are shown.
+    turns = [
+        (ONE, 0, 0, ONE), (-ONE, 0, 0, ONE), (-ONE, 0, 0, -ONE), (ONE, 0, 0, -ONE),
+        (0, ONE, ONE, 0), (0, ONE, -ONE, 0), (0, -ONE, -ONE, 0), (0, -ONE, ONE, 0),
+    ]  # fmt: skip
+    clip = _write_jpegs(tmp_path / "clip.mkv", tag)
+    _assert_upright(clip, *turns[tag - 1])
+
+
+def _write_jpegs(path: Path, orientation: int) -> Path:
+    """Store JPEG files with an EXIF orientation as the frames of a video."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = io.BytesIO()
+    Image.fromarray(_quadrants()).save(image, "JPEG", quality=95, subsampling=0, exif=exif)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 160, 96, "yuvj444p"
+        for number in range(3):
+            packet = av.Packet(image.getvalue())
+            packet.stream, packet.time_base, packet.is_keyframe = stream, Fraction(1, 10), True
+            packet.pts = packet.dts = number
+            container.mux(packet)
+    return path
+
+
+def _assert_upright(clip: Path, a: int, b: int, c: int, d: int) -> None:
+    """See each corner where a stored point (p, q) is shown at (a p + c q, b p + d q)."""
     cover = pick_covers(clip).covers[0]
     picture = np.asarray(Image.open(io.BytesIO(cover.image)))
     assert picture.shape[:2] == ((160, 96) if b else (96, 160))
