@@ -246,4 +246,7 @@ def _choose_stream(container: av.container.InputContainer, name: str) -> av.vide
     decodable = [stream for stream in moving if stream.codec_context is not None]
     if not decodable:
         raise NoVideoStream(f"{name} holds no video stream of a codec that is supported here")
-    return max(decodable, key=lambda stream: stream.codec_context.width * stream.codec_context.height)
+    flagged = [stream for stream in decodable if stream.disposition & av.stream.Disposition.default]
+    # Many writers flag every stream: then the flag tells nothing, and the largest picture is taken.
+    choice = flagged if len(flagged) == 1 else decodable
+    return max(choice, key=lambda stream: stream.codec_context.width * stream.codec_context.height)
