@@ -26,12 +26,14 @@ def write_clip(
     pixel_aspect: Fraction | None = None,
     display_matrix: Sequence[int] | None = None,
     tags: tuple[int, int, int, int] | None = None,
+    field_order: int | None = None,
 ) -> Path:
     """
     Encode frames (RGB arrays, or video frames as they are) at a fixed rate.
 
     Args:
         tags: H.273 code points for matrix, range (1 limited, 2 full), transfer and primaries.
+        field_order: What the container says of the fields: 1 progressive, 2 the top one first.
     """
     if options is None:
         options = {"preset": "ultrafast", "crf": "12"} if codec == "libx264" else {}
@@ -47,6 +49,8 @@ def write_clip(
                     stream.codec_context.sample_aspect_ratio = pixel_aspect
                 if display_matrix is not None:
                     stream.set_display_matrix(display_matrix)
+                if field_order is not None:
+                    stream.codec_context.field_order = field_order
                 if tags is not None:
                     context = stream.codec_context
                     context.colorspace, context.color_range, context.color_trc, context.color_primaries = tags

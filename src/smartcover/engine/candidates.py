@@ -401,9 +401,13 @@ class Gatherer:
         self._facts_known = True
         self.facts.orientation = orientation_of(frame)
         self.facts.hdr = hdr_kind(frame)
-        self.facts.interlaced = bool(frame.interlaced_frame)
+        self.facts.interlaced = self.is_interlaced(frame)
         self.facts.size = (frame.width, frame.height)
         self._on_size(self.facts.display_size)
+
+    def is_interlaced(self, frame: VideoFrame) -> bool:
+        """Tell by the frame, and where its codec cannot say so by the container."""
+        return bool(frame.interlaced_frame) or self._source.has_silent_fields
 
     def orientation_of_cover(self, frame: VideoFrame) -> Orientation:
         """Tell how a finely decoded frame is to be turned: by its own matrix, else by that of the frames looked at."""

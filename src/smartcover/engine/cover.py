@@ -38,7 +38,7 @@ def make_cover(
     decoded = _decode_again(gatherer, entry.look)
     if decoded is None:
         return None
-    frame = deinterlace(decoded.frame) if decoded.frame.interlaced_frame else decoded.frame
+    frame = deinterlace(decoded.frame) if gatherer.is_interlaced(decoded.frame) else decoded.frame
     orientation = gatherer.orientation_of_cover(decoded.frame)
     picture = orientation.apply(converter.full(frame))
     square = orientation.swap(square_pixel_size(frame.width, frame.height, gatherer.facts.pixel_aspect))

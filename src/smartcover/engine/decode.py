@@ -257,7 +257,7 @@ def deinterlace(frame: VideoFrame) -> VideoFrame:
         buffer = graph.add_buffer(
             width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base or Fraction(1, 25)
         )
-        filtered = graph.add("yadif", "mode=send_frame:parity=auto:deint=interlaced")
+        filtered = graph.add("yadif", "mode=send_frame:parity=auto:deint=all")
         sink = graph.add("buffersink")
         buffer.link_to(filtered)
         filtered.link_to(sink)

@@ -34,6 +34,10 @@ _BUFFER_SIZE_BYTES = 64 * 1024
 
 _CODECS_WITH_LOOP_FILTER = ("h264", "hevc")
 _UNFILTERED_PIXELS = 1280 * 720
+_CODECS_WITHOUT_FIELDS = ("mjpeg", "huffyuv", "ffvhuff", "jpeg2000", "png")
+"""Codecs whose frames cannot say that they are interlaced."""
+_FIELD_ORDER_PROGRESSIVE = 1
+
 _DISPOSITIONS_OF_STILLS = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
 
 _DECODERS_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
@@ -161,6 +165,12 @@ class Source:
         decoder.colorspace, decoder.color_range = known.colorspace, known.color_range
         decoder.color_trc, decoder.color_primaries = known.color_trc, known.color_primaries
         return decoder
+
+    @property
+    def has_silent_fields(self) -> bool:
+        """Whether the container alone says that the frames are interlaced, as their codec cannot."""
+        context = self.stream.codec_context
+        return context.name in _CODECS_WITHOUT_FIELDS and context.field_order > _FIELD_ORDER_PROGRESSIVE
 
     @property
     def is_far(self) -> bool:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from smartcover.engine import CoverOptions, pick_covers
+from smartcover.engine import CoverOptions, Picks, pick_covers
 from smartcover.engine.colour import ColourConverter
 from tests.engine_clips import plain, planes_frame, texture, write_clip
 
@@ -111,21 +111,37 @@ def test_an_odd_size_is_kept(tmp_path: Path) -> None:
     assert _cover(clip).shape == (97, 161, 3)
 
 
-def test_interlaced_fields_are_not_combed(tmp_path: Path) -> None:
+def _combed() -> list[npt.NDArray[np.uint8]]:
+    """Frames of two fields between which a bar moves by 24 pixels."""
     frames = []
     for number in range(4):
         picture = plain(40, 96, 160)
-        # The bar moves 24 pixels between the two fields of a frame.
         picture[0::2, 40 + number : 70 + number] = 220
         picture[1::2, 64 + number : 94 + number] = 220
         frames.append(picture)
+    return frames
+
+
+def _step_between_rows(picks: Picks) -> float:
+    picture = np.asarray(Image.open(io.BytesIO(picks.covers[0].image)).convert("L")).astype(int)
+    assert picture.max() > 200
+    return float(np.abs(np.diff(picture[8:88], axis=0)).mean())
+
+
+def test_interlaced_fields_are_not_combed(tmp_path: Path) -> None:
     options = {"preset": "ultrafast", "crf": "4", "x264-params": "tff=1"}
-    clip = write_clip(tmp_path / "clip.mp4", frames, options=options)
+    clip = write_clip(tmp_path / "clip.mp4", _combed(), options=options)
     picks = pick_covers(clip, CoverOptions(count=1, format="png"))
     assert picks.video.interlaced
-    picture = np.asarray(Image.open(io.BytesIO(picks.covers[0].image)).convert("L")).astype(int)
-    assert np.abs(np.diff(picture[8:88], axis=0)).mean() < 2
-    assert picture.max() > 200
+    assert _step_between_rows(picks) < 2
+
+
+@pytest.mark.parametrize(("field_order", "interlaced"), [(1, False), (2, True)])
+def test_a_container_tells_of_fields_where_its_codec_cannot(tmp_path: Path, field_order: int, interlaced: bool) -> None:
+    clip = write_clip(tmp_path / "clip.mov", _combed(), codec="mjpeg", pix_fmt="yuvj422p", field_order=field_order)
+    picks = pick_covers(clip, CoverOptions(count=1, format="png"))
+    assert picks.video.interlaced == interlaced
+    assert (_step_between_rows(picks) < 2) == interlaced
 
 
 def test_transparent_video_is_laid_on_white(tmp_path: Path) -> None:
