@@ -184,7 +184,7 @@ def _to_srgb(codes: npt.NDArray[np.uint16], hdr: Literal["pq", "hlg"] | None, pr
     elif hdr == "hlg":
         linear = _hlg_to_nits(codes, wide_luminance)
     else:
-        linear = _bt1886_to_linear()[codes]
+        linear = _srgb_to_linear()[codes]
     if primaries in _TO_709:
         linear = linear @ _TO_709[primaries].T
     if hdr:
@@ -207,12 +207,17 @@ def _tone_map(nits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return result
 
 
+def _signal() -> npt.NDArray[np.float64]:
+    """Give the signal 0..1 of each 16-bit code. The scaler's white is that of 8 bits, shifted."""
+    return np.minimum(np.arange(65536) / (255 << 8), 1.0)
+
+
 @functools.cache
 def _pq_to_nits() -> npt.NDArray[np.float32]:
     """SMPTE ST 2084 EOTF for each 16-bit code, in nits."""
     m1, m2 = 2610 / 16384, 2523 / 4096 * 128
     c1, c2, c3 = 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
-    power = (np.arange(65536) / 65535.0) ** (1 / m2)
+    power = _signal() ** (1 / m2)
     nits = 10000.0 * (np.maximum(power - c1, 0.0) / (c2 - c3 * power)) ** (1 / m1)
     return nits.astype(np.float32)
 
@@ -221,7 +226,7 @@ def _pq_to_nits() -> npt.NDArray[np.float32]:
 def _hlg_inverse_oetf() -> npt.NDArray[np.float32]:
     """ITU-R BT.2100 HLG inverse OETF for each 16-bit code, scene light 0..1."""
     a, b, c = 0.17883277, 0.28466892, 0.55991073
-    signal = np.arange(65536) / 65535.0
+    signal = _signal()
     scene = np.where(signal <= 0.5, signal**2 / 3.0, (np.exp((signal - c) / a) + b) / 12.0)
     return scene.astype(np.float32)
 
@@ -235,9 +240,14 @@ def _hlg_to_nits(codes: npt.NDArray[np.uint16], luminance: npt.NDArray[np.float3
 
 
 @functools.cache
-def _bt1886_to_linear() -> npt.NDArray[np.float32]:
-    """Display light of an SDR signal (ITU-R BT.1886, black at zero)."""
-    return ((np.arange(65536) / 65535.0) ** 2.4).astype(np.float32)
+def _srgb_to_linear() -> npt.NDArray[np.float32]:
+    """
+    Light of each 16-bit code of SDR, by the curve (IEC 61966-2-1) by which it is encoded again.
+
+    Video of BT.709 is passed on as it is, shown by that curve whatever its transfer: so is wide gamut, greys unchanged.
+    """
+    signal = _signal()
+    return np.where(signal <= 0.04045, signal / 12.92, ((signal + 0.055) / 1.055) ** 2.4).astype(np.float32)
 
 
 @functools.cache

@@ -132,10 +132,22 @@ def test_wide_gamut_sdr_is_brought_into_srgb(tmp_path: Path, signal: tuple[float
     planes = [np.full((96, 160), plane[0], dtype=np.uint16) for plane in code]
     frames = [planes_frame(planes[0], planes[1], planes[2], "yuv444p10le") for _number in range(2)]
     clip = write_clip(tmp_path / "clip.mp4", frames, pix_fmt="yuv444p10le", options=LOSSLESS, tags=(9, 1, 14, 9))
-    # BT.1886 display light, primaries by chromaticity, sRGB encoding (IEC 61966-2-1).
-    light = _light_to_709(np.array(signal) ** 2.4).clip(0, 1)
+    # Light by the sRGB curve (IEC 61966-2-1), primaries by chromaticity, and back by the same curve.
+    light = _light_to_709(((np.array(signal) + 0.055) / 1.055) ** 2.4).clip(0, 1)
     expected = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055) * 255
     assert np.abs(_cover(clip)[48, 80] - expected).max() <= 3
+
+
+@pytest.mark.parametrize(("transfer", "primaries"), [(1, 9), (14, 9), (15, 9), (1, 12), (13, 12)])
+def test_greys_of_wide_gamut_sdr_keep_their_values(tmp_path: Path, transfer: int, primaries: int) -> None:
+    greys = np.arange(1, 255, 2)
+    matrix, tag = ("2020", 9) if primaries == 9 else ("709", 1)
+    codes = _codes(np.repeat(greys[:, None], 3, axis=1) / 255, matrix, full_range=False, bits=10)
+    planes = [np.tile(plane.astype(np.uint16), (96, 1)) for plane in codes]
+    frames = [planes_frame(planes[0], planes[1], planes[2], "yuv444p10le") for _number in range(2)]
+    tags = (tag, 1, transfer, primaries)
+    clip = write_clip(tmp_path / "clip.mkv", frames, pix_fmt="yuv444p10le", options=LOSSLESS, tags=tags)
+    assert np.abs(_cover(clip)[48] - greys[:, None]).max() <= 1
 
 
 @pytest.mark.parametrize(("transfer", "white"), [(16, 0.5807), (18, 0.75)])
