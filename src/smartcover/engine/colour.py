@@ -17,6 +17,7 @@ _MATRIX_601 = (5, 6)
 _MATRIX_240M = 7
 _MATRIX_2020 = (9, 10)
 _MATRIX_FCC = 4
+_MATRIX_YCGCO = 8
 _TRANSFER_PQ, _TRANSFER_HLG = 16, 18
 _PRIMARIES_2020, _PRIMARIES_P3 = 9, 12
 
@@ -93,6 +94,8 @@ class ColourConverter:
         self, frame: VideoFrame, size: tuple[int, int], interpolation: int, pixel_format: str = "rgb24"
     ) -> npt.NDArray[np.uint8]:
         """Convert to what may be a view of a frame: whoever keeps many copies them, and lets the frames go."""
+        if frame.colorspace == _MATRIX_YCGCO and not frame.format.is_rgb:
+            return self._from_ycgco(frame, size, interpolation)
         hdr = hdr_kind(frame)
         if hdr or frame.color_primaries in _TO_709:
             deep = self._to_array(frame, size, "rgb48le", interpolation)
@@ -100,6 +103,17 @@ class ColourConverter:
         if _has_alpha(frame):
             return _flatten(self._to_array(frame, size, "rgba", interpolation))
         return self._to_array(frame, size, pixel_format, interpolation)
+
+    def _from_ycgco(self, frame: VideoFrame, size: tuple[int, int], interpolation: int) -> npt.NDArray[np.uint8]:
+        """Undo the YCgCo matrix (H.273 section 8.3); the scaler does not know it and refuses its tag."""
+        frame.colorspace = _MATRIX_UNSPECIFIED
+        try:
+            planes = self._to_array(frame, size, "yuv444p", interpolation).astype(np.int16)
+        finally:
+            frame.colorspace = _MATRIX_YCGCO
+        luma, green, orange = planes[0], planes[1] - 128, planes[2] - 128
+        rest = luma - green
+        return np.stack([rest + orange, luma + green, rest - orange], axis=-1).clip(0, 255).astype(np.uint8)
 
     def _to_array(
         self, frame: VideoFrame, size: tuple[int, int], pixel_format: str, interpolation: int

@@ -66,6 +66,24 @@ def test_colour_bars_keep_their_colours(
         assert np.abs(picture[size[0] // 2, column].astype(int) - colour).max() <= 4
 
 
+@pytest.mark.parametrize("full_range", [False, True])
+def test_colours_stored_as_ycgco_are_told_apart(tmp_path: Path, full_range: bool) -> None:
+    red, green, blue = (np.array(BARS, dtype=float) / 255).T
+    scale, offset, chroma = (255.0, 0.0, 255.0) if full_range else (219.0, 16.0, 224.0)
+    values = [
+        (red / 4 + green / 2 + blue / 4) * scale + offset,
+        (green / 2 - red / 4 - blue / 4) * chroma + 128,
+        (red - blue) / 2 * chroma + 128,
+    ]
+    columns = np.arange(161) * len(BARS) // 161
+    planes = [np.tile(np.round(plane).clip(0, 255).astype(np.uint8)[columns], (97, 1)) for plane in values]
+    frames = [planes_frame(planes[0], planes[1], planes[2], "yuv444p") for _number in range(2)]
+    tags = (8, 2 if full_range else 1, 2, 2)
+    picture = _cover(write_clip(tmp_path / "clip.mp4", frames, pix_fmt="yuv444p", options=LOSSLESS, tags=tags))
+    for number, colour in enumerate(BARS):
+        assert np.abs(picture[48, round((number + 0.5) * 23)].astype(int) - colour).max() <= 4
+
+
 def _pq_code(nits: float) -> int:
     """10-bit limited-range code of a luminance: SMPTE ST 2084."""
     power = math.pow(nits / 10000, 2610 / 16384)
