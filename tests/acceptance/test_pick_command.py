@@ -120,7 +120,7 @@ def test_a_relaxed_rule_is_told(tmp_path: Path) -> None:
     assert "no clean frame was found" in result.stdout.replace("\n", " ")
 
 
-@pytest.mark.parametrize(("arguments", "words"), [(("-n", "0"), "count is 0"), (("--width", "0"), "width_px is 0")])
+@pytest.mark.parametrize(("arguments", "words"), [(("-n", "0"), "count is 0"), (("--width", "0"), "width is 0")])
 def test_a_wrong_option_is_one_line(clip: Path, tmp_path: Path, arguments: tuple[str, str], words: str) -> None:
     result = _pick(clip, *arguments, "-o", tmp_path / "out")
     assert result.returncode == 1

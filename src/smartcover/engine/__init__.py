@@ -19,6 +19,7 @@ from smartcover.engine.types import (
     Rejection,
     SeekableReader,
     VideoInfo,
+    check_type,
 )
 
 __all__ = [
@@ -58,8 +59,12 @@ def pick_covers(
         NoFrames: No frame can be decoded.
         VideoTooLarge: The picture has more pixels than `limits.max_pixels`.
         DecodeTimedOut: `limits.seconds` passed before a cover was ready.
+        TypeError: An argument is of the wrong type, or the reader gives something else than bytes.
         ModuleNotFoundError: The engine's packages are not installed; the text says which extra brings them.
     """
+    check_type("video", video, str | os.PathLike | SeekableReader, "a path, or a reader with read, seek and tell")
+    check_type("options", options, CoverOptions, "a CoverOptions")
+    check_type("limits", limits, Limits, "a Limits")
     try:
         from smartcover.engine import pick
     except ModuleNotFoundError as missing:

@@ -18,7 +18,7 @@ from av.codec.hwaccel import HWAccel, hwdevices_available
 
 from smartcover.engine.budget import Budget, BytesSpent
 from smartcover.engine.ranges import FarReader
-from smartcover.engine.types import PrefetchingReader, SeekableReader
+from smartcover.engine.types import PrefetchingReader, SeekableReader, check_type
 from smartcover.errors import NotAVideo, NoVideoStream, VideoTooLarge
 
 # Formats that only ever read the bytes they are given. Absent on purpose, as each can open other files or the
@@ -67,9 +67,11 @@ class BoundedReader:
         if size <= 0:
             return b""
         try:
-            data = bytes(self._raw.read(size))[:size]
+            data = self._raw.read(size)
         except VideoTooLarge as error:  # the reader has a budget of its own, smaller than ours
             raise self._budget.spend_all(error.public) from error
+        check_type("what read() of the video gave", data, bytes | bytearray | memoryview, "bytes")
+        data = bytes(data)[:size]
         self._budget.count_bytes(len(data))
         return data
 

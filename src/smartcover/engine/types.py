@@ -7,6 +7,8 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from numbers import Integral
+from types import UnionType
 from typing import Literal, Protocol, runtime_checkable
 
 from smartcover.errors import BadParameter
@@ -43,6 +45,17 @@ class PrefetchingReader(SeekableReader, Protocol):
         ...
 
 
+def check_type(name: str, value: object, kind: type | UnionType, wanted: str) -> None:
+    """
+    Refuse an argument of a wrong type by its name, before it fails somewhere inside.
+
+    Raises:
+        TypeError: If `value` is not of `kind`; it says what is `wanted`.
+    """
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} is {value!r:.60}; give {wanted}")
+
+
 @dataclass(frozen=True, slots=True)
 class CoverOptions:
     """
@@ -59,6 +72,7 @@ class CoverOptions:
 
     Raises:
         BadParameter: If a value is out of range.
+        TypeError: If a value is of the wrong type.
     """
 
     count: int = 3
@@ -74,8 +88,14 @@ class CoverOptions:
     gpu: bool = False
 
     def __post_init__(self) -> None:
+        check_type("count", self.count, Integral, "a whole number")
+        for name in ("width_px", "height_px", "quality"):
+            check_type(name, getattr(self, name), Integral | None, "a whole number or None")
+        for name in ("delete_duplicates", "crop_letterbox", "safety", "gpu"):
+            check_type(name, getattr(self, name), bool, "True or False")
+        check_type("scorer", self.scorer, str | os.PathLike | None, "a path or None")
         _check_range("count", self.count, 1, MAX_COUNT)
-        for name, side in (("width_px", self.width_px), ("height_px", self.height_px)):
+        for name, side in (("width", self.width_px), ("height", self.height_px)):
             if side is not None:
                 _check_range(name, side, 1, MAX_SIDE_PX)
         if self.quality is not None:
@@ -120,6 +140,7 @@ class Limits:
     def __post_init__(self) -> None:
         for entry in dataclasses.fields(self):
             value = getattr(self, entry.name)
+            check_type(f"limit {entry.name}", value, int | float, "a number")
             if not value > 0:
                 raise BadParameter(f"limit {entry.name} is {value}; give more than 0")
 

@@ -175,8 +175,8 @@ def test_a_face_wins_over_an_equal_picture_without_one(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         ({"count": 0}, "count is 0; give 1 to 100"),
-        ({"width_px": 0}, "width_px is 0; give 1 to 8192"),
-        ({"height_px": 10_000}, "height_px is 10000; give 1 to 8192"),
+        ({"width_px": 0}, "width is 0; give 1 to 8192"),
+        ({"height_px": 10_000}, "height is 10000; give 1 to 8192"),
         ({"quality": 101}, "quality is 101; give 1 to 100"),
         ({"format": "bmp"}, "format is 'bmp'; give jpg, png or webp"),
         ({"fit": "zoom"}, "fit is 'zoom'; give crop, pad or stretch"),
