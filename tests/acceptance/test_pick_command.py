@@ -86,6 +86,40 @@ def test_videos_of_one_name_do_not_overwrite_each_other(clip: Path, tmp_path: Pa
     assert [_size(path) for path in paths] == [(160, 96), (64, 48)]
 
 
+@pytest.mark.parametrize(("name", "arguments"), [("x-0.png", ("--format", "png")), ("x-sheet.jpg", ("--sheet",))])
+def test_no_video_of_a_run_is_overwritten(clip: Path, tmp_path: Path, name: str, arguments: tuple[str, ...]) -> None:
+    first, second = tmp_path / "x.mp4", tmp_path / name
+    clip.rename(first)
+    write_clip(tmp_path / "other.mp4", [texture(48, 64, seed=8)] * 3).rename(second)
+    content = second.read_bytes()
+    result = _pick(first, second, "-n", "2", *arguments, "-o", tmp_path)
+    assert result.returncode == 1
+    assert result.stderr == (
+        f"smartcover: a picture would be written over {second}, a video of this run; give another -o\n"
+    )
+    assert second.read_bytes() == content
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([first.name, second.name])
+    assert _pick(first, second, "-n", "2", *arguments, "-o", tmp_path / "out").returncode == 0
+
+
+def test_covers_of_an_earlier_run_are_replaced_and_those_it_had_more_stay(clip: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert _pick(clip, "-n", "2", "-o", out).returncode == 0
+    assert _pick(clip, "-n", "1", "-o", out, "--width", "80").returncode == 0
+    assert [_size(out / f"{clip.stem}-{number}.jpg") for number in (0, 1)] == [(80, 48), (160, 96)]
+
+
+def test_names_as_long_as_can_be_are_cut_and_stay_apart(clip: Path, tmp_path: Path) -> None:
+    one, other = tmp_path / f"{'影' * 83}a.mp4", tmp_path / f"{'影' * 83}b.mp4"
+    clip.rename(one)
+    write_clip(tmp_path / "other.mp4", [texture(48, 64, seed=8)] * 3).rename(other)
+    result = _pick(one, other, "-n", "1", "--sheet", "--json", "-o", tmp_path / "out")
+    assert (result.returncode, result.stderr) == (0, "")
+    paths = [Path(video["covers"][0]["path"]) for video in json.loads(result.stdout)["videos"]]
+    assert [path.name for path in paths] == [f"{'影' * 80}-0.jpg", f"{'影' * 80}~2-0.jpg"]
+    assert [_size(path) for path in paths] == [(160, 96), (64, 48)]
+
+
 def test_the_sheet_shows_the_covers(clip: Path, tmp_path: Path) -> None:
     result = _pick(clip, "--sheet", "--json", "-o", tmp_path / "out")
     (video,) = json.loads(result.stdout)["videos"]

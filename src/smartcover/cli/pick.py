@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import contextmanager
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _DECIMALS = 4
+
+_LONGEST_STEM_BYTES = 240
+"""With what is put behind it, a name has at most the 255 bytes that file systems allow."""
 
 
 def pick(
@@ -59,6 +63,10 @@ def pick(
     )
     _make_folder(output)
     stems = _distinct_stems(videos)
+    results = [output / _cover_name(stem, number, image_format) for stem in stems for number in range(count)]
+    if sheet:
+        results += [output / _sheet_name(stem) for stem in stems]
+    _spare_inputs(videos, results)
     done: list[dict[str, Any]] = []
     failures = 0
     for video, stem in zip(videos, stems, strict=True):
@@ -94,12 +102,15 @@ def _distinct_stems(videos: Iterable[Path]) -> list[str]:
     Give each video a name for its files that no other video of this run has.
 
     Of `a/clip.mp4`, `b/clip.mp4` and `clip.mkv` the first keeps `clip`, the others become `clip~2` and `clip~3`.
-    Compared without case, as some file systems do.
+    Compared without case, as some file systems do. What is too long for a name is cut.
     """
     used: set[str] = set()
     stems = []
     for video in videos:
-        stem = candidate = video.stem or "video"
+        stem = video.stem or "video"
+        while len(os.fsencode(stem)) > _LONGEST_STEM_BYTES:
+            stem = stem[:-1]
+        candidate = stem
         number = 1
         while candidate.casefold() in used:
             number += 1
@@ -109,10 +120,42 @@ def _distinct_stems(videos: Iterable[Path]) -> list[str]:
     return stems
 
 
+def _cover_name(stem: str, number: int, image_format: str) -> str:
+    return f"{stem}-{number}.{image_format}"
+
+
+def _sheet_name(stem: str) -> str:
+    return f"{stem}-sheet.jpg"
+
+
+def _spare_inputs(videos: Iterable[Path], results: Iterable[Path]) -> None:
+    """
+    Refuse to run when a result would be written over one of the videos.
+
+    Raises:
+        BadParameter
+    """
+    inputs = {_identity(video): video for video in videos}
+    for result in results:
+        identity = _identity(result)
+        if identity is not None and identity in inputs:
+            video = _one_line(str(inputs[identity]))
+            raise BadParameter(f"a picture would be written over {video}, a video of this run; give another -o")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Tell files apart by more than their names; None where there is none."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino
+
+
 def _write_covers(picks: Picks, folder: Path, stem: str) -> list[Path]:
     paths = []
     for index, cover in enumerate(picks.covers):
-        path = folder / f"{stem}-{index}.{cover.format}"
+        path = folder / _cover_name(stem, index, cover.format)
         _write(path, cover.image)
         paths.append(path)
     return paths
@@ -121,7 +164,7 @@ def _write_covers(picks: Picks, folder: Path, stem: str) -> list[Path]:
 def _write_sheet(picks: Picks, video: Path, folder: Path, stem: str) -> Path:
     from smartcover.engine.sheet import draw_sheet
 
-    path = folder / f"{stem}-sheet.jpg"
+    path = folder / _sheet_name(stem)
     _write(path, draw_sheet(picks, _one_line(video.name)))
     return path
 
