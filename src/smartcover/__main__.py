@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 
 def main() -> None:
-    """Run the command line, or say in one line what to install for it."""
+    """Run the command line; an interrupt ends it without a word and with exit code 130, also before it has begun."""
+    try:
+        _load()()
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _load() -> Callable[[], None]:
+    """Import the command line, or say in one line what to install for it."""
     try:
         from smartcover.cli import run
     except ModuleNotFoundError as missing:
@@ -17,7 +26,7 @@ def main() -> None:
             'command install one of: pip install "smartcover[engine]" (covers from videos), '
             'pip install "smartcover[server]" (the service too).'
         )
-    run()
+    return run
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from smartcover.engine.types import MAX_SIDE_PX
 from tests.engine_clips import plain, shift, texture, write_clip
 
 
@@ -45,14 +46,18 @@ def test_json_is_one_document_and_nothing_else(clip: Path, tmp_path: Path) -> No
     result = _pick(clip, "--json", "-o", tmp_path / "out", "--format", "webp", "--width", "64", "--height", "64")
     assert (result.returncode, result.stderr) == (0, "")
     (video,) = json.loads(result.stdout)["videos"]
-    assert set(video) == {"path", "duration_seconds", "covers", "rejections", "fallback", "timings"}
-    assert video["path"] == str(clip)
+    facts = {"container", "codec", "width_px", "height_px", "duration_seconds", "frame_rate", "rotation_degrees"}
+    facts |= {"mirrored", "hdr", "interlaced", "size_bytes"}
+    assert set(video) == {"path", "error", "covers", "rejections", "fallback", "timings"} | facts
+    assert (video["path"], video["error"]) == (str(clip), None)
+    assert (video["codec"], video["width_px"], video["height_px"], video["rotation_degrees"]) == ("h264", 160, 96, 0)
     assert video["duration_seconds"] == pytest.approx(2.4, abs=0.05)
     assert video["fallback"] is None
     assert video["timings"]["total"] > 0
     assert len(video["covers"]) == 3
     for cover in video["covers"]:
-        assert set(cover) == {"path", "seconds", "score", "signals", "reasons"}
+        assert set(cover) == {"path", "format", "width_px", "height_px", "seconds", "score", "signals", "reasons"}
+        assert (cover["format"], cover["width_px"], cover["height_px"]) == ("webp", 64, 64)
         image = Image.open(io.BytesIO(Path(cover["path"]).read_bytes()))
         assert (image.format, image.size) == ("WEBP", (64, 64))
     assert len(video["rejections"]) == 24 - 3
@@ -60,8 +65,15 @@ def test_json_is_one_document_and_nothing_else(clip: Path, tmp_path: Path) -> No
         assert set(rejection) == {"seconds", "kind", "reason"}
 
 
-def test_the_help_names_the_extra_that_an_option_needs() -> None:
-    assert "[safety]" in _pick("--help").stdout
+def test_the_help_names_the_extra_that_an_option_needs_and_the_limits_of_numbers() -> None:
+    said = _pick("--help").stdout
+    for words in ("[safety]", "1 to 100", f"1 to {MAX_SIDE_PX}"):
+        assert words in said
+
+
+def test_words_of_options_may_be_in_capitals(clip: Path, tmp_path: Path) -> None:
+    assert _pick(clip, "-n", "1", "--format", "JPG", "--fit", "Pad", "-o", tmp_path / "out").returncode == 0
+    assert [path.suffix for path in (tmp_path / "out").iterdir()] == [".jpg"]
 
 
 def test_a_bad_file_is_one_line_and_the_others_still_get_their_covers(clip: Path, tmp_path: Path) -> None:
@@ -74,7 +86,28 @@ def test_a_bad_file_is_one_line_and_the_others_still_get_their_covers(clip: Path
         f"smartcover: {broken} is not a video that can be read",
         f"smartcover: {tmp_path / 'absent.mp4'} does not exist",
     ]
-    assert [video["path"] for video in json.loads(result.stdout)["videos"]] == [str(clip)]
+    *failed, good = json.loads(result.stdout)["videos"]
+    absent = tmp_path / "absent.mp4"
+    assert [video["path"] for video in failed] == [str(broken), str(absent)]
+    assert [video["error"] for video in failed] == [
+        {"kind": "NotAVideo", "message": f"{broken} is not a video that can be read"},
+        {"kind": "NotAVideo", "message": f"{absent} does not exist"},
+    ]
+    assert all(video["covers"] == video["rejections"] == [] for video in failed)
+    assert (good["path"], len(good["covers"])) == (str(clip), 3)
+
+
+def test_what_is_no_file_is_refused_with_the_way_out(clip: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "my videos"
+    folder.mkdir()
+    result = _pick("", folder, "http://127.0.0.1:9/x.mp4", clip, "-o", tmp_path / "out")
+    assert result.returncode == 1
+    assert result.stderr.splitlines() == [
+        "smartcover: the name of a video is empty; give its path",
+        f"smartcover: {folder} is a folder; give the videos in it: smartcover pick '{folder}'/*",
+        "smartcover: http://127.0.0.1:9/x.mp4 is an address, and only files are read; download it and give its path",
+    ]
+    assert len(list((tmp_path / "out").iterdir())) == 3
 
 
 def test_videos_of_one_name_do_not_overwrite_each_other(clip: Path, tmp_path: Path) -> None:
@@ -152,6 +185,16 @@ def test_a_relaxed_rule_is_told(tmp_path: Path) -> None:
     result = _pick(black, "-n", "1", "-o", tmp_path / "out")
     assert result.returncode == 0
     assert "no clean frame was found" in result.stdout.replace("\n", " ")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's")
+@pytest.mark.parametrize("arguments", [(), ("--json",)])
+def test_an_output_that_takes_no_more_is_one_line(clip: Path, tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    command = [sys.executable, "-m", "smartcover", "pick", str(clip), "-o", str(tmp_path / "out"), *arguments]
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert result.returncode == 1
+    assert result.stderr == "smartcover: standard output cannot be written: No space left on device\n"
 
 
 @pytest.mark.parametrize(("arguments", "words"), [(("-n", "0"), "count is 0"), (("--width", "0"), "width is 0")])

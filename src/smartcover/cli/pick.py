@@ -2,37 +2,50 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
+import shlex
 import sys
-from collections.abc import Callable, Iterable
-from contextlib import contextmanager
+import traceback
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
+from smartcover.cli.pick_report import (
+    Written,
+    describe,
+    describe_failure,
+    one_line,
+    print_document,
+    print_table,
+    show_progress,
+)
 from smartcover.engine import CoverOptions, Picks, pick_covers
-from smartcover.errors import BadParameter, SmartCoverError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-_DECIMALS = 4
+from smartcover.engine.types import MAX_COUNT, MAX_SIDE_PX
+from smartcover.errors import BadParameter, NotAVideo, SmartCoverError
 
 _LONGEST_STEM_BYTES = 240
 """With what is put behind it, a name has at most the 255 bytes that file systems allow."""
 
 
 def pick(
-    videos: Annotated[list[Path], typer.Argument(help="Video files.", metavar="VIDEO...", show_default=False)],
-    count: Annotated[int, typer.Option("-n", "--count", help="How many covers of each video.")] = 3,
+    videos: Annotated[list[str], typer.Argument(help="Video files.", metavar="VIDEO...", show_default=False)],
+    count: Annotated[int, typer.Option("-n", "--count", help=f"How many covers of each video, 1 to {MAX_COUNT}.")] = 3,
     output: Annotated[Path, typer.Option("-o", "--output", help="Where to write; made if absent.")] = Path(),
-    image_format: Annotated[Literal["jpg", "png", "webp"], typer.Option("--format", help="Kind of image.")] = "jpg",
-    width: Annotated[int | None, typer.Option(help="Width in pixels; alone, the height follows.")] = None,
-    height: Annotated[int | None, typer.Option(help="Height in pixels; with both, cropped around the subject.")] = None,
+    image_format: Annotated[
+        Literal["jpg", "png", "webp"], typer.Option("--format", case_sensitive=False, help="Kind of image.")
+    ] = "jpg",
+    width: Annotated[
+        int | None, typer.Option(help=f"Width in pixels, 1 to {MAX_SIDE_PX}; alone, the height follows.")
+    ] = None,
+    height: Annotated[
+        int | None, typer.Option(help=f"Height in pixels, 1 to {MAX_SIDE_PX}; with both, cropped around the subject.")
+    ] = None,
     fit: Annotated[
-        Literal["crop", "pad", "stretch"], typer.Option(help="How to reach an exact width and height.")
+        Literal["crop", "pad", "stretch"],
+        typer.Option(case_sensitive=False, help="How to reach an exact width and height."),
     ] = "crop",
     unique: Annotated[bool, typer.Option("--unique", help="Leave near-duplicates out, though fewer remain.")] = False,
     crop_letterbox: Annotated[bool, typer.Option("--crop-letterbox", help="Cut black bars away.")] = False,
@@ -62,32 +75,73 @@ def pick(
         gpu=gpu,
     )
     _make_folder(output)
-    stems = _distinct_stems(videos)
+    paths = [Path(video) for video in videos]
+    stems = _distinct_stems(paths)
     results = [output / _cover_name(stem, number, image_format) for stem in stems for number in range(count)]
     if sheet:
         results += [output / _sheet_name(stem) for stem in stems]
-    _spare_inputs(videos, results)
-    done: list[dict[str, Any]] = []
-    failures = 0
-    for video, stem in zip(videos, stems, strict=True):
+    _spare_inputs(paths, results)
+    if gpu:
+        _tell_what_has_no_accelerator()
+    entries: list[dict[str, Any]] = []
+    failed = False
+    for number, (video, path, stem) in enumerate(zip(videos, paths, stems, strict=True), start=1):
+        place = f"{number} of {len(videos)}: " if len(videos) > 1 else ""
         try:
-            with _progress(video, shown=not as_json) as on_progress:
-                picks = pick_covers(video, options, on_progress=on_progress)
-            paths = _write_covers(picks, output, stem)
-            sheet_path = _write_sheet(picks, video, output, stem) if sheet else None
-        except SmartCoverError as error:
-            failures += 1
-            print(f"smartcover: {_one_line(_named(error, video))}", file=sys.stderr)
+            _refuse_what_is_no_file(video)
+            with show_progress(f"{place}{path.name}") as on_progress:
+                picks = pick_covers(path, options, on_progress=on_progress)
+            covers = _write_covers(picks, output, stem)
+            written = Written(video, covers, _write_sheet(picks, path, output, stem) if sheet else None)
+        except Exception as error:  # noqa: BLE001 - no video may cost the others their covers, whatever it meets
+            failed = True
+            _tell(error, video)
+            entries.append(describe_failure(error, video))
             continue
-        entry = _describe(picks, video, paths, sheet_path)
-        done.append(entry)
+        entries.append(describe(picks, written))
         if not as_json:
-            _print_table(picks, video, paths, sheet_path)
+            print_table(picks, written)
     if as_json:
-        # ASCII with escapes: right in every locale, and for names that are not valid text.
-        print(json.dumps({"videos": done}, indent=2, allow_nan=False))
-    if failures:
+        print_document(entries)
+    if failed:
         raise typer.Exit(1)
+
+
+def _refuse_what_is_no_file(video: str) -> None:
+    """
+    Say what to give instead of nothing, an address or a folder.
+
+    Raises:
+        NotAVideo: If `video` is one of these.
+    """
+    if not video:
+        raise NotAVideo("the name of a video is empty; give its path")
+    path = Path(video)
+    with contextlib.suppress(OSError):  # why a path cannot be looked at is told when it is opened
+        if path.is_dir():
+            raise NotAVideo(f"{path} is a folder; give the videos in it: smartcover pick {shlex.quote(str(path))}/*")
+        if "://" in video and not path.exists():
+            raise NotAVideo(f"{video} is an address, and only files are read; download it and give its path")
+
+
+def _tell(error: Exception, video: str) -> None:
+    """Say on standard error in one line what failed; a fault of ours is followed by where it lies."""
+    text, ours = str(error), not isinstance(error, SmartCoverError | ModuleNotFoundError)
+    if ours:
+        text = f"{type(error).__name__}: {text}; this is a fault of smartcover, please report it with these lines:"
+    named = text if not video or text.startswith((f"{video} ", f"{Path(video)} ")) else f"{video}: {text}"
+    print(f"smartcover: {one_line(named)}", file=sys.stderr)
+    if ours:
+        traceback.print_exception(error)
+
+
+def _tell_what_has_no_accelerator() -> None:
+    """Say on standard error for what `--gpu` changes nothing on this machine."""
+    from smartcover.engine import sessions, source
+
+    found = {"decoding": source.accelerator() is not None, "the networks": sessions.accelerated()}
+    if lacking := " and ".join(what for what, is_there in found.items() if not is_there):
+        print(f"smartcover: no accelerator can be used here for {lacking}; the processor does it", file=sys.stderr)
 
 
 def _make_folder(folder: Path) -> None:
@@ -139,7 +193,7 @@ def _spare_inputs(videos: Iterable[Path], results: Iterable[Path]) -> None:
     for result in results:
         identity = _identity(result)
         if identity is not None and identity in inputs:
-            video = _one_line(str(inputs[identity]))
+            video = one_line(str(inputs[identity]))
             raise BadParameter(f"a picture would be written over {video}, a video of this run; give another -o")
 
 
@@ -165,7 +219,7 @@ def _write_sheet(picks: Picks, video: Path, folder: Path, stem: str) -> Path:
     from smartcover.engine.sheet import draw_sheet
 
     path = folder / _sheet_name(stem)
-    _write(path, draw_sheet(picks, _one_line(video.name)))
+    _write(path, draw_sheet(picks, one_line(video.name)))
     return path
 
 
@@ -174,83 +228,3 @@ def _write(path: Path, content: bytes) -> None:
         path.write_bytes(content)
     except OSError as error:
         raise BadParameter(f"{path} cannot be written: {error.strerror}") from error
-
-
-def _describe(picks: Picks, video: Path, paths: list[Path], sheet_path: Path | None) -> dict[str, Any]:
-    duration = picks.video.duration_seconds
-    entry: dict[str, Any] = {
-        "path": str(video),
-        "duration_seconds": None if duration is None else round(duration, _DECIMALS),
-        "covers": [
-            {
-                "path": str(path),
-                "seconds": round(cover.seconds, _DECIMALS),
-                "score": round(cover.score, _DECIMALS),
-                "signals": {name: round(value, _DECIMALS) for name, value in cover.signals.items()},
-                "reasons": list(cover.reasons),
-            }
-            for cover, path in zip(picks.covers, paths, strict=True)
-        ],
-        "rejections": [
-            {"seconds": round(rejection.seconds, _DECIMALS), "kind": rejection.kind, "reason": rejection.reason}
-            for rejection in picks.rejections
-        ],
-        "fallback": picks.fallback,
-        "timings": {name: round(seconds, _DECIMALS) for name, seconds in picks.timings.items()},
-    }
-    if sheet_path is not None:
-        entry["sheet"] = str(sheet_path)
-    return entry
-
-
-def _print_table(picks: Picks, video: Path, paths: list[Path], sheet_path: Path | None) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    from smartcover.engine.sheet import clock
-
-    console = Console(highlight=False)
-    table = Table(
-        title=escape(_one_line(f"{video} -> {paths[0].parent}/")),
-        title_justify="left",
-        box=None,
-        pad_edge=False,
-        header_style="dim",
-    )
-    for heading in ("cover", "at", "score", "size", "why"):
-        table.add_column(heading, overflow="fold")
-    for cover, path in zip(picks.covers, paths, strict=True):
-        size = f"{cover.width_px}x{cover.height_px}"
-        why = ", ".join(cover.reasons) or "the best there is"
-        table.add_row(escape(_one_line(path.name)), clock(cover.seconds), f"{cover.score:.2f}", size, why)
-    console.print(table)
-    if picks.fallback:
-        console.print(f"[yellow]{escape(picks.fallback)}[/yellow]")
-    if sheet_path is not None:
-        console.print(f"contact sheet: {escape(_one_line(str(sheet_path)))}")
-    console.print(f"[dim]{picks.timings['total']:.2f} s[/dim]\n")
-
-
-@contextmanager
-def _progress(video: Path, *, shown: bool) -> Iterator[Callable[[str, float], None] | None]:
-    """Show a bar on standard error while a person waits; nothing when it goes to a file or a program."""
-    if not shown or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(escape(_one_line(video.name)), total=1.0)
-        yield lambda _step, share: bar.update(task, completed=share)
-
-
-def _named(error: SmartCoverError, video: Path) -> str:
-    """Say which video is meant, once."""
-    return error.public if str(video) in error.public else f"{video}: {error.public}"
-
-
-def _one_line(text: str) -> str:
-    return "".join(character if character.isprintable() else "?" for character in text)

@@ -55,6 +55,12 @@ def providers(available: Sequence[str], *, gpu: bool) -> list[str]:
     return [*wanted, "CPUExecutionProvider"]
 
 
+def accelerated() -> bool:
+    """Tell whether an accelerator of the installed onnxruntime can be opened here, as seen by a network of ours."""
+    session = vendored("efficientnet-lite0.onnx", Runtime(gpu=True))
+    return bool(session.get_providers()[0] in _ACCELERATORS)
+
+
 def vendored(name: str, runtime: Runtime = DEFAULT_RUNTIME) -> Any:
     """Return the session of a model file of this package, one for each process."""
     return _vendored(name, runtime, os.getpid())

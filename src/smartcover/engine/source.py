@@ -115,7 +115,7 @@ class Source:
             reader = BoundedReader(raw, budget)
             if self._file is None:
                 self._far = FarReader(reader, raw if isinstance(raw, PrefetchingReader) else None, self.size_bytes)
-            self.container = _open_container(self._far or reader, name, budget, _accelerator() if gpu else None)
+            self.container = _open_container(self._far or reader, name, budget, accelerator() if gpu else None)
         except BaseException:
             self._close_file()
             raise
@@ -213,7 +213,7 @@ def _open_file(path: Path) -> BinaryIO:
 
 
 @functools.cache
-def _accelerator() -> HWAccel | None:
+def accelerator() -> HWAccel | None:
     """Find the first kind of device that can be opened here; once a process, because trying takes time."""
     built_for = hwdevices_available()
     for kind in (kind for kind in _ACCELERATORS if kind in built_for):

@@ -115,7 +115,7 @@ def test_a_device_that_cannot_be_opened_is_passed_over(
     clip: Path, monkeypatch: pytest.MonkeyPatch, kinds: list[str]
 ) -> None:
     # No device of these kinds can be opened where the tests run, though libav may be built for it.
-    source._accelerator.cache_clear()
+    source.accelerator.cache_clear()
     monkeypatch.setattr(source, "hwdevices_available", lambda: kinds)
     assert len(pick_covers(clip, CoverOptions(count=1, gpu=True)).covers) == 1
-    source._accelerator.cache_clear()
+    source.accelerator.cache_clear()

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from smartcover.engine import sessions
 from smartcover.engine.sessions import DEFAULT_RUNTIME, Runtime, planes, providers, resized, vendored
 from tests.engine_clips import texture
 
@@ -22,6 +23,16 @@ def test_an_accelerator_is_asked_for_only_when_wanted_and_present() -> None:
     assert providers(present, gpu=False) == ["CPUExecutionProvider"]
     assert providers(present, gpu=True) == ["CUDAExecutionProvider", "CPUExecutionProvider"]
     assert providers(["CPUExecutionProvider"], gpu=True) == ["CPUExecutionProvider"]
+
+
+@pytest.mark.parametrize("used", [["CUDAExecutionProvider", "CPUExecutionProvider"], ["CPUExecutionProvider"]])
+def test_an_accelerator_counts_only_when_a_network_runs_on_it(used: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    class Session:
+        def get_providers(self) -> list[str]:
+            return used
+
+    monkeypatch.setattr(sessions, "vendored", lambda _name, _runtime: Session())
+    assert sessions.accelerated() == (used[0] == "CUDAExecutionProvider")
 
 
 def test_a_session_is_opened_once() -> None:

@@ -1,0 +1,144 @@
+"""What `smartcover pick` shows: an entry of the JSON document or a table for each video, and how far it has come."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from smartcover.engine import Picks, VideoInfo
+from smartcover.errors import BadParameter
+
+_DECIMALS = 4
+
+
+@contextmanager
+def _printing() -> Iterator[None]:
+    """Make an error of ours of a standard output that takes no more, and drop what is left for it."""
+    try:
+        yield
+        print(end="", flush=True)
+    except BrokenPipeError:  # the reader has seen enough, as `head` has: the command ends without a word
+        raise
+    except OSError as error:
+        with Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        raise BadParameter(f"standard output cannot be written: {error.strerror}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The files that were written for a video; `video` is its name as it was given."""
+
+    video: str
+    covers: list[Path]
+    sheet: Path | None
+
+
+def describe(picks: Picks, written: Written) -> dict[str, Any]:
+    """Give the entry of a video in the JSON document."""
+    entry: dict[str, Any] = {
+        "path": written.video,
+        "error": None,
+        **_facts(picks.video),
+        "covers": [
+            {
+                "path": str(path),
+                "format": cover.format,
+                "width_px": cover.width_px,
+                "height_px": cover.height_px,
+                "seconds": round(cover.seconds, _DECIMALS),
+                "score": round(cover.score, _DECIMALS),
+                "signals": {name: round(value, _DECIMALS) for name, value in cover.signals.items()},
+                "reasons": list(cover.reasons),
+            }
+            for cover, path in zip(picks.covers, written.covers, strict=True)
+        ],
+        "rejections": [
+            {"seconds": round(rejection.seconds, _DECIMALS), "kind": rejection.kind, "reason": rejection.reason}
+            for rejection in picks.rejections
+        ],
+        "fallback": picks.fallback,
+        "timings": {name: round(seconds, _DECIMALS) for name, seconds in picks.timings.items()},
+    }
+    if written.sheet is not None:
+        entry["sheet"] = str(written.sheet)
+    return entry
+
+
+def describe_failure(error: Exception, video: str) -> dict[str, Any]:
+    """Give the entry of a video that got no covers; its kind is the name of one of our errors, or of a fault."""
+    return {
+        "path": video,
+        "error": {"kind": type(error).__name__, "message": str(error)},
+        "covers": [],
+        "rejections": [],
+    }
+
+
+def _facts(video: VideoInfo) -> dict[str, Any]:
+    facts = dataclasses.asdict(video)
+    return {name: round(fact, _DECIMALS) if isinstance(fact, float) else fact for name, fact in facts.items()}
+
+
+@_printing()
+def print_document(entries: list[dict[str, Any]]) -> None:
+    """Print the JSON document of all videos: in ASCII, right in every locale and for names that are not valid text."""
+    print(json.dumps({"videos": entries}, indent=2, allow_nan=False))
+
+
+@_printing()
+def print_table(picks: Picks, written: Written) -> None:
+    """Print the covers of a video for a person."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from smartcover.engine.sheet import clock
+
+    console = Console(highlight=False)
+    table = Table(
+        title=escape(one_line(f"{written.video} -> {written.covers[0].parent}/")),
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+        header_style="dim",
+    )
+    for heading in ("cover", "at", "score", "size", "why"):
+        table.add_column(heading, overflow="fold")
+    for cover, path in zip(picks.covers, written.covers, strict=True):
+        size = f"{cover.width_px}x{cover.height_px}"
+        why = ", ".join(cover.reasons) or "the best there is"
+        table.add_row(escape(one_line(path.name)), clock(cover.seconds), f"{cover.score:.2f}", size, why)
+    console.print(table)
+    if picks.fallback:
+        console.print(f"[yellow]{escape(picks.fallback)}[/yellow]")
+    if written.sheet is not None:
+        console.print(f"contact sheet: {escape(one_line(str(written.sheet)))}")
+    console.print(f"[dim]{picks.timings['total']:.2f} s[/dim]\n")
+
+
+@contextmanager
+def show_progress(title: str) -> Iterator[Callable[[str, float], None] | None]:
+    """Show a bar on standard error while a person waits; nothing when it goes to a file or a program."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(escape(one_line(title)), total=1.0)
+        yield lambda _step, share: bar.update(task, completed=share)
+
+
+def one_line(text: str) -> str:
+    """Keep text from breaking a line or steering a terminal."""
+    return "".join(character if character.isprintable() else "?" for character in text)

@@ -1,0 +1,97 @@
+"""`smartcover pick` where the engine is at fault, a person watches, or the machine lacks what was asked for."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from smartcover.cli import application
+from smartcover.cli import pick as command
+from smartcover.engine import Picks, pick_covers, sessions, source
+from tests.clips import small_clip
+
+
+def _run(*arguments: str | Path) -> int:
+    with pytest.raises(SystemExit) as ended:
+        application(["pick", *map(str, arguments)])
+    return int(ended.value.code or 0)
+
+
+def _failing_at(name: str, fault: BaseException) -> Callable[..., Picks]:
+    def pick(video: str | os.PathLike[str], *others: Any, **named: Any) -> Picks:
+        if Path(video).name == name:
+            raise fault
+        return pick_covers(video, *others, **named)
+
+    return pick
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> list[Path]:
+    return [small_clip(tmp_path / name) for name in ("one.mp4", "odd.mp4", "two.mp4")]
+
+
+def test_a_fault_of_the_program_at_one_video_is_told_as_one_and_costs_no_other_its_covers(
+    clips: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "pick_covers", _failing_at("odd.mp4", ValueError("31 is not\na valid Type")))
+    assert _run(*clips, "-n", "1", "--json", "-o", tmp_path / "out") == 1
+    output, errors = capsys.readouterr()
+    one, odd, two = json.loads(output)["videos"]
+    assert [len(video["covers"]) for video in (one, odd, two)] == [1, 0, 1]
+    assert odd["error"] == {"kind": "ValueError", "message": "31 is not\na valid Type"}
+    line, *trace = errors.splitlines()
+    assert line == (
+        f"smartcover: {clips[1]}: ValueError: 31 is not?a valid Type; "
+        "this is a fault of smartcover, please report it with these lines:"
+    )
+    assert trace[0] == "Traceback (most recent call last):"
+
+
+def test_an_interrupt_ends_the_run(
+    clips: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "pick_covers", _failing_at("odd.mp4", KeyboardInterrupt()))
+    assert _run(*clips, "-n", "1", "-o", tmp_path / "out") == 130
+    assert "two" not in capsys.readouterr().out
+
+
+def test_a_person_sees_how_far_a_run_has_come_though_its_document_goes_elsewhere(
+    clips: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert _run(*clips, "-n", "1", "--json", "-o", tmp_path / "out") == 0
+    output, errors = capsys.readouterr()
+    assert len(json.loads(output)["videos"]) == 3
+    assert [f"{number} of 3: {clip.name}" in errors for number, clip in enumerate(clips, start=1)] == [True] * 3
+
+
+@pytest.mark.parametrize(
+    ("decodes", "runs", "said"),
+    [
+        (False, False, "smartcover: no accelerator can be used here for decoding and the networks"),
+        (True, False, "smartcover: no accelerator can be used here for the networks"),
+        (True, True, ""),
+    ],
+)
+def test_what_is_not_done_on_an_accelerator_although_asked_for_is_told(
+    clips: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    decodes: bool,
+    runs: bool,
+    said: str,
+) -> None:
+    monkeypatch.setattr(source, "accelerator", lambda: object() if decodes else None)
+    monkeypatch.setattr(sessions, "accelerated", lambda: runs)
+    monkeypatch.setattr(command, "pick_covers", lambda video, options, **named: pick_covers(video))
+    assert _run(clips[0], "--gpu", "--json", "-o", tmp_path / "out") == 0
+    assert capsys.readouterr().err.partition(";")[0] == said
