@@ -79,18 +79,22 @@ def test_words_of_options_may_be_in_capitals(clip: Path, tmp_path: Path) -> None
 def test_a_bad_file_is_one_line_and_the_others_still_get_their_covers(clip: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"no video")
+    fault = (
+        f"{broken} is not a video that can be read: it is text, such as an error page in the video's place; "
+        "give a video, such as MP4, MOV, MKV, WebM, AVI or MPEG-TS"
+    )
     result = _pick(broken, tmp_path / "absent.mp4", clip, "--json", "-o", tmp_path / "out")
     assert result.returncode == 1
     lines = result.stderr.splitlines()
     assert lines == [
-        f"smartcover: {broken} is not a video that can be read",
+        f"smartcover: {fault}",
         f"smartcover: {tmp_path / 'absent.mp4'} does not exist",
     ]
     *failed, good = json.loads(result.stdout)["videos"]
     absent = tmp_path / "absent.mp4"
     assert [video["path"] for video in failed] == [str(broken), str(absent)]
     assert [video["error"] for video in failed] == [
-        {"kind": "NotAVideo", "message": f"{broken} is not a video that can be read"},
+        {"kind": "NotAVideo", "message": fault},
         {"kind": "NotAVideo", "message": f"{absent} does not exist"},
     ]
     assert all(video["covers"] == video["rejections"] == [] for video in failed)

@@ -58,7 +58,10 @@ def pick_covers(
         picks = picker.run(attempt)
         if picks is not None:
             return picks
-    raise NoFrames("No frame of the video can be decoded; the file may be damaged or incomplete")
+    Source(video, budget, strict=True, undecoded=True).close()  # says if all were too large to decode
+    raise NoFrames(
+        "No frame of the video can be decoded; the file may be damaged or incomplete: fetch or make it again"
+    )
 
 
 @dataclass(frozen=True, slots=True)

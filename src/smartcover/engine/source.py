@@ -19,6 +19,7 @@ from av.codec.hwaccel import HWAccel, hwdevices_available
 from smartcover.engine.budget import Budget, BytesSpent
 from smartcover.engine.ranges import FarReader
 from smartcover.engine.types import PrefetchingReader, SeekableReader, check_type
+from smartcover.engine.unreadable import HEAD_BYTES, why_unreadable
 from smartcover.errors import NotAVideo, NoVideoStream, VideoTooLarge
 
 # Formats that only ever read the bytes they are given. Absent on purpose, as each can open other files or the
@@ -86,12 +87,19 @@ class Source:
     """An open container and its one video stream. A context manager; closing it closes a file opened here."""
 
     def __init__(
-        self, video: str | os.PathLike[str] | SeekableReader, budget: Budget, *, strict: bool, gpu: bool = False
+        self,
+        video: str | os.PathLike[str] | SeekableReader,
+        budget: Budget,
+        *,
+        strict: bool,
+        gpu: bool = False,
+        undecoded: bool = False,
     ) -> None:
         """
         Args:
             strict: Treat damage as an error, so that a smeared frame does not pass for a clean one.
             gpu: Decode on an accelerator where there is one that knows the codec, else as always.
+            undecoded: Open without a decoder: the container's word then stands for sizes that no decoder would take.
 
         Raises:
             NotAVideo, NoVideoStream, VideoTooLarge, DecodeTimedOut
@@ -104,7 +112,7 @@ class Source:
             raw: SeekableReader = self._file
             name = str(video)
         else:
-            raw, name = video, "the video"
+            raw, name = video, "the file"
             raw.seek(0)
         self._far: FarReader | None = None
         try:
@@ -115,7 +123,8 @@ class Source:
             reader = BoundedReader(raw, budget)
             if self._file is None:
                 self._far = FarReader(reader, raw if isinstance(raw, PrefetchingReader) else None, self.size_bytes)
-            self.container = _open_container(self._far or reader, name, budget, accelerator() if gpu else None)
+            device = accelerator() if gpu else None
+            self.container = _open_container(self._far or reader, name, budget, device, undecoded=undecoded)
         except BaseException:
             self._close_file()
             raise
@@ -227,7 +236,7 @@ def accelerator() -> HWAccel | None:
 
 
 def _open_container(
-    reader: BoundedReader | FarReader, name: str, budget: Budget, accelerator: HWAccel | None
+    reader: BoundedReader | FarReader, name: str, budget: Budget, accelerator: HWAccel | None, *, undecoded: bool
 ) -> av.container.InputContainer:
     # A fragmented file from afar: its table of fragments at the end spares a jump to every one of them.
     afar = {"use_mfra_for": "pts"} if isinstance(reader, FarReader) else {}
@@ -236,6 +245,8 @@ def _open_container(
         "protocol_whitelist": "none",
         "max_pixels": str(budget.limits.max_pixels),
     }
+    if undecoded:
+        options["codec_whitelist"] = "none"
     try:
         return av.open(
             reader,
@@ -248,13 +259,24 @@ def _open_container(
     except DAMAGE as error:
         if isinstance(error, BytesSpent):
             raise VideoTooLarge(f"{name} cannot be opened within what may be read: {error}") from error
-        raise NotAVideo(f"{name} is not a video that can be read", detail=str(error)) from error
+        why = why_unreadable(_head(reader))
+        raise NotAVideo(f"{name} is not a video that can be read: {why}", detail=str(error)) from error
+
+
+def _head(reader: BoundedReader | FarReader) -> bytes:
+    try:
+        reader.seek(0)
+        return reader.read(HEAD_BYTES)
+    except BytesSpent:
+        return b""
 
 
 def _choose_stream(container: av.container.InputContainer, name: str) -> av.video.stream.VideoStream:
     moving = [stream for stream in container.streams.video if not stream.disposition & _DISPOSITIONS_OF_STILLS]
     if not moving:
-        raise NoVideoStream(f"{name} holds no video stream")
+        kinds = {"audio": "sound", "video": "a still picture", "subtitle": "subtitles"}
+        found = {kinds[stream.type]: None for stream in container.streams if stream.type in kinds}
+        raise NoVideoStream(f"{name} holds no video stream, only {' and '.join(found) or 'data'}; give a video")
     decodable = [stream for stream in moving if stream.codec_context is not None]
     if not decodable:
         raise NoVideoStream(f"{name} holds no video stream of a codec that is supported here")

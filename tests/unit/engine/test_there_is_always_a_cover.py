@@ -206,7 +206,7 @@ def test_sound_alone_is_no_video(tmp_path: Path) -> None:
         frame.sample_rate = 44100
         container.mux(stream.encode(frame))
         container.mux(stream.encode())
-    with pytest.raises(NoVideoStream, match=r"sound\.mp4 holds no video stream"):
+    with pytest.raises(NoVideoStream, match=r"sound\.mp4 holds no video stream, only sound; give a video"):
         pick_covers(path)
 
 
@@ -216,6 +216,13 @@ def test_what_is_no_video_is_refused(tmp_path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(NotAVideo, match=r"clip\.mp4"):
         pick_covers(path)
+
+
+def test_a_download_that_was_cut_off_before_its_index_says_so(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", _pictures(10))
+    half = clip.read_bytes()[: clip.stat().st_size // 2]
+    with pytest.raises(NotAVideo, match=r"the file is not .* index \(moov\) is missing .* fetch the whole file again"):
+        pick_covers(io.BytesIO(half))
 
 
 def test_a_missing_file_a_folder_and_a_pipe_are_refused(tmp_path: Path) -> None:
@@ -247,6 +254,16 @@ def test_a_playlist_cannot_make_the_decoder_open_other_files(tmp_path: Path, tem
 def test_a_picture_beyond_the_pixel_limit_is_refused(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", _pictures(3))
     with pytest.raises(VideoTooLarge, match=r"160x96"):
+        pick_covers(clip, limits=Limits(max_pixels=160 * 95))
+
+
+@pytest.mark.parametrize(("codec", "suffix"), [("ffv1", "mkv"), ("mjpeg", "avi"), ("libvpx-vp9", "webm")])
+def test_a_picture_beyond_the_pixel_limit_is_refused_whatever_opening_makes_of_its_size(
+    tmp_path: Path, codec: str, suffix: str
+) -> None:
+    pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+    clip = write_clip(tmp_path / f"clip.{suffix}", _pictures(3), codec=codec, pix_fmt=pix_fmt)
+    with pytest.raises(VideoTooLarge, match=r"160x96, more than the 15200 pixels allowed"):
         pick_covers(clip, limits=Limits(max_pixels=160 * 95))
 
 
