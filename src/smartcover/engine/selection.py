@@ -28,8 +28,14 @@ _MEANING_SCALE = 60.0
 """Brings the distance of meanings (0.1 within a shot, 0.6 between videos) to that of signatures."""
 
 _FULLY_DIFFERENT = 40.0
-_VARIETY = 0.12
+_VARIETY = 0.05
 """How much score a second cover may give up to be different from the first."""
+
+_REPEAT_COST, _REPEAT_COST_FAR_AWAY = 0.4, 0.3
+"""
+How much it may give up not to show the same picture again, at once and far away in time: a repeat is better than a bad
+picture.
+"""
 
 # What is taken, step by step, when clean frames do not suffice; each step keeps what the steps before gave. Unsafe
 # frames are on no step: who asked for the safety check wants no cover rather than one of those.
@@ -81,14 +87,10 @@ def select(candidates: Sequence[Candidate], options: CoverOptions) -> Selection:
         rung = [entry for entry in candidates if (entry.defect is None if not kinds else _is_of(entry, kinds))]
         if kinds and chosen and options.delete_duplicates:
             break
-        taken = _fill(chosen, rung, options, duplicates, allow_same=False)
+        # A second view of a clean picture is better than a first view of one that has a defect.
+        taken = _fill(chosen, rung, options, duplicates, allow_same=not kinds and not options.delete_duplicates)
         if taken and kinds:
             relaxed.append(" or ".join(kinds))
-        if len(chosen) >= options.count:
-            break
-        if not kinds and chosen and not options.delete_duplicates:
-            # A second view of a clean picture is better than a first view of a bad one.
-            _fill(chosen, rung, options, duplicates, allow_same=True)
         if len(chosen) >= options.count:
             break
     if not options.delete_duplicates and len(chosen) < options.count:
@@ -118,7 +120,11 @@ def _fill(
     *,
     allow_same: bool,
 ) -> int:
-    """Add from one rung, each time the candidate with the best mix of score and difference; return how many."""
+    """
+    Add from one rung, each time the candidate with the best mix of score and difference; return how many.
+
+    They follow what is chosen already, best score first.
+    """
     left = [entry for entry in rung if all(entry.index != other.index for other in chosen)]
     nearest = dict.fromkeys((entry.index for entry in left), np.inf)
     repeated: set[int] = set()
@@ -131,31 +137,32 @@ def _fill(
 
     for other in chosen:
         compare_with(other)
-    span = max((entry.seconds for entry in rung), default=0.0) - min((entry.seconds for entry in rung), default=0.0)
-    taken = 0
-    while left and len(chosen) < options.count:
-        if not allow_same:
-            duplicates.extend(entry for entry in left if entry.index in repeated)
-            left = [entry for entry in left if entry.index not in repeated]
-            if not left:
-                break
-        best = max(left, key=lambda entry: _worth(entry, nearest[entry.index], chosen, span if allow_same else 0.0))
-        chosen.append(best)
-        taken += 1
+    times = [entry.seconds for entry in rung]
+    span = max(times, default=0.0) - min(times, default=0.0)
+    taken: list[Candidate] = []
+
+    def worth(entry: Candidate) -> float:
+        cost = _cost_of_repeat(entry, [*chosen, *taken], span) if entry.index in repeated else 0.0
+        return entry.score + _VARIETY * min(1.0, nearest[entry.index] / _FULLY_DIFFERENT) - cost
+
+    while len(chosen) + len(taken) < options.count:
+        eligible = left if allow_same else [entry for entry in left if entry.index not in repeated]
+        if not eligible:
+            break
+        best = max(eligible, key=worth)
         left.remove(best)
+        taken.append(best)
         compare_with(best)
-    if not allow_same:
-        duplicates.extend(entry for entry in left if entry.index in repeated)
-    return taken
+    duplicates.extend(entry for entry in left if entry.index in repeated)
+    chosen.extend(sorted(taken, key=lambda entry: -entry.score))
+    return len(taken)
 
 
-def _worth(entry: Candidate, apart: float, chosen: Sequence[Candidate], span_seconds: float) -> float:
-    """Weigh score and difference; among the same pictures (with a span given) distance in time too."""
-    worth = entry.score + _VARIETY * min(1.0, apart / _FULLY_DIFFERENT)
-    if chosen and span_seconds > 0:
-        away = min(abs(entry.seconds - other.seconds) for other in chosen)
-        worth += _VARIETY * min(1.0, away * (len(chosen) + 1) / span_seconds)
-    return worth
+def _cost_of_repeat(entry: Candidate, chosen: Sequence[Candidate], span_seconds: float) -> float:
+    """Say what it costs to show a picture again, among others of so many seconds."""
+    away = min(abs(entry.seconds - other.seconds) for other in chosen)
+    share = min(1.0, away * (len(chosen) + 1) / span_seconds) if span_seconds > 0 else 0.0
+    return _REPEAT_COST + (_REPEAT_COST_FAR_AWAY - _REPEAT_COST) * share
 
 
 def same_picture(one: Candidate, other: Candidate) -> bool:

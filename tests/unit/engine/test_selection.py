@@ -19,11 +19,22 @@ def _candidate(index: int, score: float, seed: int, kind: RejectionKind | None =
 
 
 def test_the_best_comes_first_and_the_same_picture_once() -> None:
-    every = [_candidate(0, 0.5, 1), _candidate(1, 0.9, 2), _candidate(2, 0.8, 2), _candidate(3, 0.4, 3)]
+    every = [_candidate(0, 0.7, 1), _candidate(1, 0.9, 2), _candidate(2, 0.8, 2), _candidate(3, 0.6, 3)]
     selection = select(every, CoverOptions(count=3))
     assert [entry.index for entry in selection.chosen] == [1, 0, 3]
     assert [entry.index for entry in selection.duplicates] == [2]
     assert selection.fallback is None
+
+
+def test_the_same_picture_again_is_better_than_a_far_worse_one() -> None:
+    every = [_candidate(0, 0.15, 1), _candidate(1, 0.9, 2), _candidate(2, 0.8, 2)]
+    assert [entry.index for entry in select(every, CoverOptions(count=2)).chosen] == [1, 2]
+    assert [entry.index for entry in select(every, CoverOptions(count=2, delete_duplicates=True)).chosen] == [1, 0]
+
+
+def test_covers_are_in_order_of_their_scores_whatever_each_adds() -> None:
+    every = [_candidate(0, 0.9, 1), _candidate(1, 0.5, 2), _candidate(2, 0.8, 1), _candidate(3, 0.1, 1)]
+    assert [entry.index for entry in select(every, CoverOptions(count=3)).chosen] == [0, 2, 1]
 
 
 def test_duplicates_fill_the_count_unless_they_are_to_be_deleted() -> None:
