@@ -17,7 +17,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from smartcover.engine.colour import ColourConverter, hdr_kind
-from smartcover.engine.decode import Decoded, Run, RunReader, packet_time
+from smartcover.engine.decode import Decoded, Run, RunReader, packet_time, shown_at
 from smartcover.engine.geometry import Orientation, fit_within, square_pixel_size
 from smartcover.engine.index import ContainerIndex
 from smartcover.engine.sampling import Visit, even_moments, is_near, part, plan_visits
@@ -121,6 +121,7 @@ class Gatherer:
         self.reader = RunReader(source)
         self._index = ContainerIndex(source, self.reader)
         self._last_keyframe: Fraction | None = None
+        self._read: tuple[Fraction, Fraction] | None = None
         self.facts = FrameFacts(pixel_aspect=source.stream.sample_aspect_ratio)
         self._source = source
         self._stream = source.stream
@@ -135,18 +136,20 @@ class Gatherer:
 
     @property
     def frame_rate(self) -> float:
-        rate = self._stream.average_rate or self._stream.guessed_rate
+        rate = self._source.frame_rate or self._stream.guessed_rate
         return float(rate) if rate and 0 < rate < 1000 else _FALLBACK_FRAME_RATE
 
     @property
     def duration_seconds(self) -> float | None:
-        """Length by the stream's header, else the container's; None when neither says."""
+        """Length by the stream's header, else the container's, else by what was read on to; None when none says."""
         if self._last_keyframe is not None:
             return float(self._last_keyframe - self.start)
         if self._stream.duration and self._stream.time_base:
             return float(self._stream.duration * self._stream.time_base)
         duration = self._source.container.duration
-        return duration / av.time_base if duration and duration > 0 else None
+        if duration and duration > 0:
+            return duration / av.time_base
+        return float(self._read[1] - self._read[0]) + 1 / self.frame_rate if self._read is not None else None
 
     @property
     def start(self) -> Fraction:
@@ -154,7 +157,7 @@ class Gatherer:
         stamp = self._source.container.start_time
         if stamp is not None and abs(stamp) < 2**62:
             return Fraction(stamp, av.time_base)
-        return Fraction(0)
+        return self._read[0] if self._read is not None else Fraction(0)
 
     def info(self) -> VideoInfo:
         width_px, height_px = self.facts.display_size
@@ -164,7 +167,7 @@ class Gatherer:
             width_px=width_px,
             height_px=height_px,
             duration_seconds=self.duration_seconds,
-            frame_rate=float(self._stream.average_rate) if self._stream.average_rate else None,
+            frame_rate=float(self._source.frame_rate) if self._source.frame_rate else None,
             rotation_degrees=self.facts.orientation.rotation_degrees,
             mirrored=self.facts.orientation.mirrored,
             hdr=self.facts.hdr,
@@ -254,9 +257,8 @@ class Gatherer:
         budget_frames = self._frame_budget()
         runs: list[list[Packet[VideoStream]]] = []
         packets, held_bytes, thinned = 0, 0, False
-        last = self.start
         for packet in self.reader.packets():
-            last = max(last, packet_time(packet) or last)
+            self._learn_reach(packet_time(packet))
             if packet.is_keyframe or not runs:
                 runs.append([packet])
             elif not thinned:
@@ -277,8 +279,15 @@ class Gatherer:
         held = [Run(tuple(run)) for run in runs]
         if thinned:
             by_start = {run.start: run for run in held}
-            return self._visit_all(self._plan(sorted(by_start), last), by_start)
+            end = self._read[1] if self._read is not None else self.start
+            return self._visit_all(self._plan(sorted(by_start), end), by_start)
         return self._look_at_runs(held)
+
+    def _learn_reach(self, time: Fraction | None) -> None:
+        """Note the time of the first packet that was read on to, and the latest."""
+        if time is not None:
+            first, last = self._read or (time, time)
+            self._read = first, max(last, time)
 
     def _look_at_runs(self, runs: list[Run]) -> list[Look]:
         looks: list[Look] = []
@@ -372,7 +381,7 @@ class Gatherer:
         last = look.pts + _CLOSER_OFFSETS[-1]
         needed = 0
         for number, packet in enumerate(look.run.packets, start=1):
-            time = packet_time(packet)
+            time = shown_at(packet)
             if time is None or time <= last:
                 needed = number
         pixels = needed * self.facts.size[0] * self.facts.size[1]

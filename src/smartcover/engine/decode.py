@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import count
 from typing import Any
 
 import av.error
@@ -13,7 +14,10 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from smartcover.engine.clock import CLOCKLESS_CODECS, counted
 from smartcover.engine.source import DAMAGE, Source
+
+_FALLBACK_FRAME_RATE = Fraction(25)
 
 _MAX_BAD_READS = 64
 """Read errors in a row after which the rest of a container is given up."""
@@ -48,7 +52,7 @@ class Run:
     def up_to(self, pts: Fraction) -> Run:
         """Leave out what is stored after the packet of a time stamp: its frame builds on nothing of that."""
         for number, packet in enumerate(self.packets, start=1):
-            if packet_time(packet) == pts:
+            if shown_at(packet) == pts:
                 return Run(self.packets[:number])
         return self
 
@@ -74,6 +78,11 @@ def packet_time(packet: Packet[VideoStream]) -> Fraction | None:
     return stamp * packet.time_base
 
 
+def shown_at(packet: Packet[VideoStream]) -> Fraction | None:
+    """Give when a packet is shown; None when only its time of decoding is known, or none."""
+    return packet_time(packet) if packet.pts is not None else None
+
+
 class RunReader:
     """Reads runs out of a container and decodes them. The only user of the stream's decoder."""
 
@@ -87,6 +96,13 @@ class RunReader:
 
     def packets(self) -> Iterator[Packet[VideoStream]]:
         """Yield the stream's packets from the container's present position, across what damage it can."""
+        rate = self._source.frame_rate
+        if self._source.is_raw and self._context.name in CLOCKLESS_CODECS and rate:
+            # There is no seeking without time stamps, so this is the stream's start.
+            return counted(self._stored_packets(), self._stream, rate)
+        return self._stored_packets()
+
+    def _stored_packets(self) -> Iterator[Packet[VideoStream]]:
         bad_reads = 0
         while bad_reads < _MAX_BAD_READS:
             try:
@@ -145,10 +161,10 @@ class RunReader:
         return run.start if run is not None else None
 
     def _next_keyframe(self) -> Run | None:
-        for count, packet in enumerate(self.packets()):
+        for number, packet in enumerate(self.packets()):
             if packet.is_keyframe:
                 return Run((packet,))
-            if count > _MAX_PACKETS_TO_KEYFRAME:
+            if number > _MAX_PACKETS_TO_KEYFRAME:
                 break
         return None
 
@@ -158,9 +174,9 @@ class RunReader:
             return None
         held: list[Packet[VideoStream]] = []
         beyond = 0
-        for count, packet in enumerate(self.packets()):
+        for number, packet in enumerate(self.packets()):
             if not held and not packet.is_keyframe:
-                if count > _MAX_PACKETS_TO_KEYFRAME:
+                if number > _MAX_PACKETS_TO_KEYFRAME:
                     break
                 continue
             held.append(packet)
@@ -185,6 +201,8 @@ class RunReader:
             wanted: Time stamp of a frame that is given in any case.
         """
         damage = 0
+        rate = self._source.frame_rate or _FALLBACK_FRAME_RATE
+        times = (run.start + number / rate for number in count())
         if self._first is None:
             self._first = run.packets[0]
         context: Any = self._fine_context() if finely else self._context
@@ -199,12 +217,12 @@ class RunReader:
                 except DAMAGE:
                     damage += 1
                     continue
-                yield from self._stamped(frames, run, damage)
+                yield from self._stamped(frames, times, damage)
             try:
                 frames = context.decode(None)
             except DAMAGE:
                 frames = []
-            yield from self._stamped(frames, run, damage)
+            yield from self._stamped(frames, times, damage)
         finally:
             _empty(context)
 
@@ -233,10 +251,11 @@ class RunReader:
         finally:
             _empty(context)
 
-    def _stamped(self, frames: list[VideoFrame], run: Run, damage: int) -> Iterator[Decoded]:
+    def _stamped(self, frames: list[VideoFrame], times: Iterator[Fraction], damage: int) -> Iterator[Decoded]:
+        """Give frames their times: their own, else the next of `times`, which are as far apart as frames are."""
         for frame in frames:
-            base = frame.time_base or self._stream.time_base
-            pts = frame.pts * base if frame.pts is not None and base is not None else run.start
+            base, counted_time = frame.time_base or self._stream.time_base, next(times)
+            pts = frame.pts * base if frame.pts is not None and base is not None else counted_time
             if frame.width > 0 and frame.height > 0:
                 yield Decoded(frame, pts, damage + frame.is_corrupt)
 

@@ -6,8 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from fractions import Fraction
+from dataclasses import dataclass
 
 from smartcover.engine.budget import Budget
 from smartcover.engine.candidates import Gatherer, Look
@@ -31,7 +30,6 @@ from smartcover.engine.types import (
     Rejection,
     RejectionKind,
     SeekableReader,
-    VideoInfo,
 )
 from smartcover.errors import NoFrames, NoSafeFrame
 
@@ -109,7 +107,7 @@ class _Picker:
         rejections = _rejections(selection, self._jury.judge(studied), failed)
         self._timings["total"] = self._budget.elapsed_seconds()
         self._progress("done", 1.0)
-        return Picks(_with_duration(info, looks), covers, rejections, selection.fallback, self._timings)
+        return Picks(info, covers, rejections, selection.fallback, self._timings)
 
     def _check_size(self, display_size: tuple[int, int]) -> None:
         """Refuse a cover that cannot be made before the work for it; what is left without black bars shows later."""
@@ -206,11 +204,3 @@ def _rejections(selection: Selection, judged: Judgement, failed: frozenset[int])
             kind, reason = "duplicate", "it shows the same picture as a better frame"
         rejections.append(Rejection(entry.look.seconds, kind, reason, dict(entry.signals)))
     return tuple(rejections)
-
-
-def _with_duration(info: VideoInfo, looks: list[Look]) -> VideoInfo:
-    """Where no header tells the duration, the last moment seen is the best answer."""
-    if info.duration_seconds is not None or not looks:
-        return info
-    last = max(look.seconds for look in looks)
-    return replace(info, duration_seconds=last + float(Fraction(1, 25)))

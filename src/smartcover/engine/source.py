@@ -6,6 +6,7 @@ import functools
 import io
 import os
 from collections.abc import Iterable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -38,6 +39,9 @@ _UNFILTERED_PIXELS = 1280 * 720
 _CODECS_WITHOUT_FIELDS = ("mjpeg", "huffyuv", "ffvhuff", "jpeg2000", "png")
 """Codecs whose frames cannot say that they are interlaced."""
 _FIELD_ORDER_PROGRESSIVE = 1
+
+_NO_TIMESTAMPS = 0x80
+"""FFmpeg's AVFMT_NOTIMESTAMPS."""
 
 _DISPOSITIONS_OF_STILLS = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
 
@@ -176,6 +180,16 @@ class Source:
         decoder.colorspace, decoder.color_range = known.colorspace, known.color_range
         decoder.color_trc, decoder.color_primaries = known.color_trc, known.color_primaries
         return decoder
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether the stream is in no container: what the encoder gave, without times."""
+        return bool(self.container.format.flags & _NO_TIMESTAMPS)
+
+    @property
+    def frame_rate(self) -> Fraction | None:
+        """Frames per second by the container; of a raw stream by its codec, as FFmpeg takes 25 for its mean."""
+        return self.stream.guessed_rate if self.is_raw else self.stream.average_rate
 
     @property
     def has_silent_fields(self) -> bool:
