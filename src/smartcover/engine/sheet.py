@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from smartcover.engine.types import Cover, Picks, Rejection
 
 _WIDTH_PX = 1280
+_TITLE_SIZE = 26
 _MARGIN_PX = 24
 _GAP_PX = 16
 _STRIP_HEIGHT_PX = 46
@@ -33,6 +34,13 @@ _KIND_COLOURS = {
 }
 _MAX_ROWS = 6
 
+_WIDE_FONTS = (
+    "NotoSansCJK-Regular.ttc", "NotoSansCJK-VF.ttc", "NotoSansSC-Regular.otf", "SourceHanSansSC-Regular.otf",
+    "wqy-microhei.ttc", "wqy-zenhei.ttc", "DroidSansFallbackFull.ttf", "PingFang.ttc", "Hiragino Sans GB.ttc",
+    "STHeiti Light.ttc", "Arial Unicode.ttf", "msyh.ttc", "simsun.ttc",
+)  # fmt: skip
+"""Fonts with Chinese, Japanese and Korean characters, as Linux, macOS and Windows bring or offer them."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Fonts:
@@ -48,7 +56,7 @@ def draw_sheet(picks: Picks, title: str) -> bytes:
     At the top the video; then each cover with its time, score and reasons, the best first and largest; below, a time
     line with the covers marked and each rejected moment in the colour of its kind, with the counts spelled out.
     """
-    fonts = _Fonts(*(ImageFont.load_default(size) for size in (26, 19, 16)))
+    fonts = _Fonts(*(ImageFont.load_default(size) for size in (_TITLE_SIZE, 19, 16)))
     columns = min(3, max(1, len(picks.covers)))
     tile_width = (_WIDTH_PX - 2 * _MARGIN_PX - (columns - 1) * _GAP_PX) // columns
     if columns == 1:
@@ -61,12 +69,9 @@ def draw_sheet(picks: Picks, title: str) -> bytes:
     height = 92 + sum(row_heights) + len(rows) * _GAP_PX + 150
     sheet = Image.new("RGB", (_WIDTH_PX, height), _PAPER)
     pen = ImageDraw.Draw(sheet)
-    pen.text(
-        (_MARGIN_PX, 20),
-        _shorten(pen, _drawable(title, fonts.title), fonts.title, _WIDTH_PX - 2 * _MARGIN_PX),
-        _INK,
-        fonts.title,
-    )
+    title_font = _font_for(title, fonts.title)
+    shown_title = _shorten(pen, _drawable(title, title_font), title_font, _WIDTH_PX - 2 * _MARGIN_PX)
+    pen.text((_MARGIN_PX, 20), shown_title, _INK, title_font)
     pen.text(
         (_MARGIN_PX, 56), _shorten(pen, _facts(picks), fonts.plain, _WIDTH_PX - 2 * _MARGIN_PX), _FAINT, fonts.plain
     )
@@ -159,8 +164,22 @@ def _count_kinds(rejections: Sequence[Rejection]) -> list[tuple[str, int]]:
     return sorted(counts.items(), key=lambda entry: -entry[1])
 
 
+def _font_for(
+    text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont
+) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Give the font that comes with Pillow, or one of the system where that lacks characters, such as Chinese ones."""
+    if _drawable(text, font) == text:
+        return font
+    for name in _WIDE_FONTS:
+        try:
+            return ImageFont.truetype(name, _TITLE_SIZE)
+        except OSError:
+            continue
+    return font
+
+
 def _drawable(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
-    """Put an underscore for each character that the font that comes with Pillow lacks, such as Chinese ones."""
+    """Put an underscore for each character that a font lacks."""
     missing = bytes(font.getmask("\uffff"))
     return "".join(
         "_" if not character.isspace() and bytes(font.getmask(character)) == missing else character

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
@@ -52,6 +53,33 @@ def test_no_two_kinds_of_rejection_have_nearly_the_same_colour() -> None:
     colours = np.array(list(_KIND_COLOURS.values()))
     apart = np.linalg.norm(colours[:, None] - colours[None], axis=2) + 1000 * np.eye(len(colours))
     assert apart.min() > 40
+
+
+def test_a_title_in_chinese_is_drawn_where_the_system_has_a_font_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picks = pick_covers(write_clip(tmp_path / "clip.mp4", [texture()]))
+    monkeypatch.setattr("smartcover.engine.sheet._WIDE_FONTS", ("no such font.ttf",))
+    assert draw_sheet(picks, "名.mp4") == draw_sheet(picks, "_.mp4")
+    font = tmp_path / "wide.ttf"
+    font.write_bytes(_font_of("名_.mp4"))
+    monkeypatch.setattr("smartcover.engine.sheet._WIDE_FONTS", ("no such font.ttf", str(font)))
+    assert draw_sheet(picks, "名.mp4") != draw_sheet(picks, "_.mp4")
+    assert draw_sheet(picks, "名🎬.mp4") == draw_sheet(picks, "名_.mp4")
+
+
+def _font_of(characters: str) -> bytes:
+    """Make a font that has glyphs for a few characters alone: Pillow's own with another table of characters."""
+    default = ImageFont.load_default(26)
+    assert isinstance(default, ImageFont.FreeTypeFont)
+    data = bytearray(default.font_bytes)
+    # One table for Unicode (platform 3, encoding 10) of format 12 (OpenType, cmap); glyph 40 and on are letters.
+    groups = [struct.pack(">3I", ord(one), ord(one), 40 + number) for number, one in enumerate(sorted(characters))]
+    table = struct.pack(">HHIII", 12, 0, 16 + 12 * len(groups), 0, len(groups)) + b"".join(groups)
+    cmap = struct.pack(">HHHHI", 0, 1, 3, 10, 12) + table
+    entry = data.index(b"cmap")
+    data[entry + 8 : entry + 16] = struct.pack(">II", len(data), len(cmap))
+    return bytes(data + cmap)
 
 
 def test_characters_that_the_font_lacks_are_not_drawn_as_boxes() -> None:
