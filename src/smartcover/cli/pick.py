@@ -49,7 +49,9 @@ def pick(
     ] = "crop",
     unique: Annotated[bool, typer.Option("--unique", help="Leave near-duplicates out, though fewer remain.")] = False,
     crop_letterbox: Annotated[bool, typer.Option("--crop-letterbox", help="Cut black bars away.")] = False,
-    quality: Annotated[int | None, typer.Option(help="1 to 100, for jpg and webp.")] = None,
+    quality: Annotated[
+        int | None, typer.Option(help="1 to 100, for jpg (default 90; full colour resolution from 95) and webp (85).")
+    ] = None,
     safety: Annotated[
         bool, typer.Option("--safety", help="Never take an unsafe frame (needs the extra \\[safety]).")
     ] = False,

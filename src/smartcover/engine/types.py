@@ -63,8 +63,9 @@ class CoverOptions:
 
     With one of `width_px` and `height_px` the other follows the picture's display shape; with both, the cover has
     exactly that size and `fit` says how: `crop` around faces or subject, `pad` with black, or `stretch`.
-    With none the cover has the display size of the video. `quality` (1-100) is for JPEG and WebP.
-    `delete_duplicates` leaves near-duplicates out, so fewer than `count` may come back.
+    With none the cover has the display size of the video. `quality` (1-100) is for JPEG (default 90; below 95 the
+    chroma of pictures over 640x360 is at half resolution) and WebP (default 85). `delete_duplicates` leaves
+    near-duplicates out, so fewer than `count` may come back.
 
     Optional powers: `safety` never takes a frame that the safety network calls unsafe (needs the extra `[safety]`);
     `scorer` is an ONNX file of the caller's own whose score counts as much as ours (see scorer_hook.py); `gpu` decodes

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+import simplejpeg
 from PIL import Image
 
 from smartcover.engine import CoverOptions, Limits, pick_covers
@@ -68,6 +69,17 @@ def test_quality_makes_the_file_larger_and_the_picture_truer() -> None:
     errors = [np.abs(np.asarray(Image.open(io.BytesIO(data))).astype(int) - picture).mean() for data in (low, high)]
     assert len(high) > 1.5 * len(low)
     assert errors[1] < errors[0]
+
+
+@pytest.mark.parametrize(
+    ("size", "quality", "sampling"),
+    [((720, 1280), None, "420"), ((720, 1280), 94, "420"), ((720, 1280), 95, "444"), ((360, 640), None, "444")],
+)
+def test_a_large_jpeg_has_half_the_chroma_below_quality_95(
+    size: tuple[int, int], quality: int | None, sampling: str
+) -> None:
+    encoded = encode(texture(*size), "jpg", quality)
+    assert simplejpeg.decode_jpeg_header(encoded)[3] == sampling
 
 
 def test_a_crop_is_never_stretched() -> None:
