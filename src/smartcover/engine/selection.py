@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,9 +72,16 @@ class Selection:
     fallback: str | None
 
 
-def select(candidates: Sequence[Candidate], options: CoverOptions) -> Selection:
+def select(
+    candidates: Sequence[Candidate],
+    options: CoverOptions,
+    is_reframed: Callable[[Candidate, Candidate], bool] = lambda _one, _other: False,
+) -> Selection:
     """
     Choose the covers to render, best first.
+
+    `is_reframed` tells whether one picture is another in a different framing. It is asked only with
+    `options.delete_duplicates`, and only of those about to be taken.
 
     With `options.delete_duplicates` no two covers show the same picture, and the result may be shorter than asked
     for; otherwise it is shorter only when there are fewer candidates. When clean candidates do not suffice, rejected
@@ -88,7 +95,8 @@ def select(candidates: Sequence[Candidate], options: CoverOptions) -> Selection:
         if kinds and chosen and options.delete_duplicates:
             break
         # A second view of a clean picture is better than a first view of one that has a defect.
-        taken = _fill(chosen, rung, options, duplicates, allow_same=not kinds and not options.delete_duplicates)
+        allow_same = not kinds and not options.delete_duplicates
+        taken = _fill(chosen, rung, options, duplicates, is_reframed, allow_same=allow_same)
         if taken and kinds:
             relaxed.append(" or ".join(kinds))
         if len(chosen) >= options.count:
@@ -99,6 +107,7 @@ def select(candidates: Sequence[Candidate], options: CoverOptions) -> Selection:
             [entry for entry in candidates if not _is_of(entry, ("unsafe",))],
             options,
             duplicates,
+            is_reframed,
             allow_same=True,
         )
     kept = {entry.index for entry in chosen}
@@ -117,6 +126,7 @@ def _fill(
     rung: Sequence[Candidate],
     options: CoverOptions,
     duplicates: list[Candidate],
+    is_reframed: Callable[[Candidate, Candidate], bool],
     *,
     allow_same: bool,
 ) -> int:
@@ -151,6 +161,9 @@ def _fill(
             break
         best = max(eligible, key=worth)
         left.remove(best)
+        if options.delete_duplicates and any(is_reframed(best, other) for other in (*chosen, *taken)):
+            duplicates.append(best)
+            continue
         taken.append(best)
         compare_with(best)
     duplicates.extend(entry for entry in left if entry.index in repeated)

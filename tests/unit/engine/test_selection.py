@@ -43,6 +43,17 @@ def test_duplicates_fill_the_count_unless_they_are_to_be_deleted() -> None:
     assert [entry.index for entry in select(every, CoverOptions(count=3, delete_duplicates=True)).chosen] == [1]
 
 
+def test_another_framing_is_left_out_only_where_duplicates_are_to_be_deleted() -> None:
+    every = [_candidate(0, 0.9, 1), _candidate(1, 0.8, 2), _candidate(2, 0.7, 3)]
+    kept = select(every, CoverOptions(count=2), lambda one, other: {one.index, other.index} == {0, 1})
+    assert [entry.index for entry in kept.chosen] == [0, 1]
+    deleted = select(
+        every, CoverOptions(count=2, delete_duplicates=True), lambda one, other: {one.index, other.index} == {0, 1}
+    )
+    assert [entry.index for entry in deleted.chosen] == [0, 2]
+    assert [entry.index for entry in deleted.duplicates] == [1]
+
+
 def test_a_different_hue_is_a_different_picture() -> None:
     # Both have luma 100 within 1: a comparison of grey alone would take them for one.
     red, green = plain((215, 67, 80), 27, 48), plain((40, 120, 80), 27, 48)
