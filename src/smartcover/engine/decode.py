@@ -217,7 +217,9 @@ class RunReader:
                 except DAMAGE:
                     damage += 1
                     continue
-                yield from self._stamped(frames, times, damage)
+                for decoded in self._stamped(frames, times, damage):
+                    damage = decoded.damage
+                    yield decoded
             try:
                 frames = context.decode(None)
             except DAMAGE:
@@ -256,8 +258,9 @@ class RunReader:
         for frame in frames:
             base, counted_time = frame.time_base or self._stream.time_base, next(times)
             pts = frame.pts * base if frame.pts is not None and base is not None else counted_time
+            damage += frame.is_corrupt
             if frame.width > 0 and frame.height > 0:
-                yield Decoded(frame, pts, damage + frame.is_corrupt)
+                yield Decoded(frame, pts, damage)
 
 
 def _empty(context: Any) -> None:

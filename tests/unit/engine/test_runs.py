@@ -44,6 +44,21 @@ def test_a_wanted_frame_is_given_and_the_same_where_frames_that_none_builds_on_a
             assert np.array_equal(given[pts], picture)
 
 
+def test_damage_stays_with_all_that_is_predicted_from_it(tmp_path: Path) -> None:
+    frames = [texture(seed=number) for number in range(8)]
+    clip = write_clip(tmp_path / "clip.avi", frames, codec="mpeg4", options={"qscale": "4"})
+    with Source(clip, Budget(Limits()), strict=False) as source:
+        stored = list(RunReader(source).packets())
+    # Half of a packet is lost: the decoder conceals what it cannot read, and decodes on.
+    size_bytes = stored[3].size // 2
+    clip.write_bytes(clip.read_bytes().replace(bytes(stored[3])[size_bytes:], bytes(stored[3].size - size_bytes)))
+    with Source(clip, Budget(Limits()), strict=False) as source:
+        reader = RunReader(source)
+        decoded = list(reader.decode(Run(tuple(reader.packets()))))
+    assert [one.frame.is_corrupt for one in decoded] == [number == 3 for number in range(8)]
+    assert [one.damage for one in decoded] == [0, 0, 0, 1, 1, 1, 1, 1]
+
+
 def test_the_decoder_of_covers_learns_from_the_first_keyframe_which_encoder_made_faults(tmp_path: Path) -> None:
     lossless = {"preset": "superfast", "qp": "0", "x264-params": "8x8dct=1:keyint=1"}
     pictures = (texture(720, 1280, seed=number) for number in range(2))
