@@ -165,6 +165,18 @@ def test_black_bars_are_cut_away_on_request(tmp_path: Path) -> None:
     assert pick_covers(path, CoverOptions(count=1)).covers[0].height_px == 160
 
 
+def test_the_narrow_black_columns_of_a_digitised_tape_are_bars_too(tmp_path: Path) -> None:
+    frames = []
+    for number in range(10):
+        frame = plain(0, 480, 640)
+        frame[:, 8:-8] = shift(texture(480, 624, seed=2), number * 3)
+        frames.append(frame)
+    path = write_clip(tmp_path / "clip.mp4", frames)
+    cover = pick_covers(path, CoverOptions(count=1, crop_letterbox=True)).covers[0]
+    assert cover.width_px == pytest.approx(622, abs=3)
+    assert cover.height_px == 480
+
+
 class _FaceAtThree:
     """Finds a face in pictures whose first rows are red, too small for a closer look, and none elsewhere."""
 
