@@ -17,6 +17,7 @@ import av.stream
 import av.video.stream
 from av.codec.hwaccel import HWAccel, hwdevices_available
 
+from smartcover.engine.alpha import DecoderWithAlpha
 from smartcover.engine.budget import Budget, BytesSpent
 from smartcover.engine.ranges import FarReader
 from smartcover.engine.types import PrefetchingReader, SeekableReader, check_type
@@ -43,10 +44,8 @@ _FIELD_ORDER_PROGRESSIVE = 1
 _NO_TIMESTAMPS = 0x80
 """FFmpeg's AVFMT_NOTIMESTAMPS."""
 
+_CODECS_WITH_ALPHA_BESIDE = ("vp8", "vp9")
 _DISPOSITIONS_OF_STILLS = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
-
-_DECODERS_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
-"""They read the transparency that a WebM keeps beside the picture; libav's own, which are faster, leave it out."""
 
 _ACCELERATORS = ("cuda", "videotoolbox", "vaapi", "d3d11va")
 """Kinds of devices that give frames back to the CPU, in the order in which they are tried."""
@@ -160,19 +159,15 @@ class Source:
         context.options = options | ({"skip_loop_filter": "all"} if self.looks_unfiltered else {})
         context.thread_count = 1
         self.decoder: Any = context
-        with_alpha = _DECODERS_WITH_ALPHA.get(context.name, "")
-        # They give nothing of a damaged frame: when all are, an opaque cover is better than none.
-        if strict and self.stream.metadata.get("alpha_mode") == "1" and with_alpha in av.codecs_available:
-            self.decoder = self._separate_decoder(with_alpha)
+        has_alpha = context.name in _CODECS_WITH_ALPHA_BESIDE and self.stream.metadata.get("alpha_mode") == "1"
+        # A frame whose transparency is damaged is lost: when all are, an opaque cover is better than none.
+        if has_alpha and strict:
+            self.decoder = DecoderWithAlpha(self.fine_decoder(), self.fine_decoder())
 
     def fine_decoder(self) -> Any:
         """Make a decoder for covers: with every filter, and outside the container, so without its display matrix."""
-        return self._separate_decoder(self.stream.codec_context.name)
-
-    def _separate_decoder(self, name: str) -> Any:
-        """Make a decoder of this stream outside the container."""
         known = self.stream.codec_context
-        decoder: Any = av.CodecContext.create(name, "r")
+        decoder: Any = av.CodecContext.create(known.name, "r")
         decoder.extradata = known.extradata
         decoder.options = dict(self._options)
         decoder.thread_count = 1
