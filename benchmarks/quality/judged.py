@@ -23,13 +23,12 @@ import numpy.typing as npt
 from smartcover.engine.candidates import (
     _GLANCE_SIZE,
     _LOOK_LONGEST_PX,
-    Look,
-    _neighbours,
     orientation_of,
 )
 from smartcover.engine.colour import ColourConverter
 from smartcover.engine.decode import Run
 from smartcover.engine.geometry import Orientation, fit_within, square_pixel_size
+from smartcover.engine.looks import Look, neighbours_of
 
 UNUSABLE = 0.5
 """A mean grade up to this is a frame that at least one judge called unusable and none better than weak."""
@@ -98,7 +97,7 @@ class Frames:
             damage=0,
             suspect=False,
             run=Run(()),
-            neighbours=tuple(_neighbours(trail, place)),
+            neighbours=tuple(neighbours_of(trail, place)),
         )
 
     def cut_between(self, one: int, other: int) -> bool:

@@ -48,7 +48,7 @@ def test_json_is_one_document_and_nothing_else(clip: Path, tmp_path: Path) -> No
     (video,) = json.loads(result.stdout)["videos"]
     facts = {"container", "codec", "width_px", "height_px", "duration_seconds", "frame_rate", "rotation_degrees"}
     facts |= {"mirrored", "hdr", "interlaced", "size_bytes"}
-    assert set(video) == {"path", "error", "covers", "rejections", "fallback", "timings"} | facts
+    assert set(video) == {"path", "error", "covers", "rejections", "fallback", "unseen", "timings"} | facts
     assert (video["path"], video["error"]) == (str(clip), None)
     assert (video["codec"], video["width_px"], video["height_px"], video["rotation_degrees"]) == ("h264", 160, 96, 0)
     assert video["duration_seconds"] == pytest.approx(2.4, abs=0.05)

@@ -65,6 +65,7 @@ def describe(picks: Picks, written: Written) -> dict[str, Any]:
             for rejection in picks.rejections
         ],
         "fallback": picks.fallback,
+        "unseen": picks.unseen,
         "timings": {name: round(seconds, _DECIMALS) for name, seconds in picks.timings.items()},
     }
     if written.sheet is not None:
@@ -117,8 +118,8 @@ def print_table(picks: Picks, written: Written) -> None:
         why = ", ".join(cover.reasons) or "the best there is"
         table.add_row(escape(one_line(path.name)), clock(cover.seconds), f"{cover.score:.2f}", size, why)
     console.print(table)
-    if picks.fallback:
-        console.print(f"[yellow]{escape(picks.fallback)}[/yellow]")
+    for note in filter(None, (picks.fallback, picks.unseen)):
+        console.print(f"[yellow]{escape(note)}[/yellow]")
     if written.sheet is not None:
         console.print(f"contact sheet: {escape(one_line(str(written.sheet)))}")
     console.print(f"[dim]{picks.timings['total']:.2f} s[/dim]\n")

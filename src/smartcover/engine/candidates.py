@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -10,9 +11,8 @@ from itertools import pairwise
 from typing import Any, Literal
 
 import av.sidedata.sidedata
-import numpy as np
-import numpy.typing as npt
 from av.packet import Packet
+from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -20,7 +20,18 @@ from smartcover.engine.colour import ColourConverter, hdr_kind
 from smartcover.engine.decode import Decoded, Run, RunReader, packet_time, shown_at
 from smartcover.engine.geometry import Orientation, fit_within, square_pixel_size
 from smartcover.engine.index import ContainerIndex
-from smartcover.engine.sampling import Visit, even_moments, is_near, part, plan_visits
+from smartcover.engine.looks import Look, Picture, neighbours_of
+from smartcover.engine.sampling import (
+    WIDE,
+    Visit,
+    even_moments,
+    is_near,
+    part,
+    plan_long_visits,
+    plan_visits,
+    wide_stretches,
+    widest_gap,
+)
 from smartcover.engine.source import Source
 from smartcover.engine.types import VideoInfo
 
@@ -31,8 +42,6 @@ _GLANCE_SIZE = (48, 27)
 """Size of the pictures that are only compared with their neighbours in time."""
 
 _FALLBACK_FRAME_RATE = 25.0
-_NEIGHBOUR_SECONDS = (-0.4, -0.2, -0.05, 0.05, 0.2, 0.4)
-"""Distances at which neighbours are compared: a frame away for motion, further for fades and dissolves."""
 _NEIGHBOURHOOD = Fraction(1, 2)
 """Frames further than this from every moment are decoded only because others build on them."""
 
@@ -43,34 +52,17 @@ _CLOSER_PACKETS = 13
 _CLOSER_SHARE = 4
 """Looking around moments between keyframes may cost this part of what sampling may, all moments together."""
 
-Picture = npt.NDArray[np.uint8]
+_FEW_KEYFRAMES = 3
+"""Fewer than these for more bytes than the file has: seeking then reads it all in search of each."""
 
+_LEAST_PIXELS = 320 * 180
+"""What a frame counts for at least on a long way: a smaller one hardly costs less."""
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Neighbour:
-    """How the video looks a little earlier or later."""
+_KEPT_SHARE = 0.8
+"""Share of the memory for compressed data that whole frames may take instead."""
 
-    offset_seconds: float
-    glance: Picture
-
-
-@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
-class Look:
-    """
-    A moment that was decoded: a small upright sRGB picture, what surrounds it in time, and the packets to decode it.
-
-    `neighbours` are empty when only the keyframe was decoded. `suspect` when the decoder met damage soon after: what
-    it shows may be smeared already, as damage is often noticed late.
-    """
-
-    pts: Fraction
-    seconds: float
-    picture: Picture
-    glance: Picture
-    damage: int
-    suspect: bool
-    run: Run
-    neighbours: tuple[Neighbour, ...] = ()
+_UNSEEN_AFTER_LONG_VISITS = Fraction(1, 10)
+"""Share of a video that may be left at its end without saying so: half a step between moments is."""
 
 
 @dataclass(slots=True)
@@ -87,6 +79,10 @@ class FrameFacts:
     def display_size(self) -> tuple[int, int]:
         """(width, height) upright and with square pixels."""
         return self.orientation.swap(square_pixel_size(*self.size, self.pixel_aspect))
+
+
+def _frame_bytes(pixels: int, form: VideoFormat | None) -> int:
+    return max(1, pixels * (form.padded_bits_per_pixel if form is not None else 24) // 8)
 
 
 def orientation_of(frame: VideoFrame) -> Orientation:
@@ -108,13 +104,22 @@ def orientation_of(frame: VideoFrame) -> Orientation:
 
 
 class Gatherer:
-    """Looks at moments of one open source."""
+    """
+    Looks at moments of one open source.
+
+    `unseen` is the longest part (from and to, in seconds) that a limit kept from being looked at, if that is much.
+    """
 
     def __init__(
-        self, source: Source, on_look: Callable[[float], None], on_size: Callable[[tuple[int, int]], None]
+        self,
+        source: Source,
+        wanted: int,
+        on_look: Callable[[float], None],
+        on_size: Callable[[tuple[int, int]], None],
     ) -> None:
         """
         Args:
+            wanted: How many moments to look at.
             on_look: Called with the share of the planned moments that was looked at.
             on_size: Called with the display size as soon as the first frame tells it; may raise to end the work.
         """
@@ -123,7 +128,9 @@ class Gatherer:
         self._last_keyframe: Fraction | None = None
         self._read: tuple[Fraction, Fraction] | None = None
         self.facts = FrameFacts(pixel_aspect=source.stream.sample_aspect_ratio)
+        self.unseen: tuple[float, float] | None = None
         self._source = source
+        self._wanted = wanted
         self._stream = source.stream
         self._budget = source.budget
         self._converter = ColourConverter()
@@ -200,22 +207,41 @@ class Gatherer:
         if not keyframes:
             return []
         end = keyframes[0] + Fraction(duration).limit_denominator(1_000_000)
-        return self._visit_all(self._plan(keyframes, end), held)
+        return self._look_over(keyframes, end, held)
 
-    def _plan(self, keyframes: list[Fraction], end: Fraction) -> list[Visit]:
-        wanted = self._budget.limits.candidates
-        return plan_visits(keyframes, end, wanted, self.frame_rate, self._frame_budget())
+    def _look_over(self, keyframes: list[Fraction], end: Fraction, held: dict[Fraction, Run]) -> list[Look]:
+        """Look at a video of which the keyframes are known, and note what limits kept from being looked at."""
+        visits = plan_visits(keyframes, end, self._wanted, self.frame_rate, self._frame_budget())
+        wide = wide_stretches(visits, end)
+        if wide:
+            limits, pixels = self._budget.limits, self._pixels()
+            room = round(limits.held_bytes * _KEPT_SHARE)
+            most_kept = max(1, room // _frame_bytes(pixels, self._stream.codec_context.format))
+            frames = max(limits.long_way_pixels // max(pixels, _LEAST_PIXELS), self._frame_budget())
+            visits = plan_long_visits(visits, wide, self._wanted, most_kept, self.frame_rate, frames)
+        looks = self._visit_all(visits, held)
+        last, following = widest_gap([(look.run.start, look.pts) for look in looks], end)
+        much = max(Fraction(0), end - keyframes[0]) * (_UNSEEN_AFTER_LONG_VISITS if wide else WIDE)
+        if following - last > much:
+            self.unseen = float(last - self.start), float(following - self.start)
+        return looks
 
     def _frame_budget(self) -> int:
-        pixels = max(1, self._stream.codec_context.width * self._stream.codec_context.height)
-        return max(4, min(3000, self._budget.limits.between_pixels // pixels))
+        return max(4, min(3000, self._budget.limits.between_pixels // self._pixels()))
+
+    def _pixels(self) -> int:
+        return max(1, self._stream.codec_context.width * self._stream.codec_context.height)
 
     def _seek_for_keyframes(self, duration: float) -> dict[Fraction, Run]:
+        """Find keyframes one by one; none where every seek reads on so far that reading it all once costs less."""
         found: dict[Fraction, Run] = {}
+        read_before = self._budget.bytes_read
         end = self.start + Fraction(duration).limit_denominator(1_000_000)
-        for moment in even_moments(self.start, end, self._budget.limits.candidates):
+        for moment in even_moments(self.start, end, self._wanted):
             if self._budget.sampling_is_over:
                 break
+            if len(found) < _FEW_KEYFRAMES and self._budget.bytes_read - read_before > (self._source.size_bytes or 0):
+                return {}
             run = self.reader.keyframe_near(moment, float(moment - self.start) / duration)
             if run is not None and run.start not in found:
                 found[run.start] = run
@@ -229,14 +255,16 @@ class Gatherer:
         for number, visit in enumerate(visits):
             if self._budget.sampling_is_over:
                 break
-            for look in self._visit(visit, held.get(visit.start)):
+            visited = self._visit_long(visit, number, len(visits)) if visit.is_long else self._visit(visit, held)
+            for look in visited:
                 if look.pts not in seen:
                     seen.add(look.pts)
                     looks.append(look)
             self._on_look((number + 1) / len(visits))
         return looks
 
-    def _visit(self, visit: Visit, keyframe: Run | None) -> list[Look]:
+    def _visit(self, visit: Visit, held: dict[Fraction, Run]) -> list[Look]:
+        keyframe = held.get(visit.start)
         if visit.moments:
             most = round(float(visit.moments[-1] - visit.start) * self.frame_rate * 2) + 16
             self._index.announce_run(visit.start, visit.moments[-1] + Fraction(1, 4))
@@ -247,6 +275,24 @@ class Gatherer:
             return []
         self._budget.hold(run.size_bytes)
         return self._look_at(run, [run.start, *visit.moments], sparsely=len(run.packets) > 1)
+
+    def _visit_long(self, visit: Visit, number: int, visits: int) -> list[Look]:
+        """Decode on once, as for covers: what is looked at is kept, and nothing is decoded again."""
+        keyframe = self.reader.keyframe_at(visit.start)
+        if keyframe is None:
+            return []
+        return self._look_at(keyframe, visit.moments, kept_frames=self._on_the_way(visit, number, visits))
+
+    def _on_the_way(self, visit: Visit, number: int, visits: int) -> Iterator[Decoded]:
+        left = self._budget.limits.long_way_pixels
+        passed = 0
+        for decoded in self.reader.decode_until(visit.start, visit.moments[-1] + Fraction(1, 4)):
+            left -= decoded.frame.width * decoded.frame.height
+            if left < 0 or self._budget.sampling_is_over:
+                return
+            if passed < (passed := bisect_right(visit.moments, decoded.pts)):
+                self._on_look((number + passed / len(visit.moments)) / visits)
+            yield decoded
 
     def gather_reading_on(self) -> list[Look]:
         """
@@ -271,7 +317,7 @@ class Gatherer:
                 if not thinned:
                     runs = [run[:1] for run in runs]
                 thinned = True
-                if len(runs) > self._budget.limits.candidates * 4:
+                if len(runs) > self._wanted * 4:
                     runs = runs[::2]
                 held_bytes = sum(run[0].size for run in runs)
             if self._budget.sampling_is_over:
@@ -280,7 +326,7 @@ class Gatherer:
         if thinned:
             by_start = {run.start: run for run in held}
             end = self._read[1] if self._read is not None else self.start
-            return self._visit_all(self._plan(sorted(by_start), end), by_start)
+            return self._look_over(sorted(by_start), end, by_start)
         return self._look_at_runs(held)
 
     def _learn_reach(self, time: Fraction | None) -> None:
@@ -301,7 +347,7 @@ class Gatherer:
 
     def _look_at_packets(self, runs: list[Run]) -> list[Look]:
         """Look where packets say that frames are: evenly spread moments may all lie in a gap of hours."""
-        share = self._budget.limits.candidates / max(1, sum(len(run.packets) for run in runs))
+        share = self._wanted / max(1, sum(len(run.packets) for run in runs))
         looks: list[Look] = []
         for run in runs:
             if self._budget.elapsed_seconds() > self._budget.limits.seconds / 2:
@@ -312,32 +358,43 @@ class Gatherer:
 
     def _share_moments(self, runs: list[Run]) -> list[list[Fraction]]:
         """Spread the moments over the time of all runs; over each run by itself where time starts anew in between."""
-        wanted = self._budget.limits.candidates
         starts = [run.start for run in runs]
         packets = sum(len(run.packets) for run in runs)
         if any(later <= earlier for earlier, later in pairwise(starts)):
             return [
-                even_moments(run.start, run.end(self.frame_rate), max(1, wanted * len(run.packets) // packets))
+                even_moments(run.start, run.end(self.frame_rate), max(1, self._wanted * len(run.packets) // packets))
                 for run in runs
             ]
         if not runs:
             return []
         end = max(run.end(self.frame_rate) for run in runs)
         borders = [*starts, end + 1]
-        moments = even_moments(starts[0], end, min(wanted, packets))
+        moments = even_moments(starts[0], end, min(self._wanted, packets))
         return [[moment for moment in moments if begin <= moment < finish] for begin, finish in pairwise(borders)]
 
     # Looking.
 
-    def _look_at(self, run: Run, moments: Sequence[Fraction], *, sparsely: bool = False) -> list[Look]:
-        """Decode a run and keep the frames nearest to the moments (in order), each with its neighbours in time."""
-        alone = len(run.packets) == 1
+    def _look_at(
+        self,
+        run: Run,
+        moments: Sequence[Fraction],
+        *,
+        sparsely: bool = False,
+        kept_frames: Iterator[Decoded] | None = None,
+    ) -> list[Look]:
+        """
+        Decode a run and keep the frames nearest to the moments (in order), each with its neighbours in time.
+
+        Args:
+            kept_frames: What the decoder gives from the run's start on, finely; frames that are looked at are kept.
+        """
+        alone = len(run.packets) == 1 and kept_frames is None
         trail: list[tuple[float, Picture]] = []
-        settled: dict[int, tuple[Fraction, int, Picture]] = {}
+        settled: dict[int, Look] = {}
         left = moments
         latest: Decoded | None = None
         damaged_from: Fraction | None = None
-        for decoded in self.reader.decode(run, sparsely=sparsely):
+        for decoded in self.reader.decode(run, sparsely=sparsely) if kept_frames is None else kept_frames:
             self._learn(decoded.frame)
             if decoded.damage and damaged_from is None:
                 damaged_from = decoded.pts
@@ -346,28 +403,36 @@ class Gatherer:
             if latest is not None:
                 passed, left = part(left, latest.pts, decoded.pts)
                 if passed:
-                    settled[len(trail) - 1] = self._settled(latest)
+                    settled[len(trail) - 1] = self._settled(latest, run, trail[-1][1], keep=kept_frames is not None)
             trail.append((float(decoded.pts), self._glance(decoded.frame)))
             latest = decoded
         if latest is not None and left:
-            settled[len(trail) - 1] = self._settled(latest)
+            settled[len(trail) - 1] = self._settled(latest, run, trail[-1][1], keep=kept_frames is not None)
         return [
-            Look(
-                pts=pts,
-                seconds=max(0.0, float(pts - self.start)),
-                picture=picture,
-                glance=trail[place][1],
-                damage=damage,
-                suspect=damaged_from is not None and damaged_from - pts < _NEIGHBOURHOOD,
-                run=run,
-                neighbours=() if alone else tuple(_neighbours(trail, place)),
+            replace(
+                look,
+                suspect=damaged_from is not None and damaged_from - look.pts < _NEIGHBOURHOOD,
+                neighbours=() if alone else tuple(neighbours_of(trail, place)),
             )
-            for place, (pts, damage, picture) in sorted(settled.items(), key=lambda item: item[0])
+            for place, look in sorted(settled.items())
         ]
 
-    def _settled(self, decoded: Decoded) -> tuple[Fraction, int, Picture]:
-        """Convert a moment's frame and let the frame itself go: sixty of them at 4K would fill the memory."""
-        return decoded.pts, decoded.damage, self._look_picture(decoded.frame)
+    def _settled(self, decoded: Decoded, run: Run, glance: Picture, *, keep: bool) -> Look:
+        """Convert a moment's frame and let it go unless told otherwise: sixty of them at 4K would fill the memory."""
+        frame = decoded.frame
+        if keep:
+            self._budget.hold(_frame_bytes(frame.width * frame.height, frame.format))
+        orientation = self.orientation_of_cover(frame) if keep else orientation_of(frame)
+        return Look(
+            pts=decoded.pts,
+            seconds=max(0.0, float(decoded.pts - self.start)),
+            picture=self._look_picture(frame, orientation),
+            glance=glance,
+            damage=decoded.damage,
+            suspect=False,
+            run=run,
+            frame=frame if keep else None,
+        )
 
     def look_closer(self, look: Look) -> list[Look]:
         """
@@ -375,6 +440,8 @@ class Gatherer:
 
         From a keyframe that was looked at alone it is decoded on; a moment between keyframes is decoded to again.
         """
+        if look.frame is not None:
+            return []
         return self._look_around(look) if look.neighbours else self._look_on(look)
 
     def _look_around(self, look: Look) -> list[Look]:
@@ -426,21 +493,6 @@ class Gatherer:
     def _glance(self, frame: VideoFrame) -> Picture:
         return self._converter.glance(frame, _GLANCE_SIZE)
 
-    def _look_picture(self, frame: VideoFrame) -> Picture:
-        orientation = orientation_of(frame)
+    def _look_picture(self, frame: VideoFrame, orientation: Orientation) -> Picture:
         square = square_pixel_size(frame.width, frame.height, self.facts.pixel_aspect)
         return orientation.apply(self._converter.small(frame, fit_within(square, _LOOK_LONGEST_PX)))
-
-
-def _neighbours(trail: list[tuple[float, Picture]], place: int) -> Iterator[Neighbour]:
-    """Pick what lies nearest to each of the wanted distances, each frame once."""
-    here = trail[place][0]
-    used = {place}
-    for wanted in _NEIGHBOUR_SECONDS:
-        low, high = (0, place) if wanted < 0 else (place + 1, len(trail))
-        if low == high:
-            continue
-        position = min(range(low, high), key=lambda index: abs(trail[index][0] - here - wanted))
-        if position not in used:
-            used.add(position)
-            yield Neighbour(trail[position][0] - here, trail[position][1])

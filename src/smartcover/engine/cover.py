@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from smartcover.engine.candidates import Gatherer, Look
+from smartcover.engine.candidates import Gatherer
 from smartcover.engine.colour import ColourConverter
 from smartcover.engine.damage import blockiness
 from smartcover.engine.decode import Decoded, deinterlace
 from smartcover.engine.framing import framing
 from smartcover.engine.geometry import Box, square_pixel_size
+from smartcover.engine.looks import Look
 from smartcover.engine.render import encode, render
 from smartcover.engine.scoring import Score
 from smartcover.engine.study import Studied
@@ -65,6 +66,8 @@ def make_cover(
 
 def _decode_again(gatherer: Gatherer, look: Look) -> Decoded | None:
     """Decode a look's packets again and give the frame of its time stamp, or the nearest."""
+    if look.frame is not None:
+        return Decoded(look.frame, look.pts, look.damage)
     # The two fields of an interlaced frame may be packets of their own.
     shortest = look.run if gatherer.facts.interlaced else look.run.up_to(look.pts)
     # What is lost of a damaged frame is taken from the one decoded before it, whichever that is.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import count
+from itertools import count, islice
 from typing import Any
 
 import av.error
@@ -93,6 +93,7 @@ class RunReader:
         self._places: dict[Fraction, int] = {}
         self._fine: Any = None
         self._first: Packet[VideoStream] | None = None
+        self._latest: Run | None = None
 
     def packets(self) -> Iterator[Packet[VideoStream]]:
         """Yield the stream's packets from the container's present position, across what damage it can."""
@@ -139,7 +140,10 @@ class RunReader:
 
     def keyframe_at(self, pts: Fraction) -> Run | None:
         """Seek and read the one keyframe packet found there."""
-        return self._next_keyframe() if self.seek(pts) else None
+        # Where it is the only one, each seek in Matroska reads the whole file in search of another.
+        if self._latest is None or self._latest.start != pts:
+            self._latest = self._next_keyframe() if self.seek(pts) else None
+        return self._latest
 
     def keyframe_near(self, pts: Fraction, share: float) -> Run | None:
         """
@@ -170,22 +174,24 @@ class RunReader:
 
     def run_until(self, start: Fraction, end: Fraction, most_packets: int) -> Run | None:
         """Seek to the keyframe at `start` and read on until every frame shown up to `end` has its packets."""
+        held = tuple(islice(self._packets_until(start, end), most_packets))
+        return Run(held) if held else None
+
+    def _packets_until(self, start: Fraction, end: Fraction) -> Iterator[Packet[VideoStream]]:
         if not self.seek(start):
-            return None
-        held: list[Packet[VideoStream]] = []
-        beyond = 0
+            return
+        begun, beyond = False, 0
         for number, packet in enumerate(self.packets()):
-            if not held and not packet.is_keyframe:
-                if number > _MAX_PACKETS_TO_KEYFRAME:
-                    break
-                continue
-            held.append(packet)
+            begun = begun or packet.is_keyframe
+            if begun:
+                yield packet
+            elif number > _MAX_PACKETS_TO_KEYFRAME:
+                return
             time = packet_time(packet)
-            beyond = beyond + 1 if time is not None and time > end else 0
+            beyond = beyond + 1 if begun and time is not None and time > end else 0
             # Frames are stored out of order: a few packets beyond the end make sure that nothing before it is left out.
-            if beyond > 4 or len(held) >= most_packets:
-                break
-        return Run(tuple(held)) if held else None
+            if beyond > 4:
+                return
 
     def decode(
         self, run: Run, *, sparsely: bool = False, finely: bool = False, wanted: Fraction | None = None
@@ -200,15 +206,34 @@ class RunReader:
             finely: Decode for a cover. The frames may then lack the container's display matrix.
             wanted: Time stamp of a frame that is given in any case.
         """
-        damage = 0
-        rate = self._source.frame_rate or _FALLBACK_FRAME_RATE
-        times = (run.start + number / rate for number in count())
         if self._first is None:
             self._first = run.packets[0]
+        yield from self._decode(run.packets, run.start, sparsely=sparsely, finely=finely, wanted=wanted)
+
+    def decode_until(self, start: Fraction, end: Fraction) -> Iterator[Decoded]:
+        """
+        Seek to the keyframe at `start` and decode for covers while reading on to `end`; no packet is kept.
+
+        Frames that no other builds on are left out.
+        """
+        yield from self._decode(self._packets_until(start, end), start, sparsely=True, finely=True, wanted=None)
+
+    def _decode(
+        self,
+        packets: Iterable[Packet[VideoStream]],
+        start: Fraction,
+        *,
+        sparsely: bool,
+        finely: bool,
+        wanted: Fraction | None,
+    ) -> Iterator[Decoded]:
+        damage = 0
+        rate = self._source.frame_rate or _FALLBACK_FRAME_RATE
+        times = (start + number / rate for number in count())
         context: Any = self._fine_context() if finely else self._context
         _empty(context)
         try:
-            for packet in run.packets:
+            for packet in packets:
                 self._source.budget.check_time()
                 context.skip_frame = "NONREF" if sparsely and packet_time(packet) != wanted else "DEFAULT"
                 damage += packet.is_corrupt

@@ -11,6 +11,9 @@ from smartcover.engine.source import Source
 _LOADED_BY_SEEKING = ("matroska", "avi", "asf", "flv")
 """Formats whose index is at their end and is read by the first seek."""
 
+_SEARCHED_TO_THE_END = "matroska"
+"""Format in which a seek that knows of no later keyframe has read all that follows in search of one."""
+
 _REACH_SHARE = 0.5
 """An index that covers less of the time, or of the bytes, describes only the first of many fragments."""
 
@@ -54,13 +57,20 @@ class ContainerIndex:
             middle: A time within the video, to seek to where that loads the index.
         """
         entries = self._stream.index_entries
+        was_sought = False
         if len(entries) < 2 and self._source.container.format.name.startswith(_LOADED_BY_SEEKING):
-            self._reader.seek(middle)
+            was_sought = self._reader.seek(middle)
             entries = self._stream.index_entries
-        if len(entries) < 2:
+        if not len(entries):
             return []
         first, last = entries[0], entries[len(entries) - 1]
-        if float((last.timestamp - first.timestamp) * self._base) < duration_seconds * _REACH_SHARE:
+        was_read_to_end = (
+            was_sought
+            and self._source.container.format.name.startswith(_SEARCHED_TO_THE_END)
+            and last.timestamp * self._base < middle
+        )
+        reach = float((last.timestamp - first.timestamp) * self._base)
+        if reach < duration_seconds * _REACH_SHARE and not was_read_to_end:
             return []
         self._bytes_per_second = (self._source.size_bytes or 0) / duration_seconds
         found = {

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from smartcover.engine.candidates import Gatherer, Look
+from smartcover.engine.candidates import Gatherer
 from smartcover.engine.jury import Jury
+from smartcover.engine.looks import Look
 from smartcover.engine.signals import difference
 from smartcover.engine.study import Studied, study, study_again
 

@@ -13,10 +13,10 @@ import numpy.typing as npt
 
 from smartcover.engine import safety
 from smartcover.engine.budget import Budget
-from smartcover.engine.candidates import Look
 from smartcover.engine.company import Company, Member
 from smartcover.engine.defects import Defect, doubt, find_defect, wreckage
 from smartcover.engine.faces import FaceFinder
+from smartcover.engine.looks import Look
 from smartcover.engine.norms import WORDY_LINES, Clip
 from smartcover.engine.reframing import likeness_when_reframed
 from smartcover.engine.scorer_hook import UserScorer

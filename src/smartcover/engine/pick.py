@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from smartcover.engine.budget import Budget
-from smartcover.engine.candidates import Gatherer, Look
+from smartcover.engine.candidates import Gatherer
 from smartcover.engine.colour import ColourConverter
 from smartcover.engine.cover import make_cover
 from smartcover.engine.faces import FaceFinder
@@ -17,6 +17,7 @@ from smartcover.engine.geometry import output_size
 from smartcover.engine.instants import best_after, settled
 from smartcover.engine.jury import Judgement, Jury, networks_for
 from smartcover.engine.letterbox import find_content
+from smartcover.engine.looks import Look
 from smartcover.engine.memory import keep_freed_memory
 from smartcover.engine.selection import Selection
 from smartcover.engine.source import Source
@@ -90,7 +91,10 @@ class _Picker:
         with self._step("open", 0.0):
             source = Source(self._video, self._budget, strict=attempt.strict, gpu=self._options.gpu)
         with source:
-            gatherer = Gatherer(source, lambda share: self._progress("look", 0.05 + 0.6 * share), self._check_size)
+            wanted = self._budget.limits.candidates
+            gatherer = Gatherer(
+                source, wanted, lambda share: self._progress("look", 0.05 + 0.6 * share), self._check_size
+            )
             with self._step("look", 0.05):
                 looks = gatherer.gather_reading_on() if attempt.reading_on else gatherer.gather()
             if not looks or (attempt.strict and all(look.damage for look in looks)):
@@ -107,7 +111,11 @@ class _Picker:
         rejections = _rejections(selection, self._jury.judge(studied), failed)
         self._timings["total"] = self._budget.elapsed_seconds()
         self._progress("done", 1.0)
-        return Picks(info, covers, rejections, selection.fallback, self._timings)
+        fallback, unseen = selection.fallback, None
+        if gatherer.unseen is not None:
+            unseen = "nothing from {:.0f} s to {:.0f} s was looked at".format(*gatherer.unseen)
+            fallback = fallback and f"in what was looked at, {fallback}"
+        return Picks(info, covers, rejections, fallback, self._timings, unseen)
 
     def _check_size(self, display_size: tuple[int, int]) -> None:
         """Refuse a cover that cannot be made before the work for it; what is left without black bars shows later."""

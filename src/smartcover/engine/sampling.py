@@ -5,16 +5,27 @@ from __future__ import annotations
 import heapq
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+
+WIDE = Fraction(1, 3)
+"""Share of a video from which a part that would not be looked at is worth a long way."""
+
+Stretch = tuple[Fraction, Fraction]
+"""A part of a video: where it begins and ends."""
 
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """Decode from the keyframe at `start` on, and look at the frames nearest to `moments` (in order)."""
+    """
+    Decode from the keyframe at `start` on, and look at the frames nearest to `moments` (in order).
+
+    `is_long` when that is too much to be decoded a second time.
+    """
 
     start: Fraction
     moments: tuple[Fraction, ...]
+    is_long: bool = False
 
 
 def even_moments(start: Fraction, end: Fraction, wanted: int) -> list[Fraction]:
@@ -81,6 +92,71 @@ def plan_visits(
         for keyframe in keyframes:
             chosen.setdefault(keyframe, [])
     return [Visit(keyframe, tuple(sorted(between))) for keyframe, between in sorted(chosen.items())]
+
+
+def wide_stretches(visits: Sequence[Visit], end: Fraction) -> list[Stretch]:
+    """Find where, from one keyframe to the next that is visited, a third of a video or more would not be looked at."""
+    starts = [visit.start for visit in visits]
+    much = max(Fraction(0), (end - starts[0]) * WIDE)
+    return [
+        (visit.start, following)
+        for visit, following in zip(visits, [*starts[1:], end], strict=True)
+        if following - (visit.start, *visit.moments)[-1] > much
+    ]
+
+
+def plan_long_visits(
+    visits: Sequence[Visit],
+    stretches: Sequence[Stretch],
+    wanted: int,
+    most_kept: int,
+    frame_rate: float,
+    frame_budget: int,
+) -> list[Visit]:
+    """
+    Visit stretches anew, each from its keyframe as far as `frame_budget` lasts for all of them.
+
+    The budget is spent on all alike, and the moments lie evenly in what it reaches: going that far costs the same with
+    few of them as with many. The keyframes are still visited by themselves, and long visits come last.
+
+    Args:
+        wanted: Moments in all; half as many again when the other visits take up most of them.
+        most_kept: How many moments of long visits there may be at most.
+    """
+    depth = _affordable_depth(
+        [finish - begin for begin, finish in stretches], Fraction(frame_budget / frame_rate).limit_denominator(1000)
+    )
+    reached = {begin: min(finish, begin + depth) for begin, finish in stretches}
+    whole = sum((finish - begin for begin, finish in reached.items()), Fraction(0))
+    short = [replace(visit, moments=()) if visit.start in reached else visit for visit in visits]
+    left = wanted - len(short) - sum(len(visit.moments) for visit in short)
+    density = min(most_kept, max(wanted // 2, left)) / whole
+    return short + [
+        Visit(begin, tuple(even_moments(begin, finish, max(1, round((finish - begin) * density)))), is_long=True)
+        for begin, finish in reached.items()
+    ]
+
+
+def _affordable_depth(lengths: Sequence[Fraction], total: Fraction) -> Fraction:
+    """Tell how much of each length may be taken, if no more than all of it, until `total` is spent."""
+    left = total
+    for place, length in enumerate(sorted(lengths)):
+        share = left / (len(lengths) - place)
+        if length > share:
+            return share
+        left -= length
+    return max(lengths)
+
+
+def widest_gap(seen: Sequence[Stretch], end: Fraction) -> Stretch:
+    """Find the longest part of a video, from what was seen first to its end, that was not seen."""
+    last = min((begin for begin, _finish in seen), default=end)
+    widest = end, end
+    for begin, finish in [*sorted(seen), (end, end)]:
+        if begin - last > widest[1] - widest[0]:
+            widest = last, begin
+        last = max(last, finish)
+    return widest
 
 
 def _affordable(

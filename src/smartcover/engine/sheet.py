@@ -152,8 +152,7 @@ def _facts(picks: Picks) -> str:
         parts.insert(0, clock(video.duration_seconds))
     if video.hdr:
         parts.append(f"HDR ({video.hdr.upper()}), shown as SDR")
-    if picks.fallback:
-        parts.append(picks.fallback)
+    parts += filter(None, (picks.unseen, picks.fallback))
     return "   ".join(parts)
 
 

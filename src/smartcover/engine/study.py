@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 
 from smartcover.engine import embedding
 from smartcover.engine.appeal import appeal
-from smartcover.engine.candidates import Look
 from smartcover.engine.cards import card_signals
 from smartcover.engine.composition import composition_signals
 from smartcover.engine.faces import Face, FaceFinder, YuNet
 from smartcover.engine.geometry import Orientation
+from smartcover.engine.looks import Look
 from smartcover.engine.moments import moment_signals
 from smartcover.engine.portraits import portrait_signals
 from smartcover.engine.safety import unsafe

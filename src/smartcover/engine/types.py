@@ -126,6 +126,8 @@ class Limits:
         held_bytes: Most compressed data kept for decoding the winners again.
         between_pixels: Pixels that may be decoded on the way from keyframes to moments between them
             (the default is about 300 frames of 1080p, or all of a minute at 480p).
+        long_way_pixels: Pixels that may be decoded where a third of a video or more would else not be looked at, as
+            nearly all keyframes lie elsewhere (the default is about 3,900 frames of 1080p: two minutes at 30 a second).
         networks_on: How many of the best candidates all networks see; faces are looked for in every clean one.
     """
 
@@ -136,6 +138,7 @@ class Limits:
     bytes: int = 2_000_000_000
     held_bytes: int = 96_000_000
     between_pixels: int = 640_000_000
+    long_way_pixels: int = 8_000_000_000
     networks_on: int = 24
 
     def __post_init__(self) -> None:
@@ -216,6 +219,7 @@ class Picks:
     one around which others were looked at counts by the instant that was taken for it.
 
     `fallback` is None when every cover is a clean frame; otherwise it says which rule was relaxed.
+    `unseen` says what part of the video nothing was looked at of, when a limit ended the looking; None otherwise.
     `timings` are seconds for each step, in order, and `total`.
     """
 
@@ -224,3 +228,4 @@ class Picks:
     rejections: tuple[Rejection, ...]
     fallback: str | None
     timings: Mapping[str, float]
+    unseen: str | None = None

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -95,3 +96,16 @@ def test_what_is_not_done_on_an_accelerator_although_asked_for_is_told(
     monkeypatch.setattr(command, "pick_covers", lambda video, options, **named: pick_covers(video))
     assert _run(clips[0], "--gpu", "--json", "-o", tmp_path / "out") == 0
     assert capsys.readouterr().err.partition(";")[0] == said
+
+
+def test_what_was_not_looked_at_is_said_beside_the_covers(
+    clips: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    left_out = "nothing from 3 s to 9 s was looked at"
+    monkeypatch.setattr(
+        command, "pick_covers", lambda *given, **named: replace(pick_covers(*given, **named), unseen=left_out)
+    )
+    assert _run(clips[0], "-o", tmp_path / "out") == 0
+    assert left_out in capsys.readouterr().out
+    assert _run(clips[0], "--json", "-o", tmp_path / "out") == 0
+    assert json.loads(capsys.readouterr().out)["videos"][0]["unseen"] == left_out

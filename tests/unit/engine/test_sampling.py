@@ -8,7 +8,15 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartcover.engine.sampling import is_near, part, plan_visits
+from smartcover.engine.sampling import (
+    Visit,
+    is_near,
+    part,
+    plan_long_visits,
+    plan_visits,
+    wide_stretches,
+    widest_gap,
+)
 
 
 def _moments(keyframes: list[int], end: int, *, wanted: int = 10, budget: int = 0) -> list[float]:
@@ -55,6 +63,70 @@ def test_the_number_of_moments_and_of_frames_between_stays_within_bounds(
     assert all(visit.start in keyframes for visit in visits)
     spent = sum(float(visit.moments[-1] - visit.start) * 25 for visit in visits if visit.moments)
     assert spent <= budget + 1e-6
+
+
+def _visits(*starts: int) -> list[Visit]:
+    return [Visit(Fraction(start), ()) for start in starts]
+
+
+def _ways(visits: list[Visit], end: int, *, wanted: int = 10, kept: int = 100, budget: int) -> list[Visit]:
+    return plan_long_visits(visits, wide_stretches(visits, Fraction(end)), wanted, kept, 25.0, budget)
+
+
+def _seconds(visit: Visit) -> list[float]:
+    return [float(moment) for moment in (visit.start, *visit.moments)]
+
+
+def test_a_stretch_is_wide_when_a_third_of_the_video_would_not_be_looked_at() -> None:
+    assert wide_stretches(_visits(0, 10, 20), Fraction(30)) == []
+    assert wide_stretches(_visits(0, 1, 2), Fraction(30)) == [(Fraction(2), Fraction(30))]
+    assert wide_stretches([Visit(Fraction(0), (Fraction(18),)), *_visits(25)], Fraction(30)) == []
+
+
+def test_a_long_visit_reaches_as_far_as_the_budget_and_is_looked_at_evenly() -> None:
+    first, on = _ways(_visits(0), 100, wanted=5, budget=25 * 40)
+    assert first == Visit(Fraction(0), ())
+    assert on.is_long
+    assert _seconds(on) == [0, 5, 15, 25, 35]
+
+
+def test_long_visits_share_the_budget_and_what_one_does_not_need_is_the_others() -> None:
+    *_short, one, other = _ways(_visits(0, 40), 100, wanted=22, budget=25 * 80)
+    assert _seconds(one) == [0, *range(2, 40, 4)]
+    assert _seconds(other) == [40, *range(42, 80, 4)]
+
+
+def test_long_visits_come_last_and_are_not_denser_than_can_be_kept() -> None:
+    plan = _ways([*_visits(0), Visit(Fraction(50), (Fraction(51),)), *_visits(52)], 100, kept=4, budget=10_000)
+    assert [visit.is_long for visit in plan] == [False, False, False, True, True]
+    assert sum(len(visit.moments) for visit in plan if visit.is_long) == 4
+    assert _seconds(plan[1]) == [50, 51], "what is cheap is looked at as before"
+
+
+@given(
+    st.lists(st.integers(0, 5000), min_size=1, max_size=50, unique=True),
+    st.integers(-10, 6000),
+    st.integers(1, 60),
+    st.integers(1, 30_000),
+)
+def test_long_visits_stay_within_budget_and_bounds(stamps: list[int], end: int, wanted: int, budget: int) -> None:
+    visits = plan_visits([Fraction(stamp, 10) for stamp in sorted(stamps)], Fraction(end, 10), wanted, 25.0, 300)
+    if wide := wide_stretches(visits, Fraction(end, 10)):
+        plan = plan_long_visits(visits, wide, wanted, 60, 25.0, budget)
+        ways = [visit for visit in plan if visit.is_long]
+        assert len(ways) == len(wide)
+        assert sum(float(way.moments[-1] - way.start) * 25 for way in ways) <= budget + 1
+        assert sum(len(way.moments) for way in ways) <= 60 + len(ways)
+        assert all(
+            begin < moment < finish for way, (begin, finish) in zip(ways, wide, strict=True) for moment in way.moments
+        )
+
+
+def test_the_widest_gap_is_found_between_what_was_seen_and_at_the_end() -> None:
+    zero, five, twenty, forty, fifty, hundred = map(Fraction, (0, 5, 20, 40, 50, 100))
+    seen = [(forty, forty), (zero, twenty), (five, five)]
+    assert widest_gap(seen, fifty) == (twenty, forty)
+    assert widest_gap(seen, hundred) == (forty, hundred)
 
 
 _TIMES = st.lists(st.integers(0, 40).map(lambda ticks: Fraction(ticks, 7)), min_size=1, max_size=12)

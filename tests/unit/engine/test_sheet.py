@@ -49,6 +49,12 @@ def test_every_kind_of_rejection_is_drawn_and_named_within_the_sheet(tmp_path: P
     assert changed.max() < full.shape[1] - 20, "the legend runs over the edge"
 
 
+def test_a_part_that_nothing_was_looked_at_of_is_named(tmp_path: Path) -> None:
+    picks = pick_covers(write_clip(tmp_path / "clip.mp4", [texture()]))
+    left_out = replace(picks, unseen="nothing from 3 s to 9 s was looked at")
+    assert draw_sheet(left_out, "clip.mp4") != draw_sheet(picks, "clip.mp4")
+
+
 def test_no_two_kinds_of_rejection_have_nearly_the_same_colour() -> None:
     colours = np.array(list(_KIND_COLOURS.values()))
     apart = np.linalg.norm(colours[:, None] - colours[None], axis=2) + 1000 * np.eye(len(colours))
