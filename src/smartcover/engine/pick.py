@@ -34,6 +34,7 @@ from smartcover.engine.types import (
 )
 from smartcover.errors import NoFrames, NoSafeFrame
 
+_LOOKS_FOR_EACH_COVER = 1.5
 _CLOSER_ROUNDS = 4
 _UNSEEN_ROUNDS = 4
 _SPARE_FINALISTS = 1
@@ -91,7 +92,7 @@ class _Picker:
         with self._step("open", 0.0):
             source = Source(self._video, self._budget, strict=attempt.strict, gpu=self._options.gpu)
         with source:
-            wanted = self._budget.limits.candidates
+            wanted = max(self._budget.limits.candidates, round(self._options.count * _LOOKS_FOR_EACH_COVER))
             gatherer = Gatherer(
                 source, wanted, lambda share: self._progress("look", 0.05 + 0.6 * share), self._check_size
             )

@@ -121,7 +121,7 @@ class Limits:
         seconds: Wall time after which `DecodeTimedOut` is raised. Sampling stops by itself at half of it, so that
             what was found can still be ranked and rendered.
         max_pixels: Largest coded picture.
-        candidates: Moments that are looked at.
+        candidates: Moments that are looked at; half as many again as covers are wanted, where that is more.
         packets, bytes: Most that may be read from the container before sampling ends with what it has.
         held_bytes: Most compressed data kept for decoding the winners again.
         between_pixels: Pixels that may be decoded on the way from keyframes to moments between them

@@ -99,6 +99,14 @@ def test_as_many_covers_as_are_allowed_may_be_asked_for(tmp_path: Path) -> None:
     assert len(pick_covers(clip, CoverOptions(count=100)).covers) == 12
 
 
+def test_more_covers_are_chosen_from_more_moments(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", _pictures(130))
+    few, many = (pick_covers(clip, CoverOptions(count=count)) for count in (20, 80))
+    assert (len(few.covers), len(few.rejections)) == (20, 40)
+    assert len(many.covers) == 80
+    assert len(many.rejections) > 30
+
+
 @pytest.mark.parametrize(("colour", "kind"), [(0, "dark"), (255, "bright"), ((0, 150, 0), "flat")])
 def test_a_video_of_nothing_but_one_colour_still_gets_covers_and_says_why(
     tmp_path: Path, colour: int | tuple[int, int, int], kind: str
