@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 import av.sidedata.sidedata
 from av.packet import Packet
-from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -20,7 +19,7 @@ from smartcover.engine.colour import ColourConverter, hdr_kind
 from smartcover.engine.decode import Decoded, Run, RunReader, packet_time, shown_at
 from smartcover.engine.geometry import Orientation, fit_within, square_pixel_size
 from smartcover.engine.index import ContainerIndex
-from smartcover.engine.looks import Look, Picture, neighbours_of
+from smartcover.engine.looks import Look, Picture, frame_bytes, neighbours_of
 from smartcover.engine.sampling import (
     WIDE,
     Visit,
@@ -79,10 +78,6 @@ class FrameFacts:
     def display_size(self) -> tuple[int, int]:
         """(width, height) upright and with square pixels."""
         return self.orientation.swap(square_pixel_size(*self.size, self.pixel_aspect))
-
-
-def _frame_bytes(pixels: int, form: VideoFormat | None) -> int:
-    return max(1, pixels * (form.padded_bits_per_pixel if form is not None else 24) // 8)
 
 
 def orientation_of(frame: VideoFrame) -> Orientation:
@@ -216,7 +211,7 @@ class Gatherer:
         if wide:
             limits, pixels = self._budget.limits, self._pixels()
             room = round(limits.held_bytes * _KEPT_SHARE)
-            most_kept = max(1, room // _frame_bytes(pixels, self._stream.codec_context.format))
+            most_kept = max(1, room // frame_bytes(pixels, self._stream.codec_context.format))
             frames = max(limits.long_way_pixels // max(pixels, _LEAST_PIXELS), self._frame_budget())
             visits = plan_long_visits(visits, wide, self._wanted, most_kept, self.frame_rate, frames)
         looks = self._visit_all(visits, held)
@@ -254,6 +249,9 @@ class Gatherer:
         seen: set[Fraction] = set()
         for number, visit in enumerate(visits):
             if self._budget.sampling_is_over:
+                break
+            if visit.is_long and self._source.is_strict and all(look.damage for look in looks):
+                # What builds on damage is damaged, and such looks are not taken: the long way is left to a later try.
                 break
             visited = self._visit_long(visit, number, len(visits)) if visit.is_long else self._visit(visit, held)
             for look in visited:
@@ -421,7 +419,7 @@ class Gatherer:
         """Convert a moment's frame and let it go unless told otherwise: sixty of them at 4K would fill the memory."""
         frame = decoded.frame
         if keep:
-            self._budget.hold(_frame_bytes(frame.width * frame.height, frame.format))
+            self._budget.hold(frame_bytes(frame.width * frame.height, frame.format))
         orientation = self.orientation_of_cover(frame) if keep else orientation_of(frame)
         return Look(
             pts=decoded.pts,

@@ -8,6 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
+from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 
 from smartcover.engine.decode import Run
@@ -45,6 +46,11 @@ class Look:
     run: Run
     neighbours: tuple[Neighbour, ...] = ()
     frame: VideoFrame | None = None
+
+
+def frame_bytes(pixels: int, form: VideoFormat | None) -> int:
+    """Tell how much memory a frame of so many pixels takes, about; as for the commonest formats where none is known."""
+    return max(1, pixels * (form.padded_bits_per_pixel if form is not None else 12) // 8)
 
 
 def neighbours_of(trail: Sequence[tuple[float, Picture]], place: int) -> Iterator[Neighbour]:

@@ -149,6 +149,7 @@ class Source:
                 f"{self.budget.limits.max_pixels} pixels allowed; raise max_pixels or scale the video down"
             )
         options = {"max_pixels": str(self.budget.limits.max_pixels)}
+        self.is_strict = strict
         if strict:
             options["err_detect"] = "explode"
         self._options = options

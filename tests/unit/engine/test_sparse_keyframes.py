@@ -6,6 +6,7 @@ import io
 from dataclasses import replace
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -80,6 +81,21 @@ def test_what_a_limit_kept_from_being_looked_at_is_said(tmp_path: Path) -> None:
     assert 19 < max(_moments(picks)) <= 20
     assert picks.unseen == "nothing from 20 s to 40 s was looked at"
     assert picks.fallback == "in what was looked at, no clean frame was found; dark or bright frames were allowed"
+
+
+def test_a_damaged_keyframe_does_not_use_up_the_memory_before_what_follows_it_is_taken(tmp_path: Path) -> None:
+    clip = _clip(tmp_path / "clip.mp4", [shift(texture(seed=3 + number // 40), number) for number in range(400)])
+    with av.open(str(clip)) as container:
+        keyframe = next(container.demux(video=0))
+    assert keyframe.pos is not None
+    data = bytearray(clip.read_bytes())
+    place = keyframe.pos + keyframe.size * 3 // 4
+    data[place : place + 20] = bytes(byte ^ 0x5A for byte in data[place : place + 20])
+    clip.write_bytes(data)
+    picks = pick_covers(clip, limits=replace(_FEW, held_bytes=160 * 96 * 3 // 2 * 30))
+    assert len(picks.covers) == 3
+    assert max(_moments(picks)) > 35
+    assert {moment.kind for moment in picks.rejections} == {"broken"}
 
 
 def test_frames_are_held_within_the_limit_of_memory(tmp_path: Path) -> None:
