@@ -149,9 +149,9 @@ def _wordless(read: Sequence[Signals], *, has_film: bool) -> float:
     """
     How many lines of text those frames show that have few: one that is filmed is enough, an empty page is not.
 
-    In a recording of a screen, where hardly anything is filmed, text is what it shows.
+    In a recording of a screen, where hardly anything is filmed, text is what it shows, and half of the frames count.
     """
-    usual = _quantile([signals["text_lines"] for signals in read], 0.2)
+    usual = _quantile([signals["text_lines"] for signals in read], 0.2 if has_film else 0.5)
     filmed = [signals["text_lines"] for signals in read if has_film and _looks_filmed(signals)]
     return min([usual, *filmed])
 

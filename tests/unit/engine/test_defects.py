@@ -138,10 +138,17 @@ def test_a_repeated_picture_is_frozen_even_where_most_of_the_video_is() -> None:
 def test_a_title_over_a_picture_is_doubtful_and_a_page_of_text_is_not() -> None:
     title = {**GOOD, "text_lines": 2.0, "text_share": 0.1, "one_colour": 0.2}
     wordless = {**GOOD, "text_lines": 0.0, "text_share": 0.0}
-    clip = Clip.of([title, wordless])
+    clip = Clip.of([title, wordless, wordless])
     assert doubt(title, clip) == pytest.approx(0.2)
     assert doubt(wordless, clip) == 0.0
     assert doubt({**title, "one_colour": 0.7}, clip) == 0.0
+
+
+def test_a_recording_of_a_screen_is_shown_by_its_pages_though_some_have_little_text() -> None:
+    page = {**GOOD, "text_lines": 13.0, "text_share": 0.2, "flat_share": 0.8, "blur_extent": 0.13}
+    sparse = {**page, "text_lines": 4.0, "text_share": 0.04}
+    assert find_defect(page, Clip.of([*[page] * 12, *[sparse] * 4]), broken=False) is None
+    assert find_defect(page, Clip.of([*[page] * 4, *[sparse] * 12]), broken=False) is not None
 
 
 def test_the_end_of_a_dissolve_is_doubtful() -> None:
