@@ -176,6 +176,10 @@ class BadParameter(RequestError):
     """A parameter of the request is wrong."""
 
 
+class SizeOutOfRange(BadParameter):
+    """The size asked for cannot be had of the shape of the video."""
+
+
 class MalformedBody(RequestError):
     """The body is not well-formed XML of the documented form."""
 

@@ -95,7 +95,9 @@ def pick(
                 picks = pick_covers(path, options, on_progress=on_progress)
             covers = _write_covers(picks, output, stem)
             written = Written(video, covers, _write_sheet(picks, path, output, stem) if sheet else None)
-        except Exception as error:  # noqa: BLE001 - no video may cost the others their covers, whatever it meets
+        except Exception as error:
+            if _is_interrupt(error):
+                raise KeyboardInterrupt from error
             failed = True
             _tell(error, video)
             entries.append(describe_failure(error, video))
@@ -134,7 +136,15 @@ def _tell(error: Exception, video: str) -> None:
     named = text if not video or text.startswith((f"{video} ", f"{Path(video)} ")) else f"{video}: {text}"
     print(f"smartcover: {one_line(named)}", file=sys.stderr)
     if ours:
-        traceback.print_exception(error)
+        for line in "".join(traceback.format_exception(error)).splitlines():
+            print(one_line(line), file=sys.stderr)
+
+
+def _is_interrupt(error: BaseException | None) -> bool:
+    """Tell whether Ctrl-C is behind an error: libraries that it meets while they load make an ImportError of it."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _tell_what_has_no_accelerator() -> None:
@@ -196,7 +206,9 @@ def _spare_inputs(videos: Iterable[Path], results: Iterable[Path]) -> None:
         identity = _identity(result)
         if identity is not None and identity in inputs:
             video = one_line(str(inputs[identity]))
-            raise BadParameter(f"a picture would be written over {video}, a video of this run; give another -o")
+            raise BadParameter(
+                f"a picture would be written over {video}, which is given as a video; give only videos, or another -o"
+            )
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import os
 import sys
@@ -100,6 +101,9 @@ def print_table(picks: Picks, written: Written) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
+
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a name may have characters that the output's encoding lacks
 
     from smartcover.engine.sheet import clock
 

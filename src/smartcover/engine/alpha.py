@@ -59,13 +59,10 @@ def _joined(frame: VideoFrame, mask: VideoFrame) -> VideoFrame:
     """Put the brightness of `mask` into a frame as its transparency; the frame itself where they do not fit."""
     if frame.format.name != "yuv420p" or (mask.width, mask.height) != (frame.width, frame.height):
         return frame
-    joined = VideoFrame(frame.width, frame.height, "yuva420p")
-    for source, target in zip((*frame.planes, mask.planes[0]), joined.planes, strict=True):
-        rows = np.zeros((target.height, target.line_size), dtype=np.uint8)
-        pixels = np.frombuffer(bytes(source), np.uint8).reshape(source.height, source.line_size)
-        rows[:, : source.width] = pixels[:, : source.width]
-        target.update(rows.tobytes())
-    joined.pts, joined.time_base = frame.pts, frame.time_base
-    joined.colorspace, joined.color_range = frame.colorspace, frame.color_range
-    joined.color_trc, joined.color_primaries = frame.color_trc, frame.color_primaries
+    joined = frame.reformat(format="yuva420p")
+    source, target = mask.planes[0], joined.planes[3]
+    rows = np.zeros((target.height, target.line_size), dtype=np.uint8)
+    pixels = np.frombuffer(bytes(source), np.uint8).reshape(source.height, source.line_size)
+    rows[:, : source.width] = pixels[:, : source.width]
+    target.update(rows.tobytes())
     return joined

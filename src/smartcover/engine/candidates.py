@@ -124,6 +124,7 @@ class Gatherer:
         self._read: tuple[Fraction, Fraction] | None = None
         self.facts = FrameFacts(pixel_aspect=source.stream.sample_aspect_ratio)
         self.unseen: tuple[float, float] | None = None
+        self._passed: list[tuple[Fraction, Fraction]] = []
         self._source = source
         self._wanted = wanted
         self._stream = source.stream
@@ -215,7 +216,8 @@ class Gatherer:
             frames = max(limits.long_way_pixels // max(pixels, _LEAST_PIXELS), self._frame_budget())
             visits = plan_long_visits(visits, wide, self._wanted, most_kept, self.frame_rate, frames)
         looks = self._visit_all(visits, held)
-        last, following = widest_gap([(look.run.start, look.pts) for look in looks], end)
+        seen = [(look.run.start, max(look.pts, look.run.end(self.frame_rate))) for look in looks]
+        last, following = widest_gap([*seen, *self._passed], end)
         much = max(Fraction(0), end - keyframes[0]) * (_UNSEEN_AFTER_LONG_VISITS if wide else WIDE)
         if following - last > much:
             self.unseen = float(last - self.start), float(following - self.start)
@@ -290,6 +292,7 @@ class Gatherer:
                 return
             if passed < (passed := bisect_right(visit.moments, decoded.pts)):
                 self._on_look((number + passed / len(visit.moments)) / visits)
+            self._passed.append((visit.start, decoded.pts))
             yield decoded
 
     def gather_reading_on(self) -> list[Look]:
@@ -331,7 +334,7 @@ class Gatherer:
         """Note the time of the first packet that was read on to, and the latest."""
         if time is not None:
             first, last = self._read or (time, time)
-            self._read = first, max(last, time)
+            self._read = min(first, time), max(last, time)
 
     def _look_at_runs(self, runs: list[Run]) -> list[Look]:
         looks: list[Look] = []

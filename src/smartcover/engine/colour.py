@@ -106,7 +106,7 @@ class ColourConverter:
 
     def _from_ycgco(self, frame: VideoFrame, size: tuple[int, int], interpolation: int) -> npt.NDArray[np.uint8]:
         """Undo the YCgCo matrix (H.273 section 8.3); the scaler does not know it and refuses its tag."""
-        frame.colorspace = _MATRIX_UNSPECIFIED
+        frame.colorspace = _MATRIX_601[0]
         try:
             planes = self._to_array(frame, size, "yuv444p", interpolation).astype(np.int16)
         finally:

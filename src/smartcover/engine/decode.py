@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import count, islice
+from itertools import count, islice, takewhile
 from typing import Any
 
 import av.error
@@ -98,7 +98,7 @@ class RunReader:
     def packets(self) -> Iterator[Packet[VideoStream]]:
         """Yield the stream's packets from the container's present position, across what damage it can."""
         rate = self._source.frame_rate
-        if self._source.is_raw and self._context.name in CLOCKLESS_CODECS and rate:
+        if self._is_clockless and rate:
             # There is no seeking without time stamps, so this is the stream's start.
             return counted(self._stored_packets(), self._stream, rate)
         return self._stored_packets()
@@ -119,8 +119,14 @@ class RunReader:
             except DAMAGE:
                 bad_reads += 1
 
+    @property
+    def _is_clockless(self) -> bool:
+        return self._source.is_raw and self._context.name in CLOCKLESS_CODECS
+
     def seek(self, pts: Fraction) -> bool:
         """Go to the keyframe at or before a time stamp; False when the container cannot."""
+        if self._is_clockless:
+            return False
         assert self._stream.time_base is not None
         if pts in self._places:
             return self._seek_to_byte(self._places[pts])
@@ -216,7 +222,8 @@ class RunReader:
 
         Frames that no other builds on are left out.
         """
-        yield from self._decode(self._packets_until(start, end), start, sparsely=True, finely=True, wanted=None)
+        packets = takewhile(lambda _: not self._source.budget.sampling_is_over, self._packets_until(start, end))
+        yield from self._decode(packets, start, sparsely=True, finely=True, wanted=None)
 
     def _decode(
         self,

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smartcover.engine.types import MAX_SIDE_PX, CoverOptions, ImageFormat
-from smartcover.errors import BadParameter
+from smartcover.errors import SizeOutOfRange
 
 _MAX_ASPECT = 64
 """Pixel aspects beyond this are a damaged header, not a picture."""
@@ -96,7 +96,7 @@ def output_size(picture: tuple[int, int], options: CoverOptions) -> tuple[int, i
     Give the (width, height) of a cover from the picture's upright, square-pixel size.
 
     Raises:
-        BadParameter: If a side that follows from the other is over `MAX_SIDE_PX`, or the picture's own size is more
+        SizeOutOfRange: If a side that follows from the other is over `MAX_SIDE_PX`, or the picture's own size is more
             than the format holds.
     """
     width_px, height_px = picture
@@ -112,7 +112,7 @@ def output_size(picture: tuple[int, int], options: CoverOptions) -> tuple[int, i
         return follows, options.height_px
     longest = _LONGEST_SIDES_PX.get(options.format)
     if longest is not None and max(picture) > longest:
-        raise BadParameter(
+        raise SizeOutOfRange(
             f"a cover of the video's size is {width_px}x{height_px} px and {options.format} holds {longest} a side; "
             "ask for a width or a height, or for png"
         )
@@ -121,7 +121,7 @@ def output_size(picture: tuple[int, int], options: CoverOptions) -> tuple[int, i
 
 def _check_side(asked: int, asked_way: str, follows: int, follows_way: str) -> None:
     if follows > MAX_SIDE_PX:
-        raise BadParameter(
+        raise SizeOutOfRange(
             f"a cover {asked} px {asked_way} of this video is {follows} px {follows_way}, more than {MAX_SIDE_PX}; "
             "ask for less, or for both width and height"
         )

@@ -61,6 +61,12 @@ class ContainerIndex:
         if len(entries) < 2 and self._source.container.format.name.startswith(_LOADED_BY_SEEKING):
             was_sought = self._reader.seek(middle)
             entries = self._stream.index_entries
+            # Without an index in the file, the search has ended at the first keyframe it wanted: let it go on.
+            reached = entries[len(entries) - 1].timestamp * self._base if len(entries) else None
+            quarter = Fraction(duration_seconds).limit_denominator(1000) / 4
+            if was_sought and reached is not None and middle <= reached < middle + quarter:
+                self._reader.seek(middle + 2 * quarter)
+                entries = self._stream.index_entries
         if not len(entries):
             return []
         first, last = entries[0], entries[len(entries) - 1]

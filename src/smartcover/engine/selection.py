@@ -89,16 +89,13 @@ def select(
     """
     chosen: list[Candidate] = []
     duplicates: list[Candidate] = []
-    relaxed: list[str] = []
     for kinds in ((), *_LADDER):
         rung = [entry for entry in candidates if (entry.defect is None if not kinds else _is_of(entry, kinds))]
         if kinds and chosen and options.delete_duplicates:
             break
         # A second view of a clean picture is better than a first view of one that has a defect.
         allow_same = not kinds and not options.delete_duplicates
-        taken = _fill(chosen, rung, options, duplicates, is_reframed, allow_same=allow_same)
-        if taken and kinds:
-            relaxed.append(" or ".join(kinds))
+        _fill(chosen, rung, options, duplicates, is_reframed, allow_same=allow_same)
         if len(chosen) >= options.count:
             break
     if not options.delete_duplicates and len(chosen) < options.count:
@@ -110,6 +107,7 @@ def select(
             is_reframed,
             allow_same=True,
         )
+    relaxed = [" or ".join(kinds) for kinds in _LADDER if any(_is_of(entry, kinds) for entry in chosen)]
     kept = {entry.index for entry in chosen}
     left_out = tuple(
         entry for entry in {entry.index: entry for entry in duplicates}.values() if entry.index not in kept
@@ -129,9 +127,9 @@ def _fill(
     is_reframed: Callable[[Candidate, Candidate], bool],
     *,
     allow_same: bool,
-) -> int:
+) -> None:
     """
-    Add from one rung, each time the candidate with the best mix of score and difference; return how many.
+    Add from one rung, each time the candidate with the best mix of score and difference.
 
     They follow what is chosen already, best score first.
     """
@@ -168,7 +166,6 @@ def _fill(
         compare_with(best)
     duplicates.extend(entry for entry in left if entry.index in repeated)
     chosen.extend(sorted(taken, key=lambda entry: -entry.score))
-    return len(taken)
 
 
 def _cost_of_repeat(entry: Candidate, chosen: Sequence[Candidate], span_seconds: float) -> float:
@@ -176,18 +173,6 @@ def _cost_of_repeat(entry: Candidate, chosen: Sequence[Candidate], span_seconds:
     away = min(abs(entry.seconds - other.seconds) for other in chosen)
     share = min(1.0, away * (len(chosen) + 1) / span_seconds) if span_seconds > 0 else 0.0
     return _REPEAT_COST + (_REPEAT_COST_FAR_AWAY - _REPEAT_COST) * share
-
-
-def same_picture(one: Candidate, other: Candidate) -> bool:
-    """
-    Tell whether two candidates show one picture to the eye.
-
-    So they do when they look the same at a glance; when only their colours differ (all structure in the light is the
-    same); and when only the framing differs (the network sees the same things, and the glance has not changed much).
-    The thresholds separate pairs that two judges called practically the same from others (docs/quality.md).
-    """
-    ((_apart, same),) = _compared(one, [other])
-    return same
 
 
 def _compared(one: Candidate, others: Sequence[Candidate]) -> list[tuple[float, bool]]:
@@ -202,6 +187,13 @@ def _compared(one: Candidate, others: Sequence[Candidate]) -> list[tuple[float, 
 
 
 def _relation(one: Candidate, other: Candidate, distance: float, light: float) -> tuple[float, bool]:
+    """
+    Tell how far two candidates are apart, and whether they show one picture to the eye.
+
+    So they do when they look the same at a glance; when only their colours differ (all structure in the light is the
+    same); and when only the framing differs (the network sees the same things, and the glance has not changed much).
+    The thresholds separate pairs that two judges called practically the same from others (docs/quality.md).
+    """
     if abs(one.seconds - other.seconds) < _SAME_MOMENT_SECONDS:
         distance *= _SAME_MOMENT_FACTOR
     if one.meaning is None or other.meaning is None:
@@ -224,7 +216,7 @@ def _is_one_structure(one: Candidate, other: Candidate) -> bool:
     return bool(np.corrcoef(light, other_light)[0, 1] > _SAME_LIGHT)
 
 
-def _explain(relaxed: list[str], chosen: Sequence[Candidate]) -> str | None:
+def _explain(relaxed: Sequence[str], chosen: Sequence[Candidate]) -> str | None:
     if not relaxed:
         return None
     if all(entry.defect is not None for entry in chosen):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -85,11 +84,6 @@ def draw_sheet(picks: Picks, title: str) -> bytes:
     output = io.BytesIO()
     sheet.save(output, "JPEG", quality=90, subsampling=0)
     return output.getvalue()
-
-
-def write_sheet(picks: Picks, title: str, path: Path) -> None:
-    """Draw the sheet into a file."""
-    path.write_bytes(draw_sheet(picks, title))
 
 
 def _draw_tile(cover: Cover, rank: int, width: int, fonts: _Fonts) -> Image.Image:

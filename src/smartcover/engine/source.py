@@ -163,7 +163,7 @@ class Source:
         has_alpha = context.name in _CODECS_WITH_ALPHA_BESIDE and self.stream.metadata.get("alpha_mode") == "1"
         # A frame whose transparency is damaged is lost: when all are, an opaque cover is better than none.
         if has_alpha and strict:
-            self.decoder = DecoderWithAlpha(self.fine_decoder(), self.fine_decoder())
+            self.decoder = DecoderWithAlpha(context, self.fine_decoder())
 
     def fine_decoder(self) -> Any:
         """Make a decoder for covers: with every filter, and outside the container, so without its display matrix."""

@@ -35,9 +35,9 @@ def run(answers: Connection, source: VideoSource, options: CoverOptions, limits:
     """
     Pick covers of `source` under the resource limits and send the answer; the child's main function.
 
-    Messages: any number of `{"step", "share"}`, then `{"error", "public"}`, of a fault of ours with its traceback as
-    `"detail"`, or `{"picks"}` with one raw message for each cover's image. Each but the images also says
-    `"bytes_read"`: what came from the store so far.
+    Messages: any number of `{"step", "share"}`, then `{"error", "public"}`, with `"detail"` for the log where there is
+    any (of a fault of ours the traceback), or `{"picks"}` with one raw message for each cover's image. Each but the
+    images also says `"bytes_read"`: what came from the store so far.
     """
     _confine(memory_bytes)
     video: VideoReader | None = None
@@ -52,7 +52,8 @@ def run(answers: Connection, source: VideoSource, options: CoverOptions, limits:
         video = source.open()
         picks = engine.pick_covers(video, options, limits=limits, on_progress=report)
     except SmartCoverError as error:
-        _say(answers, {"error": type(error).__name__, "public": error.public, "bytes_read": bytes_read()})
+        known = {"error": type(error).__name__, "public": error.public, "bytes_read": bytes_read()}
+        _say(answers, {**known, "detail": error.detail[:_LONGEST_TRACE]} if error.detail else known)
     except MemoryError:
         public = f"the video needs more than {memory_bytes >> 20} MiB of memory"
         _say(answers, {"error": "EngineCrashed", "public": public, "bytes_read": bytes_read()})

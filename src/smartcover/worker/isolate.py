@@ -19,11 +19,11 @@ from io import BytesIO
 from smartcover import errors
 from smartcover.engine import CoverOptions, Limits
 from smartcover.errors import (
-    BadParameter,
     DecodeTimedOut,
     EngineCrashed,
     NotAVideo,
     ObjectMissing,
+    SizeOutOfRange,
     SmartCoverError,
     StorageUnavailable,
     VideoError,
@@ -36,7 +36,7 @@ _LARGEST_IMAGE_BYTES = 256 << 20  # one encoded cover; a 8192 x 8192 PNG stays b
 _LARGEST_WORDS_BYTES = 1 << 20
 _MOST_MESSAGES = 10_000
 #: What a child may say went wrong: the video, a size asked of it, or the store that it is read from.
-_KINDS = (VideoError, BadParameter, ObjectMissing, StorageUnavailable)
+_KINDS = (VideoError, SizeOutOfRange, ObjectMissing, StorageUnavailable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ class EngineRunner:
                 cost is known that way also when it fails.
 
         Raises:
-            VideoError, BadParameter: As the engine raises it; `DecodeTimedOut` past the time limit; `EngineCrashed`
+            VideoError, SizeOutOfRange: As the engine raises it; `DecodeTimedOut` past the time limit; `EngineCrashed`
                 when the child died, asked for more memory than it may have, or met a fault of ours (with its
                 traceback as `detail`).
         """

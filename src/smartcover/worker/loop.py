@@ -272,7 +272,9 @@ class Worker:
             )
             await finishing.fail(error.code, message, self._deliveries_of(final))
         self._metrics.finished(final)
-        _log.info("job failed", code=error.code, message=message, detail=error.detail, bytes_read=bytes_read)
+        # A fault of ours is to be found whatever the level of the log: the message says that it is there.
+        tell = _log.error if isinstance(error, EngineCrashed) else _log.info
+        tell("job failed", code=error.code, message=message, detail=error.detail, bytes_read=bytes_read)
 
     async def _discard(self, staged: Sequence[StagedObject]) -> None:
         if staged:

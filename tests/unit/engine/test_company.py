@@ -166,7 +166,7 @@ def test_a_pattern_of_pure_colours_is_a_test_card_beside_filmed_frames() -> None
 def test_credits_over_a_picture_are_told_by_their_lines_unless_all_frames_have_them() -> None:
     silent = {**picture_signals(GOOD), "text_lines": 0.0, "text_share": 0.0}
     written = {**silent, "text_lines": 8.0, "text_share": 0.2}
-    defect = find_defect(written, Clip.of([silent, written]), broken=False)
+    defect = find_defect(written, Clip.of([silent, silent, written]), broken=False)
     assert defect is not None
     assert defect.kind == "card"
     assert find_defect(written, Clip.of([written, written]), broken=False) is None

@@ -66,8 +66,9 @@ def test_colour_bars_keep_their_colours(
         assert np.abs(picture[size[0] // 2, column].astype(int) - colour).max() <= 4
 
 
+@pytest.mark.parametrize("size", [(97, 161), (720, 1280)])
 @pytest.mark.parametrize("full_range", [False, True])
-def test_colours_stored_as_ycgco_are_told_apart(tmp_path: Path, full_range: bool) -> None:
+def test_colours_stored_as_ycgco_are_told_apart(tmp_path: Path, full_range: bool, size: tuple[int, int]) -> None:
     red, green, blue = (np.array(BARS, dtype=float) / 255).T
     scale, offset, chroma = (255.0, 0.0, 255.0) if full_range else (219.0, 16.0, 224.0)
     values = [
@@ -75,13 +76,14 @@ def test_colours_stored_as_ycgco_are_told_apart(tmp_path: Path, full_range: bool
         (green / 2 - red / 4 - blue / 4) * chroma + 128,
         (red - blue) / 2 * chroma + 128,
     ]
-    columns = np.arange(161) * len(BARS) // 161
-    planes = [np.tile(np.round(plane).clip(0, 255).astype(np.uint8)[columns], (97, 1)) for plane in values]
+    columns = np.arange(size[1]) * len(BARS) // size[1]
+    planes = [np.tile(np.round(plane).clip(0, 255).astype(np.uint8)[columns], (size[0], 1)) for plane in values]
     frames = [planes_frame(planes[0], planes[1], planes[2], "yuv444p") for _number in range(2)]
     tags = (8, 2 if full_range else 1, 2, 2)
     picture = _cover(write_clip(tmp_path / "clip.mp4", frames, pix_fmt="yuv444p", options=LOSSLESS, tags=tags))
     for number, colour in enumerate(BARS):
-        assert np.abs(picture[48, round((number + 0.5) * 23)].astype(int) - colour).max() <= 4
+        column = round((number + 0.5) * size[1] / len(BARS))
+        assert np.abs(picture[size[0] // 2, column].astype(int) - colour).max() <= 4
 
 
 def _pq_code(nits: float) -> int:

@@ -11,7 +11,7 @@ from tests.engine_clips import Picture, texture
 
 
 def _scene() -> Picture:
-    """A picture with much to hold on to: ten coarse textures of their own light."""
+    """A picture with much to hold on to: blurred fields of light under a texture."""
     rng = np.random.default_rng(7)
     coarse = rng.integers(20, 235, (10, 16, 3), dtype=np.uint8)
     smooth = np.asarray(Image.fromarray(coarse).resize((960, 540), Image.Resampling.BICUBIC))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smartcover.engine.defects import Defect
-from smartcover.engine.selection import Candidate, same_picture, select
+from smartcover.engine.selection import Candidate, select
 from smartcover.engine.signals import signature
 from smartcover.engine.types import CoverOptions, RejectionKind
 from tests.engine_clips import plain, texture
@@ -68,6 +68,13 @@ def test_a_second_view_of_a_clean_picture_comes_before_a_bad_one() -> None:
     assert [entry.index for entry in select(every, CoverOptions(count=2)).chosen] == [0, 1]
 
 
+def test_a_repeat_that_was_rejected_is_told_as_a_relaxed_rule() -> None:
+    every = [_candidate(0, 0.5, 1), _candidate(1, 0.4, 1, "blurry")]
+    selection = select(every, CoverOptions(count=2))
+    assert [entry.index for entry in selection.chosen] == [0, 1]
+    assert selection.fallback == "too few clean frames were found; blurry frames were allowed after them"
+
+
 def test_the_least_bad_kind_is_taken_when_nothing_is_clean() -> None:
     every = [_candidate(0, 0.9, 1, "broken"), _candidate(1, 0.1, 2, "dark"), _candidate(2, 0.5, 3, "flat")]
     selection = select(every, CoverOptions(count=1))
@@ -101,22 +108,26 @@ def _seen(index: int, glance: np.ndarray, meaning: list[float]) -> Candidate:
     return Candidate(index, index * 9.0, 0.5, signature(glance), None, vector / np.linalg.norm(vector))
 
 
-def test_a_picture_in_other_colours_is_the_same_picture() -> None:
+def _are_one(one: Candidate, other: Candidate) -> bool:
+    return len(select([one, other], CoverOptions(count=2, delete_duplicates=True)).chosen) == 1
+
+
+def test_a_picture_in_other_colours_is_the__are_one() -> None:
     glance = texture(27, 48, seed=4)
     grey = np.repeat((glance @ np.array([0.2126, 0.7152, 0.0722]))[..., None], 3, axis=2).astype(np.uint8)
-    assert same_picture(_seen(0, glance, [1, 0]), _seen(1, grey, [0.7, 0.7]))
+    assert _are_one(_seen(0, glance, [1, 0]), _seen(1, grey, [0.7, 0.7]))
 
 
-def test_another_framing_of_the_same_things_is_the_same_picture() -> None:
+def test_another_framing_of_the_same_things_is_the__are_one() -> None:
     glance = np.repeat(np.linspace(60, 160, 48, dtype=np.float32)[None], 27, axis=0)[..., None].repeat(3, axis=2)
     moved = np.roll(glance, 4, axis=1)
     one, other = glance.astype(np.uint8), moved.astype(np.uint8)
-    assert same_picture(_seen(0, one, [1, 0.05]), _seen(1, other, [1, 0.1]))
-    assert not same_picture(_seen(0, one, [1, 0]), _seen(1, other, [0.5, 1]))
+    assert _are_one(_seen(0, one, [1, 0.05]), _seen(1, other, [1, 0.1]))
+    assert not _are_one(_seen(0, one, [1, 0]), _seen(1, other, [0.5, 1]))
 
 
 def test_pictures_that_look_alike_but_mean_other_things_are_two() -> None:
     dim = plain(90, 27, 48)
     lighter = plain(95, 27, 48)
-    assert same_picture(_seen(0, dim, [1, 0]), _seen(1, lighter, [1, 0.1]))
-    assert not same_picture(_seen(0, dim, [1, 0]), _seen(1, lighter, [0.2, 1]))
+    assert _are_one(_seen(0, dim, [1, 0]), _seen(1, lighter, [1, 0.1]))
+    assert not _are_one(_seen(0, dim, [1, 0]), _seen(1, lighter, [0.2, 1]))
