@@ -124,7 +124,7 @@ class Gatherer:
         self._read: tuple[Fraction, Fraction] | None = None
         self.facts = FrameFacts(pixel_aspect=source.stream.sample_aspect_ratio)
         self.unseen: tuple[float, float] | None = None
-        self._passed: list[tuple[Fraction, Fraction]] = []
+        self._passed: dict[Fraction, Fraction] = {}
         self._source = source
         self._wanted = wanted
         self._stream = source.stream
@@ -217,7 +217,7 @@ class Gatherer:
             visits = plan_long_visits(visits, wide, self._wanted, most_kept, self.frame_rate, frames)
         looks = self._visit_all(visits, held)
         seen = [(look.run.start, max(look.pts, look.run.end(self.frame_rate))) for look in looks]
-        last, following = widest_gap([*seen, *self._passed], end)
+        last, following = widest_gap([*seen, *self._passed.items()], end)
         much = max(Fraction(0), end - keyframes[0]) * (_UNSEEN_AFTER_LONG_VISITS if wide else WIDE)
         if following - last > much:
             self.unseen = float(last - self.start), float(following - self.start)
@@ -292,7 +292,7 @@ class Gatherer:
                 return
             if passed < (passed := bisect_right(visit.moments, decoded.pts)):
                 self._on_look((number + passed / len(visit.moments)) / visits)
-            self._passed.append((visit.start, decoded.pts))
+            self._passed[visit.start] = decoded.pts
             yield decoded
 
     def gather_reading_on(self) -> list[Look]:
