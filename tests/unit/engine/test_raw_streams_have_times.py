@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,10 @@ import pytest
 from PIL import Image
 
 from smartcover.engine import CoverOptions, Limits, Picks, pick_covers
-from tests.engine_clips import numbered, read_number, write_clip
+from smartcover.engine.budget import Budget
+from smartcover.engine.decode import RunReader
+from smartcover.engine.source import Source
+from tests.engine_clips import numbered, read_number, texture, write_clip
 
 H264 = {"preset": "medium", "crf": "12"}
 HEVC = {"preset": "ultrafast", "crf": "8"}
@@ -61,3 +65,14 @@ def test_keyframes_of_a_long_raw_stream_have_their_times_too(
     clip = write_clip(tmp_path / name, [numbered(number) for number in range(60)], codec=codec, options=options)
     picks = pick_covers(clip, CoverOptions(format="png"), limits=Limits(between_pixels=160 * 96 * 20))
     _assert_times(picks, 10)
+
+
+def test_nothing_is_read_in_search_of_a_place_that_a_raw_stream_cannot_tell(tmp_path: Path) -> None:
+    frames = [texture(180, 320, seed=number) for number in range(400)]
+    clip = write_clip(tmp_path / "clip.h264", frames, options={"preset": "ultrafast", "crf": "0"})
+    assert clip.stat().st_size > 8_000_000, "more than is read to open it"
+    budget = Budget(Limits())
+    with Source(clip, budget, strict=True) as source:
+        read_before = budget.bytes_read
+        assert not RunReader(source).seek(Fraction(20))
+        assert budget.bytes_read == read_before

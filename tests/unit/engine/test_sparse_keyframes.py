@@ -83,6 +83,24 @@ def test_what_a_limit_kept_from_being_looked_at_is_said(tmp_path: Path) -> None:
     assert picks.fallback == "in what was looked at, no clean frame was found; dark or bright frames were allowed"
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_a_pause_in_which_there_are_no_frames_was_not_left_out(tmp_path: Path, suffix: str) -> None:
+    frames = [shift(texture(seed=3 + number // 40), number) for number in range(200)]
+    clip = write_clip(tmp_path / "whole.mp4", frames, keyframe_every=20)
+    paused = tmp_path / f"paused{suffix}"
+    with av.open(str(clip)) as source, av.open(str(paused), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for number, packet in enumerate(source.demux(video=0)):
+            if packet.pts is None or packet.dts is None or packet.time_base is None:
+                continue
+            pause = int(60 / packet.time_base) if number >= 180 else 0
+            packet.pts, packet.dts, packet.stream = packet.pts + pause, packet.dts + pause, stream
+            target.mux(packet)
+    picks = pick_covers(paused, limits=_FEW)
+    assert picks.unseen is None
+    assert max(_moments(picks)) > 17
+
+
 def test_a_damaged_keyframe_does_not_use_up_the_memory_before_what_follows_it_is_taken(tmp_path: Path) -> None:
     clip = _clip(tmp_path / "clip.mp4", [shift(texture(seed=3 + number // 40), number) for number in range(400)])
     with av.open(str(clip)) as container:
