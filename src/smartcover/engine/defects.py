@@ -27,10 +27,11 @@ Share of light and contrast left in a frame's sides of those of a like picture, 
 are 17 moments beside frames that judges called unusable, and none beside those of grade 2 and more.
 """
 
-_GLARING = 0.3
+_GLARING, _SHADED = 0.3, 0.2
 """
-Share of nearly white from which a frame is an exception in a video of darker ones. In 96 real videos nothing is but a
-title; over-exposed frames that no picture of the same view gives away have 0.33 to 0.71 (docs/quality.md).
+Share of nearly white from which a frame is an exception in a video of darker ones, and what those must stay under, and
+so much under it. In 96 real videos nothing is but a title; over-exposed frames that no picture of the same view gives
+away have 0.33 to 0.71 (docs/quality.md).
 """
 
 _SHUT, _OPEN = 0.15, 0.5
@@ -69,7 +70,8 @@ def find_defect(signals: Signals, clip: Clip, *, broken: bool) -> Defect | None:
     exceptional = signals["contrast"] < 0.08 or clip.bright < 0.5
     if signals["bright_share"] > 0.75 and exceptional:
         return Defect("bright", f"{signals['bright_share']:.0%} of the frame is nearly white")
-    if signals["bright_share"] > _GLARING and clip.shaded < 0.1 and signals["blur_extent"] > LETTERED:
+    glaring = clip.shaded < _SHADED and signals["bright_share"] > max(_GLARING, clip.shaded + _SHADED)
+    if glaring and signals["blur_extent"] > LETTERED:
         return Defect(
             "bright", f"{signals['bright_share']:.0%} of the frame is nearly white, others of this video are not"
         )

@@ -90,6 +90,9 @@ def test_a_third_of_a_frame_in_white_is_over_exposed_where_others_have_none_and_
     assert defect is not None
     assert defect.kind == "bright"
     assert _in_a_video({**white, "blur_extent": 0.17}, usual) is None, "letters on a page are sharper than a picture"
+    assert _in_a_video(white, {**usual, "bright_share": 0.14}) is not None
+    assert _in_a_video(white, {**usual, "bright_share": 0.17}) is None, "hardly more than others have"
+    assert _in_a_video({**white, "bright_share": 0.6}, {**usual, "bright_share": 0.25}) is None, "white is usual there"
 
 
 def test_credits_are_told_by_one_filmed_frame_without_text_and_not_by_an_empty_page() -> None:
