@@ -102,11 +102,10 @@ def print_table(picks: Picks, written: Written) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a name may have characters that the output's encoding lacks
-
     from smartcover.engine.sheet import clock
 
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a name may have characters that the output's encoding lacks
     console = Console(highlight=False)
     table = Table(
         title=escape(one_line(f"{written.video} -> {written.covers[0].parent}/")),

@@ -16,10 +16,10 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from smartcover.engine.colour import ColourConverter, hdr_kind
-from smartcover.engine.decode import Decoded, Run, RunReader, packet_time, shown_at
+from smartcover.engine.decode import FALLBACK_FRAME_RATE, Decoded, Run, RunReader, packet_time, shown_at
 from smartcover.engine.geometry import Orientation, fit_within, square_pixel_size
 from smartcover.engine.index import ContainerIndex
-from smartcover.engine.looks import Look, Picture, frame_bytes, neighbours_of
+from smartcover.engine.looks import Look, frame_bytes, neighbours_of
 from smartcover.engine.sampling import (
     WIDE,
     Visit,
@@ -31,6 +31,7 @@ from smartcover.engine.sampling import (
     wide_stretches,
     widest_gap,
 )
+from smartcover.engine.sessions import Picture
 from smartcover.engine.source import Source
 from smartcover.engine.types import VideoInfo
 
@@ -40,7 +41,6 @@ _LOOK_LONGEST_PX = 480
 _GLANCE_SIZE = (48, 27)
 """Size of the pictures that are only compared with their neighbours in time."""
 
-_FALLBACK_FRAME_RATE = 25.0
 _NEIGHBOURHOOD = Fraction(1, 2)
 """Frames further than this from every moment are decoded only because others build on them."""
 
@@ -140,7 +140,7 @@ class Gatherer:
     @property
     def frame_rate(self) -> float:
         rate = self._source.frame_rate or self._stream.guessed_rate
-        return float(rate) if rate and 0 < rate < 1000 else _FALLBACK_FRAME_RATE
+        return float(rate) if rate and 0 < rate < 1000 else float(FALLBACK_FRAME_RATE)
 
     @property
     def duration_seconds(self) -> float | None:

@@ -17,7 +17,7 @@ from av.video.stream import VideoStream
 from smartcover.engine.clock import CLOCKLESS_CODECS, counted
 from smartcover.engine.source import DAMAGE, Source
 
-_FALLBACK_FRAME_RATE = Fraction(25)
+FALLBACK_FRAME_RATE = Fraction(25)
 
 _MAX_BAD_READS = 64
 """Read errors in a row after which the rest of a container is given up."""
@@ -235,7 +235,7 @@ class RunReader:
         wanted: Fraction | None,
     ) -> Iterator[Decoded]:
         damage = 0
-        rate = self._source.frame_rate or _FALLBACK_FRAME_RATE
+        rate = self._source.frame_rate or FALLBACK_FRAME_RATE
         times = (start + number / rate for number in count())
         context: Any = self._fine_context() if finely else self._context
         _empty(context)

@@ -48,7 +48,7 @@ _BORROWED = (*MEANING, "own_score", "unsafe")
 _ABOUT_THE_SAME, _REFRAMED = 0.85, 0.985
 """
 Likeness of meanings from which a picture may be another in a different framing, and how well it must fit in it. Cuts of
-one picture fit at 0.988 or more; of 1,500 pairs of moments that mean about the same 39 do, most of them pans.
+one picture fit at 0.988 or more; of 1,500 pairs of moments that mean about the same 39 pass, most of them pans.
 """
 
 _LEAST_CONTRAST = 0.05

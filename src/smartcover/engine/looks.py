@@ -6,17 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-import numpy as np
-import numpy.typing as npt
 from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 
 from smartcover.engine.decode import Run
+from smartcover.engine.sessions import Picture
 
 _NEIGHBOUR_SECONDS = (-0.4, -0.2, -0.05, 0.05, 0.2, 0.4)
 """Distances at which neighbours are compared: a frame away for motion, further for fades and dissolves."""
-
-Picture = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

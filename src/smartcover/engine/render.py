@@ -13,9 +13,8 @@ from PIL import Image, ImageCms, PngImagePlugin
 
 from smartcover.engine.framing import subject_map
 from smartcover.engine.geometry import Box, best_window, output_size
+from smartcover.engine.sessions import Picture
 from smartcover.engine.types import CoverOptions, ImageFormat
-
-Picture = npt.NDArray[np.uint8]
 
 _JPEG_QUALITY, _WEBP_QUALITY = 90, 85
 _FULL_CHROMA_QUALITY = 95
