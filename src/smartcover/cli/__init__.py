@@ -55,24 +55,30 @@ class _Late(typer.core.TyperGroup):
 
 
 def _command(module: str, name: str, summary: str) -> Any:
+    single = typer.Typer(add_completion=False)
     try:
         function: Callable[..., None] | typer.Typer = getattr(importlib.import_module(f"smartcover.cli.{module}"), name)
     except ModuleNotFoundError as missing:
         if missing.name is None or missing.name.partition(".")[0] == "smartcover":
             raise
-        function = _needs_server(name, missing.name)
-    if isinstance(function, typer.Typer):  # a group of commands
-        return typer.main.get_command(function)
-    single = typer.Typer(add_completion=False)
-    single.command(name, short_help=summary)(function)
+        _stand_in(single, name, summary, f'{missing.name}, which is not installed: pip install "smartcover[server]"')
+    else:
+        if isinstance(function, typer.Typer):  # a group of commands
+            return typer.main.get_command(function)
+        single.command(name, short_help=summary)(function)
     return typer.main.get_command(single)
 
 
-def _needs_server(name: str, package: str) -> Callable[..., None]:
-    def refuse() -> None:
-        raise SettingsError(f'{name} needs {package}, which is not installed: pip install "smartcover[server]"')
+def _stand_in(application: typer.Typer, name: str, summary: str, needed: str) -> None:
+    """Let a command that cannot be imported say what it needs, whatever options and commands are given to it."""
 
-    return refuse
+    @application.command(
+        name,
+        help=f"{summary} Needs {needed}".replace("[", "\\["),
+        context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    )
+    def refuse() -> None:
+        raise SettingsError(f"{name} needs {needed}")
 
 
 application = typer.Typer(
