@@ -145,3 +145,7 @@ def test_each_room_says_what_it_exports_in_sorted_order() -> None:
         assert list(exported) == sorted(exported, key=as_ruff_sorts), f"{name}.__all__ is not sorted"
         for word in exported:
             assert hasattr(importlib.import_module(name), word), f"{name} exports {word}, which it does not have"
+
+
+def test_type_checkers_of_users_are_told_to_read_the_types() -> None:
+    assert (SOURCE / "py.typed").is_file()

@@ -241,4 +241,4 @@ def _write(path: Path, content: bytes) -> None:
     try:
         path.write_bytes(content)
     except OSError as error:
-        raise BadParameter(f"{path} cannot be written: {error.strerror}") from error
+        raise BadParameter(f"{path} cannot be written: {error.strerror}; give another -o") from error

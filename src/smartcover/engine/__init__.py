@@ -54,10 +54,12 @@ def pick_covers(
         on_progress: Called with the step's name and the share of the whole that is done, 0 to 1.
 
     Raises:
-        BadParameter: The cover's size would be beyond what is allowed for the shape of the video.
+        BadParameter: The cover's size would be beyond what is allowed for the shape of the video, the scorer cannot
+            serve, or the safety network is not installed.
         NotAVideo: The file is missing, unreadable, or of no allowed format.
         NoVideoStream: It holds sound, subtitles or an attached picture only.
         NoFrames: No frame can be decoded.
+        NoSafeFrame: The safety check held back every frame that could be a cover.
         VideoTooLarge: The picture has more pixels than `limits.max_pixels`.
         DecodeTimedOut: `limits.seconds` passed before a cover was ready.
         TypeError: An argument is of the wrong type, or the reader gives something else than bytes.
