@@ -176,6 +176,24 @@ async def test_what_is_missing_fails_the_job_and_says_what(
     assert len(await ledger.deliveries(job_id=job.job_id)) == 1
 
 
+async def test_a_slash_in_front_of_the_input_does_not_count_unless_the_key_has_one(
+    ledger: Ledger, store: MemoryStore
+) -> None:
+    async def body() -> AsyncIterator[bytes]:
+        yield b"another video"
+
+    await store.put(BUCKET, "/own/clip.mp4", body(), headers={})
+    engine = Engine(at_once)
+    async with running(worker_on(ledger, store, engine)):
+        ends = [await ended(ledger, await submit(ledger, object_key=key)) for key in ("/in/clip.mp4", "/own/clip.mp4")]
+        missing = await ended(ledger, await submit(ledger, object_key="/"))
+    assert [(job.state, job.spec.object_key) for job in ends] == [
+        (JobState.SUCCESS, "/in/clip.mp4"),
+        (JobState.SUCCESS, "/own/clip.mp4"),
+    ]
+    assert missing.code == "NoSuchKey"
+
+
 async def test_a_bad_video_fails_at_once_and_is_not_tried_again(ledger: Ledger, store: MemoryStore) -> None:
     async def refuse() -> PickedCovers:
         raise NotAVideo

@@ -83,8 +83,8 @@ def expand_name(
     and one that is not ours stay as written, and so does `{Ext}` without the dollar. Expansion is one pass: a
     value that looks like a placeholder is not expanded again.
 
-    `${InputPath}` has no slash at either end; in a pattern that uses it, double slashes become one and an empty
-    path leaves no slash in front.
+    `${InputPath}` has no slash at either end; in a pattern that uses it, double slashes become one. Slashes in front
+    of the name are left out: no key of the cloud starts with one, and most SDKs take it off when they fetch.
 
     Args:
         number: Position of the cover, from 0; None leaves the number placeholder as written.
@@ -113,6 +113,4 @@ def expand_name(
     name = _PLACEHOLDER.sub(value_of, pattern)
     if input_key is not None and any(m[1].lower() == "inputpath" for m in _PLACEHOLDER.finditer(pattern)):
         name = _SLASHES.sub("/", name)
-        if not pattern.startswith("/"):
-            name = name.removeprefix("/")
-    return name
+    return name.lstrip("/")

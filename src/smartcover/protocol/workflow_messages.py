@@ -164,7 +164,7 @@ def feeds_itself(topology: Topology, bucket: str) -> str | None:
     That takes an output in the workflow's own bucket, under its prefix, with an extension that its filter accepts.
     """
     for node in topology.nodes:
-        pattern = node.output.object.removeprefix("/")
+        pattern = node.output.object.lstrip("/")
         head, placeholder, _ = pattern.partition("${")
         prefix = topology.object_prefix
         under = head.startswith(prefix) or (bool(placeholder) and prefix.startswith(head))

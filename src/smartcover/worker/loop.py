@@ -32,7 +32,7 @@ from smartcover.errors import (
 )
 from smartcover.ledger import Claim, CoverReport, Job, JobResult, JobState, Ledger, NewDelivery, Wakeups
 from smartcover.protocol import expand_name
-from smartcover.storage import BucketStore, StagedObject
+from smartcover.storage import BucketStore, StagedObject, VideoSource
 from smartcover.worker.isolate import EngineRunner, PickedCover, PickedCovers
 from smartcover.worker.metrics import HandedBack, WorkerMetrics
 
@@ -193,7 +193,7 @@ class Worker:
 
         try:
             await self._store.bucket(job.spec.output.bucket)
-            source = await self._store.video(job.bucket, job.spec.object_key)
+            source = await self._source(job)
             _log.info("job started", object=job.spec.object_key)
             picked = await self._engine.pick(source, _options(job, self._config), on_bytes_read=note_bytes_read)
             bytes_read = picked.bytes_read
@@ -213,6 +213,21 @@ class Worker:
             raise
         finally:
             self._metrics.read(bytes_read)
+
+    async def _source(self, job: Job) -> VideoSource:
+        """
+        Find the video: the object of the very key, else the one whose key lacks the slash in front.
+
+        The Python and Node SDKs take that slash off the key of an upload, and leave it in an `Input.Object`.
+        """
+        key = job.spec.object_key
+        try:
+            return await self._store.video(job.bucket, key)
+        except ObjectMissing:
+            bare = key.removeprefix("/")
+            if bare in ("", key):
+                raise
+            return await self._store.video(job.bucket, bare)
 
     async def _stage(self, job: Job, number: int, cover: PickedCover) -> StagedObject:
         key = expand_name(

@@ -54,10 +54,17 @@ def test_a_value_that_looks_like_a_placeholder_is_not_expanded_again() -> None:
 
 @pytest.mark.ours
 def test_an_input_path_adds_no_slashes_of_its_own() -> None:
-    # The slashes of InputPath are documented nowhere; this way a key never starts with one by accident.
+    # The slashes of InputPath are documented nowhere.
     assert expand("${InputPath}/a.jpg", input_key="clip.mp4") == "a.jpg"
     assert expand("x/${InputPath}/a.jpg", input_key="clip.mp4") == "x/a.jpg"
-    assert expand("/${InputPath}/a.jpg", input_key="/in/clip.mp4") == "/in/a.jpg"
+    assert expand("/${InputPath}/a.jpg", input_key="/in/clip.mp4") == "in/a.jpg"
+
+
+@pytest.mark.observed
+@pytest.mark.parametrize("slashes", ["/", "//"])
+def test_the_name_of_a_cover_never_starts_with_a_slash(slashes: str) -> None:
+    # The Python and Node SDKs leave it out of the keys they fetch, so that a cover with one could not be had.
+    assert expand(f"{slashes}out//c-${{number}}.jpg") == "out//c-2.jpg"
     assert expand("a//b-${number}") == "a//b-2"
 
 
