@@ -159,7 +159,8 @@ def _detail(detail: BatchDetail, zone: tzinfo) -> Tree:
 
 
 def _source(fields: Fields) -> tuple[BatchSource, str]:
-    given = [name for name in _SOURCES if name in fields.names()]
+    named = [name for name in _SOURCES if name in fields.names()]
+    given = [name for name in named if fields.text(name)] or named  # an empty Prefix alone means every key
     if len(given) != 1:
         raise BadParameter(f"{fields.path} has {len(given)} of {', '.join(_SOURCES)}; give exactly one")
     name = given[0]

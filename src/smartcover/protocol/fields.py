@@ -2,7 +2,7 @@
 Reading single fields out of a tree, with messages that help the person who sent it.
 
 Every message names the node's path, the value, the limit and the way out. An empty node counts as absent: the official
-demos send `<Width></Width>` for "not given".
+demos send `<Width></Width>` for "not given". Of words and numbers a blank one does too, as indented documents have it.
 """
 
 from __future__ import annotations
@@ -59,20 +59,20 @@ class Fields:
 
     def choice(self, name: str, choices: Collection[Word]) -> Word | None:
         """Give one of the words, in the spelling of `choices`; case and surrounding space do not matter."""
-        value = self.text(name)
+        value = self._word(name)
         if value is None:
             return None
         for choice in choices:
-            if value.strip().lower() == choice.lower():
+            if value.lower() == choice.lower():
                 return choice
         raise BadParameter(f"{self.path_of(name)} is {shown(value)}; give one of {', '.join(choices)}")
 
     def integer(self, name: str, low: int, high: int) -> int | None:
         """Give a whole number between two limits, both included."""
-        value = self.text(name)
+        value = self._word(name)
         if value is None:
             return None
-        if _DIGITS.fullmatch(value.strip()) is None or not low <= int(value) <= high:
+        if _DIGITS.fullmatch(value) is None or not low <= int(value) <= high:
             raise BadParameter(f"{self.path_of(name)} is {shown(value)}; give a whole number from {low} to {high}")
         return int(value)
 
@@ -124,6 +124,9 @@ class Fields:
     def names(self) -> tuple[str, ...]:
         """Give the names of the child nodes in the order sent."""
         return tuple(self._tree)
+
+    def _word(self, name: str) -> str | None:
+        return (self.text(name) or "").strip() or None
 
     def _single(self, name: str) -> str | dict[str, Tree] | None:
         value = self._tree.get(name)

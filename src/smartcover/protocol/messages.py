@@ -91,7 +91,7 @@ class SmartCoverParams(Message):
         for name, low, high in _NUMBERS:
             fields.integer(name, low if check_ranges else 0, high if check_ranges else MAX_INTEGER)
         texts = ((name, fields.text(name)) for name in fields.names() if name in COVER_NODES)
-        return cls(sent=tuple((name, text) for name, text in texts if text is not None))
+        return cls(sent=tuple((name, text) for name, text in texts if text is not None and text.strip()))
 
     def text(self, node: str) -> str | None:
         """Give the text sent for a node, or None."""

@@ -58,6 +58,21 @@ def test_a_window_beside_another_input_than_a_prefix_changes_nothing(given: dict
 
 
 @pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ({"Manifest": "", "UrlFile": "", "Prefix": "in/", "Object": ""}, ("Prefix", "in/")),
+        ({"Manifest": "", "UrlFile": "urls.txt", "Prefix": ""}, ("UrlFile", "urls.txt")),
+        ({"Prefix": ""}, ("Prefix", "")),
+    ],
+)
+def test_empty_inputs_count_as_absent_but_for_a_prefix_that_stands_alone(
+    source: dict[str, str], found: tuple[str, str]
+) -> None:
+    read = parse_batch(body(Input=source))
+    assert (read.source, read.place) == found
+
+
+@pytest.mark.parametrize(
     ("changes", "named"),
     [
         ({"Name": None}, "Request.Name"),
@@ -65,6 +80,7 @@ def test_a_window_beside_another_input_than_a_prefix_changes_nothing(given: dict
         ({"Input": None}, "Request.Input"),
         ({"Input": ""}, "exactly one"),
         ({"Input": {"Manifest": ""}}, "Manifest"),
+        ({"Input": {"Manifest": "", "Prefix": ""}}, "exactly one"),
         ({"Input": {"Object": "x" * 851}}, "Object"),
         ({"Operation": None}, "Request.Operation"),
         ({"Operation": operation(Tag=None)}, "Tag"),

@@ -74,6 +74,15 @@ def test_empty_nodes_count_as_absent() -> None:
     assert request.queue_id is None
 
 
+def test_blank_words_and_numbers_count_as_absent() -> None:
+    # Some writers indent the text of an empty node, too.
+    blank = "".join(f"<{name}>\n  </{name}>" for name in ("Format", "Width", "Count", "DeleteDuplicates"))
+    operation = f"<SmartCover>{blank}</SmartCover>{OUTPUT}<JobLevel>\n  </JobLevel>"
+    [found] = parse_job_request(single(operation, rest="<CallBackFormat>\n</CallBackFormat>")).operations
+    assert found.smart_cover == SmartCoverParams()
+    assert not found.job_level_sent
+
+
 def test_texts_are_kept_exactly_for_the_echo_and_read_loosely() -> None:
     found = params(cover(Count=" 05 ", DeleteDuplicates="True", Format="JPG", Height="0960"))
     assert found.sent == (("Count", " 05 "), ("DeleteDuplicates", "True"), ("Format", "JPG"), ("Height", "0960"))
