@@ -34,7 +34,8 @@ def metrics_page() -> str:
         "`GET /metrics` in the text format of Prometheus: on the port of the API (`serve`, `api`), and of a worker or "
         "dispatcher on `--metrics-port`. A process shows what its own roles count; what lives in the ledger is the "
         "same on every process, so take `max`, not `sum`, of it over processes. Besides these there are the usual "
-        "`process_…` and `python_gc_…` of the client library. A histogram has `_bucket`, `_sum` and `_count`.\n",
+        "`process_…` and `python_gc_…` of the client library. A histogram has `_bucket`, `_sum` and `_count`; each "
+        "histogram and counter has a gauge `_created` beside it: when it began.\n",
     ]
     for title, found in (
         ("What lives in the ledger (every process)", _families(ledger)),

@@ -32,6 +32,7 @@ _KUBERNETES_ADDRESS: Final = ("tcp://", "udp://", "sctp://")
 #: How alike two names must be, from 0 to 1, for one to be a slip of the other.
 _ALIKE: Final = 0.6
 
+_LEAST_TOKEN_CHARACTERS: Final = 8
 MEBIBYTE = 1 << 20
 GIBIBYTE = 1 << 30
 
@@ -133,8 +134,8 @@ class Settings(BaseSettings):
 
     events_token: SecretStr | None = Field(
         None,
-        min_length=8,
-        description="Bearer token with which an S3-style store posts its notifications to /events/s3; none takes none.",
+        description="Bearer token, 8 characters or more, with which an S3-style store posts its notifications to "
+        "/events/s3; none takes none.",
     )
 
     # Jobs
@@ -261,6 +262,13 @@ class Settings(BaseSettings):
                 _ = urlsplit(f"//{host}").port
         except ValueError:
             raise ValueError("its port is not a number from 0 to 65535; write / in a password as %2F") from None
+        return value
+
+    @field_validator("events_token")
+    @classmethod
+    def _check_events_token(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value) < _LEAST_TOKEN_CHARACTERS:
+            raise ValueError(f"it has {len(value)} characters; give {_LEAST_TOKEN_CHARACTERS} or more")
         return value
 
     @field_validator("buckets", "callback_allow", "callback_ports", mode="before")

@@ -16,6 +16,7 @@ from smartcover.settings import Settings, read_settings, strange_variables
         ("SMARTCOVER_DATABASE_URL", "postgresql://u:hidden@h:abc/x", "port"),
         ("SMARTCOVER_DATABASE_URL", "postgresql://u:hid/den@h:5432/x", "%2F"),
         ("SMARTCOVER_DATABASE_URL", "postgresql://u:hidden@h:1,i:70000/x", "port"),
+        ("SMARTCOVER_EVENTS_TOKEN", "hidden", "it has 6 characters; give 8 or more"),
         ("SMARTCOVER_LEASE_SECONDS", "inf", "finite"),
         ("SMARTCOVER_CALLBACK_TIMEOUT_SECONDS", "nan", "finite"),
         ("SMARTCOVER_RETENTION_JOBS_DAYS", "inf", "finite"),

@@ -166,8 +166,8 @@ def redeliver(
     """
     Send callbacks again, by id or by state, receiver and time.
 
-    Id and bytes stay the same and the tries so far are kept. What had ended gets one more try; what waits for its next
-    try is sent now.
+    Id and bytes stay the same and the tries so far are kept.
+    What had ended gets one more try; what waits for its next try is sent now.
     """
     wanted = _filter(state, job, destination, since, until)
 

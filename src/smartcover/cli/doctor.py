@@ -27,8 +27,9 @@ def doctor(
     """
     Check database, storage, clock, decoders, models, isolation and callbacks.
 
-    With SMARTCOVER_DATABASE_URL set it checks what separate roles would use; else the folder of a server that is not
-    running. The exit code is 1 when something would fail.
+    With SMARTCOVER_DATABASE_URL set it checks what separate roles would use;
+    else the folder of a server that is not running.
+    The exit code is 1 when something would fail.
     """
     settings = read_settings()
     configure_logs(settings.model_copy(update={"log_level": "error"}))

@@ -25,8 +25,8 @@ def serve(
     """
     Run the whole service: API, worker and callbacks, with its database.
 
-    Everything lives under --data; nothing needs to be installed or started first. Stop it with Ctrl-C; a kill at any
-    moment loses nothing that was accepted.
+    Everything lives under --data; nothing needs to be installed or started first.
+    Stop it with Ctrl-C; a kill at any moment loses nothing that was accepted.
     """
     settings = read_settings(buckets=tuple(bucket) if bucket else None)
     configure_logs(settings)

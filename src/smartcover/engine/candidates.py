@@ -166,7 +166,7 @@ class Gatherer:
         width_px, height_px = self.facts.display_size
         return VideoInfo(
             container=self._source.container.format.name,
-            codec=self._stream.codec_context.name,
+            codec=self._stream.codec_context.codec.canonical_name,
             width_px=width_px,
             height_px=height_px,
             duration_seconds=self.duration_seconds,

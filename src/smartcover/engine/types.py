@@ -151,7 +151,12 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
-    """What was learnt of the video. Width and height are as displayed: after rotation and pixel aspect."""
+    """
+    What was learnt of the video.
+
+    Width and height are as displayed: after rotation and pixel aspect. `rotation_degrees` is the clockwise turn that
+    made the stored picture upright; where it is `mirrored`, left and right were swapped before the turn.
+    """
 
     container: str
     codec: str

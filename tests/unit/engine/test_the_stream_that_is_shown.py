@@ -10,7 +10,7 @@ import pytest
 from av.stream import Disposition
 
 from smartcover.engine import pick_covers
-from tests.engine_clips import texture
+from tests.engine_clips import texture, write_clip
 
 SMALL, LARGE = (96, 160), (192, 320)
 
@@ -47,3 +47,13 @@ def test_the_only_default_stream_comes_before_the_largest(
     clip = _write_streams(tmp_path / "clip.nut", [(SMALL, small), (LARGE, large)])
     video = pick_covers(clip).video
     assert (video.height_px, video.width_px) == shown
+
+
+@pytest.mark.parametrize(
+    ("encoder", "suffix", "name"), [("libsvtav1", "mp4", "av1"), ("libvpx-vp9", "webm", "vp9"), ("flv", "flv", "flv1")]
+)
+def test_a_codec_is_called_by_its_own_name_and_not_by_its_decoders(
+    tmp_path: Path, encoder: str, suffix: str, name: str
+) -> None:
+    clip = write_clip(tmp_path / f"clip.{suffix}", [texture(96, 160)] * 3, codec=encoder)
+    assert pick_covers(clip).video.codec == name
