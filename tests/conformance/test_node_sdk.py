@@ -114,6 +114,12 @@ def test_a_large_file_goes_up_in_parts_in_node(outcomes: Outcomes) -> None:
 
 
 @pytest.mark.observed
+@pytest.mark.call("PUT /<key> (copy)", "PUT /<key>?partNumber&uploadId (copy)", sdk="node")
+def test_objects_are_copied_whole_and_in_parts_in_node(outcomes: Outcomes) -> None:
+    assert succeeded(outcomes, "copies")
+
+
+@pytest.mark.observed
 @pytest.mark.call("GET /<key> presigned", sdk="node")
 def test_a_presigned_url_of_node_opens_with_a_plain_client(outcomes: Outcomes) -> None:
     assert succeeded(outcomes, "presign")

@@ -27,6 +27,7 @@ from smartcover.protocol import (
     callback_body,
     complete_multipart_upload_result,
     copy_object_result,
+    copy_part_result,
     delete_result,
     error_document,
     initiate_multipart_upload_result,
@@ -153,6 +154,7 @@ OBJECT_DOCUMENTS: dict[str, Mapping[str, Tree]] = {
         "http://test-1250000000.cos.ap-chongqing.myqcloud.com/big%20file.bin", "test-1250000000", "big file.bin", ETAG
     ),
     "copy.xml": copy_object_result(ETAG, NOON, 11177612005948864433),
+    "copy-part.xml": copy_part_result(ETAG, NOON, 11177612005948864433),
     "delete.xml": delete_result(["a", "b"], [DeleteFailure("c", "AccessDenied", "Access denied.")]),
     "delete-quiet.xml": delete_result(["a", "b"], quiet=True),
     "buckets.xml": list_all_my_buckets_result("1", [BucketSummary("test-1250000000", "ap-chongqing", NOON)]),

@@ -19,7 +19,7 @@ from smartcover.protocol import (
     UploadListing,
     UploadSummary,
     complete_multipart_upload_result,
-    copy_object_result,
+    copy_part_result,
     initiate_multipart_upload_result,
     list_multipart_uploads_result,
     list_parts_result,
@@ -75,7 +75,7 @@ async def copy_part(edge: Edge, call: Call) -> Answer:
     async with AsyncExitStack() as stack:
         _, chunks = await stack.enter_async_context(edge.store.read(source.bucket, source.key, first=first, last=last))
         part: PartInfo = await edge.store.put_part(call.bucket, key, upload_id, number, chunks, size_bytes=size_bytes)
-    return xml_answer(copy_object_result(part.etag, part.last_modified, part.crc64))
+    return xml_answer(copy_part_result(part.etag, part.last_modified, part.crc64))
 
 
 async def list_parts(edge: Edge, call: Call) -> Answer:

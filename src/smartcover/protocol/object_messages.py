@@ -246,8 +246,16 @@ def complete_multipart_upload_result(location: str, bucket: str, key: str, etag:
 
 def copy_object_result(etag: str, last_modified: datetime, crc64: int) -> dict[str, Tree]:
     """Build the answer to a copy; `etag` is without quotes, `crc64` that of the new object."""
-    tree: Tree = {"ETag": _quoted(etag), "CRC64": str(crc64), "LastModified": format_utc(last_modified)}
-    return {"CopyObjectResult": tree}
+    return {"CopyObjectResult": _copied(etag, last_modified, crc64)}
+
+
+def copy_part_result(etag: str, last_modified: datetime, crc64: int) -> dict[str, Tree]:
+    """Build the answer to a copy into a part, whose root the Node and Go SDKs look for."""
+    return {"CopyPartResult": _copied(etag, last_modified, crc64)}
+
+
+def _copied(etag: str, last_modified: datetime, crc64: int) -> Tree:
+    return {"ETag": _quoted(etag), "CRC64": str(crc64), "LastModified": format_utc(last_modified)}
 
 
 def delete_result(

@@ -155,6 +155,20 @@ const FLOWS = {
     fs.rmSync(path.dirname(file), { recursive: true });
   },
 
+  async copies() {
+    const [from, whole, sliced] = ['from 源+.bin', 'whole.bin', 'sliced.bin'].map((name) => `${HERE}/copies/${name}`);
+    const content = Buffer.alloc(2 * 1024 * 1024 + 17, 'smartcover');
+    await cos.putObject({ ...object(from), Body: content });
+    const CopySource = `${BUCKET}.cos.${REGION}.myqcloud.com/${encodeURIComponent(from).replace(/%2F/g, '/')}`;
+    assert.ok((await cos.putObjectCopy({ ...object(whole), CopySource })).ETag);
+    const sizes = { CopySliceSize: 1024 * 1024, CopyChunkSize: 1024 * 1024 };
+    const done = await cos.sliceCopyFile({ ...object(sliced), CopySource, ...sizes });
+    assert.match(done.ETag, /-3"$/);
+    for (const key of [whole, sliced]) {
+      assert.ok(content.equals((await cos.getObject(object(key))).Body), `${key} is not what was copied`);
+    }
+  },
+
   async presign() {
     const key = `${HERE}/presigned a+b.txt`;
     await cos.putObject({ ...object(key), Body: 'hello' });
