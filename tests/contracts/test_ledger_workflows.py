@@ -222,6 +222,19 @@ async def test_an_upload_starts_one_run_with_a_task_for_each_node(ledger: Ledger
     assert task.spec.cos_headers == run.cos_headers
 
 
+async def test_waiting_tasks_of_a_run_show_pause_while_their_queue_is_paused(
+    ledger: Ledger, store: LocalStore, pool: Any
+) -> None:
+    await add(ledger)
+    await upload(store)
+    await start_all(ledger, store)
+    for queue_state, shown in (("Paused", JobState.PAUSE), ("Active", JobState.SUBMITTED)):
+        await pool.execute("UPDATE queues SET state = $1", queue_state)
+        (run,) = await runs(ledger)
+        assert [task.state for task in run.tasks] == [shown]
+        assert run.state is RunState.RUNNING
+
+
 @pytest.mark.parametrize(("key", "started"), [("in/a.mp4", 1), ("in/a.txt", 0), ("out/a.mp4", 0), ("in/", 0)])
 async def test_prefix_and_filter_decide(ledger: Ledger, store: LocalStore, key: str, started: int) -> None:
     await add(ledger)

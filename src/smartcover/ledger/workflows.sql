@@ -141,7 +141,8 @@ RETURNING *;
 SELECT * FROM workflow_runs WHERE bucket = :bucket AND run_id = :run_id;
 
 -- name: tasks
-SELECT * FROM jobs WHERE run_id = :run_id ORDER BY seq;
+SELECT jobs.*, queues.state AS queue_state FROM jobs JOIN queues USING (queue_id)
+WHERE run_id = :run_id ORDER BY seq;
 
 -- name: runs_newest_first
 -- Merged from one ordered walk per state, as lists of jobs are.
