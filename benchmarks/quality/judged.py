@@ -20,14 +20,11 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from smartcover.engine.candidates import (
-    _GLANCE_SIZE,
-    _LOOK_LONGEST_PX,
-    orientation_of,
-)
 from smartcover.engine.colour import ColourConverter
 from smartcover.engine.decode import Run
+from smartcover.engine.facts import orientation_of
 from smartcover.engine.geometry import Orientation, fit_within, square_pixel_size
+from smartcover.engine.looking import _GLANCE_SIZE, _LOOK_LONGEST_PX
 from smartcover.engine.looks import Look, neighbours_of
 
 UNUSABLE = 0.5

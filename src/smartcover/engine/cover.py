@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from smartcover.engine.candidates import Gatherer
 from smartcover.engine.colour import ColourConverter
 from smartcover.engine.damage import blockiness
 from smartcover.engine.decode import Decoded, deinterlace
 from smartcover.engine.framing import framing
 from smartcover.engine.geometry import Box, square_pixel_size
+from smartcover.engine.looking import Looker
 from smartcover.engine.looks import Look
 from smartcover.engine.render import encode, render
 from smartcover.engine.scoring import Score
@@ -22,7 +22,7 @@ _BLOCKS_SEEN_PX = 480
 
 
 def make_cover(
-    gatherer: Gatherer,
+    looker: Looker,
     entry: Studied,
     score: Score,
     options: CoverOptions,
@@ -36,13 +36,13 @@ def make_cover(
     Args:
         content: The part of the picture to keep, in shares of it; None keeps all.
     """
-    decoded = _decode_again(gatherer, entry.look)
+    decoded = _decode_again(looker, entry.look)
     if decoded is None:
         return None
-    frame = deinterlace(decoded.frame) if gatherer.is_interlaced(decoded.frame) else decoded.frame
-    orientation = gatherer.orientation_of_cover(decoded.frame)
+    frame = deinterlace(decoded.frame) if looker.facts.is_interlaced(decoded.frame) else decoded.frame
+    orientation = looker.facts.orientation_of_cover(decoded.frame)
     picture = orientation.apply(converter.full(frame))
-    square = orientation.swap(square_pixel_size(frame.width, frame.height, gatherer.facts.pixel_aspect))
+    square = orientation.swap(square_pixel_size(frame.width, frame.height, looker.facts.pixel_aspect))
     pts = decoded.pts
     # The decoded frame of an 8K video is 50 MB; it is not needed while the cover is resized and encoded.
     del decoded, frame
@@ -64,18 +64,18 @@ def make_cover(
     )
 
 
-def _decode_again(gatherer: Gatherer, look: Look) -> Decoded | None:
+def _decode_again(looker: Looker, look: Look) -> Decoded | None:
     """Decode a look's packets again and give the frame of its time stamp, or the nearest."""
     if look.frame is not None:
         return Decoded(look.frame, look.pts, look.damage)
     # The two fields of an interlaced frame may be packets of their own.
-    shortest = look.run if gatherer.facts.interlaced else look.run.up_to(look.pts)
+    shortest = look.run if looker.facts.interlaced else look.run.up_to(look.pts)
     # What is lost of a damaged frame is taken from the one decoded before it, whichever that is.
     intact = not (look.damage or look.suspect)
     nearest: Decoded | None = None
     for run in dict.fromkeys((shortest, look.run)):
         sparsely = intact and run is not look.run
-        for decoded in gatherer.reader.decode(run, finely=True, sparsely=sparsely, wanted=look.pts):
+        for decoded in looker.reader.decode(run, finely=True, sparsely=sparsely, wanted=look.pts):
             if nearest is None or abs(decoded.pts - look.pts) < abs(nearest.pts - look.pts):
                 nearest = decoded
             if decoded.pts == look.pts and (run == look.run or not decoded.frame.interlaced_frame):

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from smartcover.engine.candidates import Gatherer
 from smartcover.engine.jury import Jury
+from smartcover.engine.looking import Looker
 from smartcover.engine.looks import Look
 from smartcover.engine.signals import difference
 from smartcover.engine.study import Studied, study, study_again
@@ -20,10 +20,10 @@ _SHARPER, _EYES_OPENED = 1.15, 0.25
 """What an instant beside a chosen moment must gain; smaller differences of frames are noise (docs/quality.md)."""
 
 
-def best_after(gatherer: Gatherer, jury: Jury, studied: list[Studied], index: int) -> Studied:
+def best_after(looker: Looker, jury: Jury, studied: list[Studied], index: int) -> Studied:
     """Take the best of the instants after a keyframe that was seen alone, judged as all other moments are."""
     entry = studied[index]
-    kept = _instants(gatherer, jury, studied, entry)
+    kept = _instants(looker, jury, studied, entry)
     if not kept:
         return replace(entry, closer=True)
     judged = jury.judge([*kept, *studied])
@@ -31,7 +31,7 @@ def best_after(gatherer: Gatherer, jury: Jury, studied: list[Studied], index: in
     return replace(kept[best], closer=True)
 
 
-def settled(gatherer: Gatherer, jury: Jury, studied: list[Studied], index: int) -> Studied:
+def settled(looker: Looker, jury: Jury, studied: list[Studied], index: int) -> Studied:
     """
     Leave a moment between keyframes for an instant beside it that is plainly better, now that it is a cover.
 
@@ -40,7 +40,7 @@ def settled(gatherer: Gatherer, jury: Jury, studied: list[Studied], index: int) 
     entry = studied[index]
     if entry.closer or not entry.look.neighbours:
         return entry
-    kept = _instants(gatherer, jury, studied, entry)
+    kept = _instants(looker, jury, studied, entry)
     if not kept:
         return entry
     here = min(kept, key=lambda instant: abs(instant.look.pts - entry.look.pts))
@@ -53,9 +53,9 @@ def settled(gatherer: Gatherer, jury: Jury, studied: list[Studied], index: int) 
     return kept[max(better, key=lambda place: judged.scores[place].value)] if better else entry
 
 
-def _instants(gatherer: Gatherer, jury: Jury, studied: list[Studied], entry: Studied) -> list[Studied]:
+def _instants(looker: Looker, jury: Jury, studied: list[Studied], entry: Studied) -> list[Studied]:
     """Look at a moment and at the instants around it that show the same picture; none where that costs too much."""
-    looks = [look for look in gatherer.look_closer(entry.look) if not look.damage]
+    looks = [look for look in looker.look_closer(entry.look) if not look.damage]
     if not looks:
         return []
     first = min(looks, key=lambda look: abs(look.pts - entry.look.pts))
@@ -65,9 +65,9 @@ def _instants(gatherer: Gatherer, jury: Jury, studied: list[Studied], entry: Stu
         if look is not first and look.pts in others:
             continue
         if look is first and _was_seen(look, entry):
-            instants.append(study_again(entry, look, gatherer.facts.orientation))
+            instants.append(study_again(entry, look, looker.facts.orientation))
             continue
-        instant = study(look, gatherer.facts.orientation)
+        instant = study(look, looker.facts.orientation)
         # A cut may lie between: what was chosen is the picture on this side of it.
         if look is first or difference(instant.signature, entry.signature) <= _SAME_SHOT:
             instants.append(jury.networks.look_again(instant, entry) if entry.meaning is not None else instant)

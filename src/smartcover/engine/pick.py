@@ -13,10 +13,11 @@ from smartcover.engine.candidates import Gatherer
 from smartcover.engine.colour import ColourConverter
 from smartcover.engine.cover import make_cover
 from smartcover.engine.faces import FaceFinder
-from smartcover.engine.geometry import output_size
+from smartcover.engine.geometry import Orientation, output_size
 from smartcover.engine.instants import best_after, settled
 from smartcover.engine.jury import Judgement, Jury, networks_for
 from smartcover.engine.letterbox import find_content
+from smartcover.engine.looking import Looker
 from smartcover.engine.looks import Look
 from smartcover.engine.memory import keep_freed_memory
 from smartcover.engine.selection import Selection
@@ -93,22 +94,21 @@ class _Picker:
             source = Source(self._video, self._budget, strict=attempt.strict, gpu=self._options.gpu)
         with source:
             wanted = max(self._budget.limits.candidates, round(self._options.count * _LOOKS_FOR_EACH_COVER))
-            gatherer = Gatherer(
-                source, wanted, lambda share: self._progress("look", 0.05 + 0.6 * share), self._check_size
-            )
+            looker = Looker(source, self._check_size)
+            gatherer = Gatherer(source, looker, wanted, lambda share: self._progress("look", 0.05 + 0.6 * share))
             with self._step("look", 0.05):
                 looks = gatherer.gather_reading_on() if attempt.reading_on else gatherer.gather()
             if not looks or (attempt.strict and all(look.damage for look in looks)):
                 return None
             with self._step("score", 0.65):
-                studied = self._study(gatherer, sorted(looks, key=lambda look: look.pts))
+                studied = self._study(sorted(looks, key=lambda look: look.pts), looker.facts.orientation)
             with self._step("networks", 0.7):
                 studied = self._jury.see_best(studied)
             with self._step("closer", 0.8):
-                studied = self._look_closer(gatherer, studied)
+                studied = self._look_closer(looker, studied)
             with self._step("render", 0.9):
-                covers, selection, failed = self._render_best(gatherer, studied)
-            info = gatherer.info()
+                covers, selection, failed = self._render_best(looker, studied)
+            info = looker.facts.info()
         rejections = _rejections(selection, self._jury.judge(studied), failed)
         self._timings["total"] = self._budget.elapsed_seconds()
         self._progress("done", 1.0)
@@ -131,14 +131,14 @@ class _Picker:
         yield
         self._timings[name] = self._timings.get(name, 0.0) + time.perf_counter() - started
 
-    def _study(self, gatherer: Gatherer, looks: list[Look]) -> list[Studied]:
+    def _study(self, looks: list[Look], orientation: Orientation) -> list[Studied]:
         studied = []
         for look in looks:
             self._budget.check_time()
-            studied.append(study(look, gatherer.facts.orientation))
+            studied.append(study(look, orientation))
         return studied
 
-    def _look_closer(self, gatherer: Gatherer, studied: list[Studied]) -> list[Studied]:
+    def _look_closer(self, looker: Looker, studied: list[Studied]) -> list[Studied]:
         """
         Decode on a little from the finalists that were seen alone, and take the better instant of each.
 
@@ -161,11 +161,11 @@ class _Picker:
                 if self._budget.sampling_is_over or looked >= most:
                     return result
                 looked += 1
-                result[index] = best_after(gatherer, self._jury, result, index)
+                result[index] = best_after(looker, self._jury, result, index)
         return result
 
     def _render_best(
-        self, gatherer: Gatherer, studied: list[Studied]
+        self, looker: Looker, studied: list[Studied]
     ) -> tuple[tuple[Cover, ...], Selection, frozenset[int]]:
         """Render the chosen; one whose packets do not decode again makes room for the next best. Also say which."""
         content = find_content([entry.look.picture for entry in studied]) if self._options.crop_letterbox else None
@@ -180,9 +180,9 @@ class _Picker:
                 if entry.index in rendered:
                     continue
                 self._budget.check_time()
-                shown = settled(gatherer, self._jury, studied, entry.index)
+                shown = settled(looker, self._jury, studied, entry.index)
                 score = scores[entry.index]
-                cover = make_cover(gatherer, shown, score, self._options, converter=self._converter, content=content)
+                cover = make_cover(looker, shown, score, self._options, converter=self._converter, content=content)
                 if cover is None:
                     failed.add(entry.index)
                     break

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from smartcover.engine import Cover, CoverOptions, Limits, pick, pick_covers
-from smartcover.engine.candidates import Gatherer
 from smartcover.engine.cover import make_cover
+from smartcover.engine.looking import Looker
 from smartcover.engine.study import Studied
 from smartcover.errors import DecodeTimedOut, NotAVideo, NoVideoStream, VideoError, VideoTooLarge
 from tests.engine_clips import numbered, plain, read_number, shift, texture, write_clip
@@ -84,8 +84,8 @@ def test_a_chosen_moment_that_does_not_decode_again_makes_room_and_is_said_to_be
     clip = write_clip(tmp_path / "clip.mp4", _pictures(12))
     best = pick_covers(clip).covers[0].seconds
 
-    def unwilling(gatherer: Gatherer, entry: Studied, *others: Any, **named: Any) -> Cover | None:
-        return None if entry.look.seconds == best else make_cover(gatherer, entry, *others, **named)
+    def unwilling(looker: Looker, entry: Studied, *others: Any, **named: Any) -> Cover | None:
+        return None if entry.look.seconds == best else make_cover(looker, entry, *others, **named)
 
     monkeypatch.setattr(pick, "make_cover", unwilling)
     picks = pick_covers(clip)

@@ -1,0 +1,160 @@
+"""Looking: decode few frames, small and upright, and keep the packets that would show them again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from fractions import Fraction
+
+from av.video.frame import VideoFrame
+
+from smartcover.engine.colour import ColourConverter
+from smartcover.engine.decode import Decoded, Run, RunReader, shown_at
+from smartcover.engine.facts import VideoFacts, orientation_of
+from smartcover.engine.geometry import Orientation, fit_within, square_pixel_size
+from smartcover.engine.index import ContainerIndex
+from smartcover.engine.looks import Look, frame_bytes, neighbours_of
+from smartcover.engine.sampling import is_near, part
+from smartcover.engine.sessions import Picture
+from smartcover.engine.source import Source
+
+_LOOK_LONGEST_PX = 480
+"""Longer side of the pictures that are looked at: enough for a face of a tenth of the height, cheap to score."""
+
+_GLANCE_SIZE = (48, 27)
+"""Size of the pictures that are only compared with their neighbours in time."""
+
+_NEIGHBOURHOOD = Fraction(1, 2)
+"""Frames further than this from every moment are decoded only because others build on them."""
+
+_CLOSER_OFFSETS = (Fraction(1, 10), Fraction(1, 5))
+_CLOSER_PACKETS = 13
+"""What is looked at around a moment that may win: a fifth of a second, where a blink or a blur may be over."""
+
+_CLOSER_SHARE = 4
+"""Looking around moments between keyframes may cost this part of what sampling may, all moments together."""
+
+
+class Looker:
+    """
+    Looks at moments of one open source, wherever it is told to.
+
+    Attributes:
+        reader, index: The ways to the packets.
+        facts: What is known of the video so far.
+    """
+
+    def __init__(self, source: Source, on_size: Callable[[tuple[int, int]], None]) -> None:
+        """`on_size` is called with the display size as soon as a frame tells it; it may raise to end the work."""
+        self.reader = RunReader(source)
+        self.index = ContainerIndex(source, self.reader)
+        self.facts = VideoFacts(source)
+        self._budget = source.budget
+        self._converter = ColourConverter()
+        self._on_size = on_size
+        self._spent_closer = 0
+
+    def look_at(
+        self,
+        run: Run,
+        moments: Sequence[Fraction],
+        *,
+        sparsely: bool = False,
+        kept_frames: Iterator[Decoded] | None = None,
+    ) -> list[Look]:
+        """
+        Decode a run and keep the frames nearest to the moments (in order), each with its neighbours in time.
+
+        Args:
+            kept_frames: What the decoder gives from the run's start on, finely; frames that are looked at are kept.
+        """
+        alone = len(run.packets) == 1 and kept_frames is None
+        trail: list[tuple[float, Picture]] = []
+        settled: dict[int, Look] = {}
+        left = moments
+        latest: Decoded | None = None
+        damaged_from: Fraction | None = None
+        for decoded in self.reader.decode(run, sparsely=sparsely) if kept_frames is None else kept_frames:
+            if self.facts.learn_frame(decoded.frame):
+                self._on_size(self.facts.display_size)
+            if decoded.damage and damaged_from is None:
+                damaged_from = decoded.pts
+            if not alone and not is_near(decoded.pts, moments, _NEIGHBOURHOOD):
+                continue
+            if latest is not None:
+                passed, left = part(left, latest.pts, decoded.pts)
+                if passed:
+                    settled[len(trail) - 1] = self._settled(latest, run, trail[-1][1], keep=kept_frames is not None)
+            trail.append((float(decoded.pts), self._glance(decoded.frame)))
+            latest = decoded
+        if latest is not None and left:
+            settled[len(trail) - 1] = self._settled(latest, run, trail[-1][1], keep=kept_frames is not None)
+        return [
+            replace(
+                look,
+                suspect=damaged_from is not None and damaged_from - look.pts < _NEIGHBOURHOOD,
+                neighbours=() if alone else tuple(neighbours_of(trail, place)),
+            )
+            for place, look in sorted(settled.items())
+        ]
+
+    def _settled(self, decoded: Decoded, run: Run, glance: Picture, *, keep: bool) -> Look:
+        """Convert a moment's frame and let it go unless told otherwise: sixty of them at 4K would fill the memory."""
+        frame = decoded.frame
+        if keep:
+            self._budget.hold(frame_bytes(frame.width * frame.height, frame.format))
+        orientation = self.facts.orientation_of_cover(frame) if keep else orientation_of(frame)
+        return Look(
+            pts=decoded.pts,
+            seconds=max(0.0, float(decoded.pts - self.facts.start)),
+            picture=self._look_picture(frame, orientation),
+            glance=glance,
+            damage=decoded.damage,
+            suspect=False,
+            run=run,
+            frame=frame if keep else None,
+        )
+
+    def _glance(self, frame: VideoFrame) -> Picture:
+        return self._converter.glance(frame, _GLANCE_SIZE)
+
+    def _look_picture(self, frame: VideoFrame, orientation: Orientation) -> Picture:
+        square = square_pixel_size(frame.width, frame.height, self.facts.pixel_aspect)
+        return orientation.apply(self._converter.small(frame, fit_within(square, _LOOK_LONGEST_PX)))
+
+    def look_closer(self, look: Look) -> list[Look]:
+        """
+        Look at a moment and at instants a fraction of a second from it; empty where that would cost too much.
+
+        From a keyframe that was looked at alone it is decoded on; a moment between keyframes is decoded to again.
+        """
+        if look.frame is not None:
+            return []
+        return self._look_around(look) if look.neighbours else self._look_on(look)
+
+    def _look_around(self, look: Look) -> list[Look]:
+        last = look.pts + _CLOSER_OFFSETS[-1]
+        needed = 0
+        for number, packet in enumerate(look.run.packets, start=1):
+            time = shown_at(packet)
+            if time is None or time <= last:
+                needed = number
+        pixels = needed * self.facts.size[0] * self.facts.size[1]
+        if self._spent_closer + pixels > self._budget.limits.between_pixels // _CLOSER_SHARE:
+            return []
+        self._spent_closer += pixels
+        offsets = (*(-offset for offset in reversed(_CLOSER_OFFSETS)), Fraction(0), *_CLOSER_OFFSETS)
+        moments = [moment for offset in offsets if (moment := look.pts + offset) >= look.run.start]
+        # The run stays whole: what is shown in it is decoded from it again for the cover.
+        looks = self.look_at(Run(look.run.packets[:needed]), moments)
+        return [replace(entry, run=look.run) for entry in looks]
+
+    def _look_on(self, look: Look) -> list[Look]:
+        moments = [look.pts, *(look.pts + offset for offset in _CLOSER_OFFSETS)]
+        end = look.run.start + Fraction(_CLOSER_PACKETS / self.facts.frame_rate).limit_denominator(1000)
+        self.index.announce_run(look.run.start, end)
+        run = self.reader.run_until(look.run.start, moments[-1] + Fraction(1, 4), _CLOSER_PACKETS)
+        if run is None:
+            return []
+        self._budget.hold(run.size_bytes)
+        return self.look_at(run, moments, sparsely=True)
