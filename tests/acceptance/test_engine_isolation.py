@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -116,7 +117,7 @@ def framed(message: object) -> bytes:
     return struct.pack("!Q", len(words)) + words
 
 
-def picks(**changes: object) -> dict[str, object]:
+def picks(**changes: object) -> dict[str, dict[str, Any]]:
     cover = {
         "format": "jpg",
         "width_px": 64,
@@ -127,7 +128,7 @@ def picks(**changes: object) -> dict[str, object]:
         "reasons": [],
         **changes,
     }
-    return {"picks": {"duration_seconds": 1.0, "fallback": None, "timings": {}, "covers": [cover]}}
+    return {"picks": {"duration_seconds": 1.0, "fallback": None, "unseen": None, "timings": {}, "covers": [cover]}}
 
 
 @pytest.mark.parametrize(
@@ -147,7 +148,7 @@ def picks(**changes: object) -> dict[str, object]:
         framed({"step": "look", "share": 0.1, "bytes_read": "many"}),
         framed(picks(score=float("nan"))) + framed(b"image"),
         framed(picks(format="../../evil")) + framed(b"image"),
-        framed({"picks": {**picks()["picks"], "covers": picks()["picks"]["covers"] * 11}}),  # type: ignore[dict-item, index]
+        framed({"picks": {**picks()["picks"], "covers": picks()["picks"]["covers"] * 11}}),
         framed({"error": "__builtins__", "public": "x"}),
         framed({"error": "SmartCoverError", "public": "x"}),
         framed({"step": "look", "share": 0.1}) * 1200,
@@ -160,9 +161,10 @@ async def test_a_child_that_was_taken_over_is_not_believed(runner: EngineRunner,
 
 async def test_a_child_that_says_everything_right_is_believed(runner: EngineRunner) -> None:
     """Without this, the refusals above would prove nothing."""
-    words = framed({"step": "look", "share": 0.1}) + framed(picks(signals={"luma": float("nan"), "faces": 1}))
+    said = picks(signals={"luma": float("nan"), "faces": 1})["picks"]
+    words = framed({"step": "look", "share": 0.1}) + framed({"picks": {**said, "unseen": "the second half"}})
     picked = await runner.pick(TakesOver(words + framed(b"image")), CoverOptions(count=1))
-    assert picked.covers[0].image == b"image"
+    assert (picked.covers[0].image, picked.unseen) == (b"image", "the second half")
     assert picked.covers[0].signals == {"faces": 1.0}, "a number that JSON cannot hold is left out"
 
 
@@ -233,6 +235,7 @@ async def test_cancelling_kills_the_child_at_once(runner: EngineRunner, tmp_path
 PARENT = """
 import asyncio, sys
 from pathlib import Path
+from typing import Any
 from smartcover.engine import CoverOptions
 from smartcover.worker import EngineLimits, EngineRunner
 from tests.hostile_sources import Hangs

@@ -52,8 +52,8 @@ def draw_sheet(picks: Picks, title: str) -> bytes:
     """
     Draw the sheet as a JPEG.
 
-    At the top the video; then each cover with its time, score and reasons, the best first and largest; below, a time
-    line with the covers marked and each rejected moment in the colour of its kind, with the counts spelled out.
+    At the top the video; then the covers with their times, scores and reasons, the best first, six rows of them at
+    most; below, a time line with the covers marked and each rejected moment in the colour of its kind, with the counts spelled out.
     """
     fonts = _Fonts(*(ImageFont.load_default(size) for size in (_TITLE_SIZE, 19, 16)))
     columns = min(3, max(1, len(picks.covers)))
@@ -71,9 +71,8 @@ def draw_sheet(picks: Picks, title: str) -> bytes:
     title_font = _font_for(title, fonts.title)
     shown_title = _shorten(pen, _drawable(title, title_font), title_font, _WIDTH_PX - 2 * _MARGIN_PX)
     pen.text((_MARGIN_PX, 20), shown_title, _INK, title_font)
-    pen.text(
-        (_MARGIN_PX, 56), _shorten(pen, _facts(picks), fonts.plain, _WIDTH_PX - 2 * _MARGIN_PX), _FAINT, fonts.plain
-    )
+    facts = _facts(picks, len(shown))
+    pen.text((_MARGIN_PX, 56), _shorten(pen, facts, fonts.plain, _WIDTH_PX - 2 * _MARGIN_PX), _FAINT, fonts.plain)
     top = 92
     for row, row_height in zip(rows, row_heights, strict=True):
         for column, tile in enumerate(row):
@@ -139,13 +138,15 @@ def _draw_legend(pen: ImageDraw.ImageDraw, legend: Sequence[tuple[str, int]], to
         x += width + 28
 
 
-def _facts(picks: Picks) -> str:
+def _facts(picks: Picks, shown: int) -> str:
     video = picks.video
     parts = [f"{video.width_px} x {video.height_px}", video.codec]
     if video.duration_seconds is not None:
         parts.insert(0, clock(video.duration_seconds))
     if video.hdr:
         parts.append(f"HDR ({video.hdr.upper()}), shown as SDR")
+    if shown < len(picks.covers):
+        parts.append(f"the first {shown} of {len(picks.covers)} covers")
     parts += filter(None, (picks.unseen, picks.fallback))
     return "   ".join(parts)
 

@@ -71,6 +71,7 @@ class Picks(_Message):
 
     duration_seconds: float | None
     fallback: _Text | None
+    unseen: _Text | None
     timings: _Numbers
     covers: tuple[Cover, ...]
 

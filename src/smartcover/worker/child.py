@@ -85,6 +85,7 @@ def _describe(picks: Picks, bytes_read: int) -> Mapping[str, Any]:
         "bytes_read": bytes_read,
         "duration_seconds": picks.video.duration_seconds,
         "fallback": picks.fallback,
+        "unseen": picks.unseen,
         "timings": dict(picks.timings),
         "covers": [
             {

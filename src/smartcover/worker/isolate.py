@@ -64,13 +64,18 @@ class PickedCover:
 
 @dataclass(frozen=True, slots=True)
 class PickedCovers:
-    """What the engine found, best first; `bytes_read` is what came from the store for it."""
+    """
+    What the engine found, best first.
+
+    `bytes_read` is what came from the store for it, `unseen` what part of the video a limit kept from being looked at.
+    """
 
     covers: tuple[PickedCover, ...]
     fallback: str | None
     duration_seconds: float | None
     timings: Mapping[str, float]
     bytes_read: int = 0
+    unseen: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,4 +237,5 @@ def _picked(picks: answers.Picks, images: list[bytes]) -> PickedCovers:
         duration_seconds=picks.duration_seconds,
         timings=picks.timings,
         bytes_read=picks.bytes_read,
+        unseen=picks.unseen,
     )

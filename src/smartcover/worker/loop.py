@@ -272,7 +272,13 @@ class Worker:
             final = replace(finishing.job, state=JobState.SUCCESS, ended_at=finishing.ended_at, result=result)
             await finishing.succeed(result, self._deliveries_of(final))
         self._metrics.finished(final)
-        _log.info("job succeeded", covers=len(staged), fallback=picked.fallback, bytes_read=picked.bytes_read)
+        _log.info(
+            "job succeeded",
+            covers=len(staged),
+            fallback=picked.fallback,
+            unseen=picked.unseen,
+            bytes_read=picked.bytes_read,
+        )
         await self._discard(staged)
 
     async def _fail(self, claim: Claim, error: SmartCoverError, *, bytes_read: int = 0) -> None:

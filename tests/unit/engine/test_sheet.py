@@ -55,6 +55,18 @@ def test_a_part_that_nothing_was_looked_at_of_is_named(tmp_path: Path) -> None:
     assert draw_sheet(left_out, "clip.mp4") != draw_sheet(picks, "clip.mp4")
 
 
+def test_a_sheet_of_many_covers_says_how_many_it_leaves_out(tmp_path: Path) -> None:
+    picks = pick_covers(write_clip(tmp_path / "clip.mp4", [texture()]))
+    few, many, more = (
+        np.asarray(Image.open(io.BytesIO(draw_sheet(replace(picks, covers=picks.covers * count), "clip.mp4"))))
+        for count in (18, 100, 99)
+    )
+    facts = slice(50, 80)
+    assert few.shape == many.shape, "six rows of three"
+    assert (few[facts] != many[facts]).any()
+    assert (many[facts] != more[facts]).any(), "the number itself is there"
+
+
 def test_no_two_kinds_of_rejection_have_nearly_the_same_colour() -> None:
     colours = np.array(list(_KIND_COLOURS.values()))
     apart = np.linalg.norm(colours[:, None] - colours[None], axis=2) + 1000 * np.eye(len(colours))

@@ -27,10 +27,11 @@ COVER: dict[str, Any] = {
     "signals": {"luma": 0.5},
     "reasons": ["sharp"],
 }
+PICKS: dict[str, Any] = {"duration_seconds": 1.0, "fallback": None, "unseen": None, "timings": {}, "covers": [COVER]}
 
 
 def test_a_sound_answer_is_read() -> None:
-    picks: dict[str, Any] = {"duration_seconds": None, "fallback": "blurry", "timings": {"total": 1}, "covers": [COVER]}
+    picks: dict[str, Any] = {**PICKS, "duration_seconds": None, "fallback": "blurry", "timings": {"total": 1}}
     read = answers.read(json.dumps({"picks": picks}).encode())
     assert isinstance(read, answers.Picks)
     assert (read.fallback, read.timings, read.covers[0].score) == ("blurry", {"total": 1.0}, 0.75)
@@ -45,7 +46,7 @@ def test_a_share_outside_its_range_is_brought_back_into_it() -> None:
     [{"format": "exe"}, {"width_px": 0}, {"width_px": "640"}, {"seconds": None}, {"score": True}, {"more": 1}],
 )
 def test_a_cover_with_a_wrong_word_is_refused(changes: dict[str, Any]) -> None:
-    picks: dict[str, Any] = {"duration_seconds": 1, "fallback": None, "timings": {}, "covers": [{**COVER, **changes}]}
+    picks: dict[str, Any] = {**PICKS, "covers": [{**COVER, **changes}]}
     with pytest.raises(ValueError, match="validation error"):
         answers.read(json.dumps({"picks": picks}).encode())
 
