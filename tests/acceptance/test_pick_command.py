@@ -179,6 +179,13 @@ def test_a_name_that_is_no_valid_text_will_do(clip: Path, tmp_path: Path) -> Non
     assert (tmp_path / "out" / os.fsdecode(b"caf\xe9-0.jpg")).is_file()
 
 
+def test_a_video_gets_the_time_that_is_given(clip: Path, tmp_path: Path) -> None:
+    result = _pick(clip, "-o", tmp_path, "--time-limit", "0.001")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "not done within 0.001 seconds; raise the time limit" in result.stderr
+    assert _pick(clip, "-o", tmp_path, "--time-limit", "600").returncode == 0
+
+
 def test_unique_leaves_the_same_picture_out(tmp_path: Path) -> None:
     still = write_clip(tmp_path / "still.mp4", [texture()] * 10)
     result = _pick(still, "--unique", "--json", "-o", tmp_path / "out")

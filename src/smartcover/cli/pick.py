@@ -22,7 +22,7 @@ from smartcover.cli.pick_report import (
     print_table,
     show_progress,
 )
-from smartcover.engine import CoverOptions, Picks, pick_covers
+from smartcover.engine import CoverOptions, Limits, Picks, pick_covers
 from smartcover.engine.types import MAX_COUNT, MAX_SIDE_PX
 from smartcover.errors import BadParameter, NotAVideo, SmartCoverError
 
@@ -59,6 +59,9 @@ def pick(
     gpu: Annotated[
         bool, typer.Option("--gpu", help="Decode and run the networks on an accelerator, where there is one.")
     ] = False,
+    time_limit: Annotated[
+        float, typer.Option(metavar="SECONDS", help="For each video; half of it at most goes into looking.")
+    ] = Limits().seconds,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
     sheet: Annotated[bool, typer.Option("--sheet", help="Add a contact sheet that shows why.")] = False,
 ) -> None:
@@ -76,6 +79,7 @@ def pick(
         scorer=scorer,
         gpu=gpu,
     )
+    limits = Limits(seconds=time_limit)
     _make_folder(output)
     paths = [Path(video) for video in videos]
     stems = _distinct_stems(paths)
@@ -92,7 +96,7 @@ def pick(
         try:
             _refuse_what_is_no_file(video)
             with show_progress(f"{place}{path.name}") as on_progress:
-                picks = pick_covers(path, options, on_progress=on_progress)
+                picks = pick_covers(path, options, limits=limits, on_progress=on_progress)
             covers = _write_covers(picks, output, stem)
             written = Written(video, covers, _write_sheet(picks, path, output, stem) if sheet else None)
         except Exception as error:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from smartcover.engine.budget import Budget
 from smartcover.engine.candidates import Gatherer
@@ -33,7 +33,7 @@ from smartcover.engine.types import (
     RejectionKind,
     SeekableReader,
 )
-from smartcover.errors import NoFrames, NoSafeFrame
+from smartcover.errors import DecodeTimedOut, NoFrames, NoSafeFrame
 
 _LOOKS_FOR_EACH_COVER = 1.5
 _CLOSER_ROUNDS = 4
@@ -167,7 +167,11 @@ class _Picker:
     def _render_best(
         self, looker: Looker, studied: list[Studied]
     ) -> tuple[tuple[Cover, ...], Selection, frozenset[int]]:
-        """Render the chosen; one whose packets do not decode again makes room for the next best. Also say which."""
+        """
+        Render the chosen; one whose packets do not decode again makes room for the next best. Also say which.
+
+        When the time is over, those that are ready are all there are.
+        """
         content = find_content([entry.look.picture for entry in studied]) if self._options.crop_letterbox else None
         # Whatever the closer looks left, no cover is taken that the networks did not see.
         self._jury.see_chosen(studied, self._options.count, len(studied) + 1)
@@ -179,10 +183,16 @@ class _Picker:
             for entry in selection.chosen:
                 if entry.index in rendered:
                     continue
-                self._budget.check_time()
-                shown = settled(looker, self._jury, studied, entry.index)
-                score = scores[entry.index]
-                cover = make_cover(looker, shown, score, self._options, converter=self._converter, content=content)
+                try:
+                    self._budget.check_time()
+                    shown = settled(looker, self._jury, studied, entry.index)
+                    score = scores[entry.index]
+                    cover = make_cover(looker, shown, score, self._options, converter=self._converter, content=content)
+                except DecodeTimedOut:
+                    selection = _cut_short(selection, rendered, self._budget.limits)
+                    if not selection.chosen:
+                        raise
+                    return tuple(rendered[entry.index] for entry in selection.chosen), selection, frozenset(failed)
                 if cover is None:
                     failed.add(entry.index)
                     break
@@ -193,6 +203,13 @@ class _Picker:
                 if not selection.chosen:
                     raise NoFrames("No frame of the video can be decoded twice; the file may be damaged")
                 return tuple(rendered[entry.index] for entry in selection.chosen), selection, frozenset(failed)
+
+
+def _cut_short(selection: Selection, rendered: Collection[int], limits: Limits) -> Selection:
+    """Leave of a selection what was rendered before the time was over, and say so."""
+    done = tuple(entry for entry in selection.chosen if entry.index in rendered)
+    left = f"{len(done)} of {len(selection.chosen)} covers could be made in {limits.seconds:g} s; raise the time limit"
+    return replace(selection, chosen=done, fallback="; ".join(filter(None, (selection.fallback, left))))
 
 
 def _rejections(selection: Selection, judged: Judgement, failed: frozenset[int]) -> tuple[Rejection, ...]:

@@ -53,7 +53,8 @@ def draw_sheet(picks: Picks, title: str) -> bytes:
     Draw the sheet as a JPEG.
 
     At the top the video; then the covers with their times, scores and reasons, the best first, six rows of them at
-    most; below, a time line with the covers marked and each rejected moment in the colour of its kind, with the counts spelled out.
+    most; below, a time line with the covers marked and each rejected moment in the colour of its kind, with the counts
+    spelled out.
     """
     fonts = _Fonts(*(ImageFont.load_default(size) for size in (_TITLE_SIZE, 19, 16)))
     columns = min(3, max(1, len(picks.covers)))

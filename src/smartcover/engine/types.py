@@ -118,8 +118,8 @@ class Limits:
     How much one video may cost. Every loop over its bytes ends by one of these.
 
     Attributes:
-        seconds: Wall time after which `DecodeTimedOut` is raised. Sampling stops by itself at half of it, so that
-            what was found can still be ranked and rendered.
+        seconds: Wall time after which `DecodeTimedOut` is raised, or the covers that are ready are all there are.
+            Sampling stops by itself at half of it, so that what was found can still be ranked and rendered.
         max_pixels: Largest coded picture.
         candidates: Moments that are looked at; half as many again as covers are wanted, where that is more.
         packets, bytes: Most that may be read from the container before sampling ends with what it has.
@@ -223,7 +223,8 @@ class Picks:
     The answer: covers best first, and why. Every moment that was looked at is a cover or has a rejection;
     one around which others were looked at counts by the instant that was taken for it.
 
-    `fallback` is None when every cover is a clean frame; otherwise it says which rule was relaxed.
+    `fallback` is None when every cover is a clean frame and the time was enough for all of them; otherwise it says
+    which rule was relaxed, or how many were made.
     `unseen` says what part of the video nothing was looked at of, when a limit ended the looking; None otherwise.
     `timings` are seconds for each step, in order, and `total`.
     """

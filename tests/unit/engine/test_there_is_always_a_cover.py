@@ -281,6 +281,23 @@ def test_the_time_limit_ends_the_work(tmp_path: Path) -> None:
         pick_covers(clip, limits=Limits(seconds=0.001))
 
 
+def test_covers_that_are_ready_when_the_time_is_over_are_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", _pictures(30))
+    whole = pick_covers(clip, CoverOptions(count=5))
+    made = iter(range(3))
+
+    def slow(*arguments: Any, **named: Any) -> Cover | None:
+        if next(made) == 2:
+            raise DecodeTimedOut
+        return make_cover(*arguments, **named)
+
+    monkeypatch.setattr(pick, "make_cover", slow)
+    picks = pick_covers(clip, CoverOptions(count=5))
+    assert [cover.image for cover in picks.covers] == [cover.image for cover in whole.covers[:2]]
+    assert picks.fallback == "2 of 5 covers could be made in 60 s; raise the time limit"
+    assert len(picks.covers) + len(picks.rejections) == len(whole.covers) + len(whole.rejections)
+
+
 class _Greedy(io.BytesIO):
     """A reader that gives more than it was asked for, which makes the decoder write out of bounds if passed on."""
 
