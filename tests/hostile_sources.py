@@ -36,6 +36,17 @@ class Dies:
 
 
 @dataclass(frozen=True, slots=True)
+class IsKilled:
+    """Ends as by the hand of the kernel that has no memory left, or of a supervisor."""
+
+    signal: int
+
+    def open(self) -> FileReader:
+        os.kill(os.getpid(), self.signal)
+        raise AssertionError("unreachable")
+
+
+@dataclass(frozen=True, slots=True)
 class Segfaults:
     """Reads from address 0."""
 

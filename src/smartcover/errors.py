@@ -2,7 +2,8 @@
 Every error that smartcover raises on purpose.
 
     SmartCoverError
-      VideoError        NotAVideo, NoVideoStream, NoFrames, NoSafeFrame, VideoTooLarge, DecodeTimedOut, EngineCrashed
+      VideoError        NotAVideo, NoVideoStream, NoFrames, NoSafeFrame, VideoTooLarge, DecodeTimedOut, EngineCrashed,
+                        EngineKilled
       StorageError      ObjectMissing, BucketMissing, BucketNotEmpty, BucketTaken, UploadMissing, AccessDenied,
                         DigestMismatch, IncompleteBody, RangeUnsatisfiable, PreconditionFailed, InvalidPart,
                         PartsOutOfOrder, StorageUnavailable
@@ -81,6 +82,10 @@ class EngineCrashed(VideoError):
     """The decoder ended without an answer, by a crash or for want of memory."""
 
     code = "ProcessFailed"
+
+
+class EngineKilled(EngineCrashed):
+    """The decoder was killed from outside, as the kernel does when the machine has no memory left."""
 
 
 class StorageError(SmartCoverError):

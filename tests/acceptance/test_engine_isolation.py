@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 
 from smartcover.engine import CoverOptions
-from smartcover.errors import BadParameter, DecodeTimedOut, EngineCrashed, NotAVideo, VideoError
+from smartcover.errors import BadParameter, DecodeTimedOut, EngineCrashed, EngineKilled, NotAVideo, VideoError
 from smartcover.storage import LocalVideo, VideoSource
 from smartcover.worker import EngineLimits, EngineRunner
 from tests.clips import small_clip
-from tests.hostile_sources import Devours, Dies, Hangs, Segfaults, ShowsItsLimits, Stumbles, TakesOver, Writes
+from tests.hostile_sources import Devours, Dies, Hangs, IsKilled, Segfaults, ShowsItsLimits, Stumbles, TakesOver, Writes
 
 pytestmark = [
     pytest.mark.timeout(120),
@@ -106,10 +106,17 @@ async def test_a_size_that_the_video_cannot_have_is_the_fault_of_the_parameter(
 async def test_a_child_that_dies_is_a_failed_video_and_the_next_one_works(
     runner: EngineRunner, source: VideoSource, tmp_path: Path
 ) -> None:
-    with pytest.raises(EngineCrashed):
+    with pytest.raises(EngineCrashed) as failure:
         await runner.pick(source, CoverOptions())
+    assert not isinstance(failure.value, EngineKilled), "the video did it, so no later try would differ"
     picked = await runner.pick(LocalVideo(small_clip(tmp_path / "clip.mp4")), CoverOptions(count=1))
     assert len(picked.covers) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+async def test_a_child_that_somebody_else_ends_is_no_fault_of_the_video(runner: EngineRunner, number: int) -> None:
+    with pytest.raises(EngineKilled, match="from outside"):
+        await runner.pick(IsKilled(number), CoverOptions())
 
 
 def framed(message: object) -> bytes:

@@ -15,7 +15,7 @@ import pytest
 
 from smartcover import callbacks
 from smartcover.engine import CoverOptions
-from smartcover.errors import NotAVideo, StorageUnavailable
+from smartcover.errors import EngineKilled, NotAVideo, StorageUnavailable
 from smartcover.ledger import (
     CallbackTarget,
     CoverSpec,
@@ -229,6 +229,22 @@ async def test_an_unreachable_store_costs_no_attempt(ledger: Ledger, store: Memo
         await asyncio.sleep(0.1)
     job = await ledger.job(job_id)
     assert (job.state, job.attempt) == (JobState.SUBMITTED, 0)
+
+
+async def test_a_job_whose_decoder_was_killed_is_tried_again_and_not_for_ever(
+    ledger: Ledger, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def killed() -> PickedCovers:
+        raise EngineKilled
+
+    monkeypatch.setattr("smartcover.worker.loop._RETRY_DELAY_SECONDS", 0.0)
+    engine = Engine(killed)
+    job_id = await submit(ledger)
+    async with running(worker_on(ledger, store, engine, max_attempts=3)):
+        job = await ended(ledger, job_id)
+    assert engine.calls == 3
+    assert (job.state, job.code) == (JobState.FAILED, "ProcessFailed")
+    assert "started 3 times" in job.message
 
 
 async def test_a_cancel_stops_a_running_job_at_once_and_publishes_nothing(ledger: Ledger, store: MemoryStore) -> None:

@@ -143,8 +143,8 @@ class Run:
         assert self.killed == self.faults.most, f"{self.killed} kills: this run showed less than it should"
 
     def _wrong_ends(self) -> Iterator[tuple[str, str]]:
-        """Tell which jobs ended otherwise than their video lets them; a decoder that was struck is an excuse."""
-        struck = {"ProcessFailed": self.happened["decoder killed"], "ProcessTimeout": self.happened["decoder hangs"]}
+        """Tell which jobs ended otherwise than their video lets them; a decoder that was made to hang is an excuse."""
+        struck = {"ProcessTimeout": self.happened["decoder hangs"]}
         for job in self.record.rows("SELECT job_id, state, code, message FROM jobs WHERE state <> 'Cancel'"):
             good = self.orders.sources.get(job["job_id"], "").startswith(("stand-in", "good"))
             if job["state"] == ("Success" if good else "Failed"):

@@ -271,6 +271,14 @@ async def test_a_job_handed_back_costs_no_attempt_and_waits_for_its_delay(ledger
     assert await claim(ledger) == []
 
 
+async def test_a_job_may_be_handed_back_with_its_attempt_counted(ledger: Ledger) -> None:
+    await submit(ledger)
+    (taken,) = await claim(ledger)
+    assert await ledger.hand_back(taken, counted=True)
+    (again,) = await claim(ledger)
+    assert again.job.attempt == 2
+
+
 @pytest.mark.parametrize("running", [False, True])
 async def test_a_cancelled_job_is_nobodys_any_more(ledger: Ledger, running: bool) -> None:
     (job_id,) = await submit(ledger)

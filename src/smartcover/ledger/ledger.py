@@ -260,15 +260,22 @@ class Ledger:
             kept = QUERIES.renew_leases(connection, tokens=list(leases), lease_seconds=lease_seconds)
             return frozenset([row["lease_token"] async for row in kept])
 
-    async def hand_back(self, claim: Claim, *, delay_seconds: float = 0.0) -> bool:
+    async def hand_back(self, claim: Claim, *, delay_seconds: float = 0.0, counted: bool = False) -> bool:
         """
         Return a job unfinished, and tell whether this claim still held it.
 
-        The attempt is not counted, and nobody starts the job before the delay is over.
+        Nobody starts the job before the delay is over.
+
+        Args:
+            counted: Whether the attempt counts, as when it may be the job's own doing that it came to nothing.
         """
         async with self._database.transaction("hand back") as connection:
             returned = await QUERIES.hand_back_job(
-                connection, job_id=claim.job.job_id, token=claim.lease_token, delay_seconds=delay_seconds
+                connection,
+                job_id=claim.job.job_id,
+                token=claim.lease_token,
+                delay_seconds=delay_seconds,
+                counted=counted,
             )
             if returned is not None:
                 await notify(connection, "jobs")

@@ -34,7 +34,7 @@ SELECT lease_token FROM jobs WHERE lease_token = ANY(:tokens::uuid[]) AND state 
 
 -- name: hand_back_job$
 UPDATE jobs SET
-    state = 'Submitted', attempt = greatest(0, attempt - 1), worker_id = NULL,
+    state = 'Submitted', attempt = greatest(0, attempt - (NOT :counted::boolean)::integer), worker_id = NULL,
     lease_token = NULL, lease_until = NULL, started_at = NULL,
     not_before = smartcover_now() + make_interval(secs => :delay_seconds)
 WHERE job_id = :job_id AND lease_token = :token AND state = 'Running'

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -21,6 +22,7 @@ from smartcover.engine import CoverOptions, Limits
 from smartcover.errors import (
     DecodeTimedOut,
     EngineCrashed,
+    EngineKilled,
     NotAVideo,
     ObjectMissing,
     SizeOutOfRange,
@@ -37,6 +39,8 @@ _LARGEST_WORDS_BYTES = 1 << 20
 _MOST_MESSAGES = 10_000
 #: What a child may say went wrong: the video, a size asked of it, or the store that it is read from.
 _KINDS = (VideoError, SizeOutOfRange, ObjectMissing, StorageUnavailable)
+#: Deaths of a child that no video brings about: somebody else sent these, such as the kernel without memory left.
+_SENT_BY_OTHERS = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +118,7 @@ class EngineRunner:
         Raises:
             VideoError, SizeOutOfRange: As the engine raises it; `DecodeTimedOut` past the time limit; `EngineCrashed`
                 when the child died, asked for more memory than it may have, or met a fault of ours (with its
-                traceback as `detail`).
+                traceback as `detail`); `EngineKilled` when somebody else ended it, whatever the video.
         """
         abandoned = threading.Event()
         loop = asyncio.get_running_loop()
@@ -179,7 +183,8 @@ class EngineRunner:
                 return _converse(receive.fileno(), options.count, on_progress, on_bytes_read, go_on)
             except EOFError as error:
                 process.join(1.0)
-                raise EngineCrashed(detail=f"the engine's process ended with code {process.exitcode}") from error
+                kind = EngineKilled if process.exitcode in _SENT_BY_OTHERS else EngineCrashed
+                raise kind(detail=f"the engine's process ended with code {process.exitcode}") from error
             except (OSError, ValueError) as error:
                 raise EngineCrashed(detail=f"the engine's answer cannot be read: {error!r}") from error
             finally:

@@ -25,6 +25,7 @@ from smartcover.errors import (
     BadParameter,
     BucketMissing,
     EngineCrashed,
+    EngineKilled,
     LeaseLost,
     LedgerError,
     ObjectMissing,
@@ -159,6 +160,10 @@ class Worker:
             _log.warning("the job went to another worker or was cancelled; its result here is dropped")
         except asyncio.CancelledError:
             _log.info("the job was stopped")
+        except EngineKilled as error:
+            # Not the video's fault, so it is tried again; but one that brings the machine down each time must end.
+            _log.warning("the decoder was killed; the job is tried again", error=error.public, detail=error.detail)
+            await self._hand_back(claim, "killed", delay_seconds=_RETRY_DELAY_SECONDS, counted=True)
         except Exception as error:  # noqa: BLE001 - the last line of defence of other jobs
             if isinstance(error, SmartCoverError) and error.retryable:
                 _log.warning("the job is handed back", error=error.public, detail=error.detail)
@@ -205,7 +210,7 @@ class Worker:
             self._metrics.stepped({**picked.timings, "publish": time.monotonic() - picked_at})
         except SmartCoverError as error:
             await self._discard(staged)
-            if error.retryable or isinstance(error, LedgerError):
+            if error.retryable or isinstance(error, LedgerError | EngineKilled):
                 raise
             await self._fail(claim, error, bytes_read=bytes_read)
         except BaseException:
@@ -308,10 +313,12 @@ class Worker:
         except SmartCoverError as error:
             _log.warning("staged covers are left to the store's sweep", error=error.public)
 
-    async def _hand_back(self, claim: Claim, reason: HandedBack, *, delay_seconds: float = 0.0) -> None:
+    async def _hand_back(
+        self, claim: Claim, reason: HandedBack, *, delay_seconds: float = 0.0, counted: bool = False
+    ) -> None:
         with structlog.contextvars.bound_contextvars(**_names(claim.job)):
             try:
-                returned = await self._ledger.hand_back(claim, delay_seconds=delay_seconds)
+                returned = await self._ledger.hand_back(claim, delay_seconds=delay_seconds, counted=counted)
             except LedgerError as error:
                 _log.warning("the job waits for its lease to run out", error=error.public)
                 return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -18,7 +18,7 @@ _WAIT_SECONDS: Final = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14
 _RUN_SECONDS: Final = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 120.0, 300.0)
 _STEP_SECONDS: Final = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
 
-HandedBack = Literal["stopping", "unavailable"]
+HandedBack = Literal["stopping", "unavailable", "killed"]
 
 
 class WorkerMetrics:
@@ -37,7 +37,8 @@ class WorkerMetrics:
         )
         self._handed_back = Counter(
             "smartcover_jobs_handed_back",
-            "Jobs returned unfinished: the worker was stopping, or database or storage were unavailable.",
+            "Jobs returned unfinished: the worker was stopping, database or storage were unavailable, or the decoder "
+            "was killed from outside.",
             ["reason"],
             registry=registry,
         )
@@ -85,7 +86,7 @@ class WorkerMetrics:
                 self._finished.labels(JobState.FAILED.value, code.code)
         for state in (JobState.SUCCESS, JobState.FAILED):
             self._run.labels(state.value)
-        for reason in ("stopping", "unavailable"):
+        for reason in get_args(HandedBack):
             self._handed_back.labels(reason)
         for step in STEPS:
             self._steps.labels(step)
