@@ -101,6 +101,9 @@ class BucketStoreContract:
 
     # Buckets
 
+    async def test_a_store_that_is_there_passes_its_check(self, store: BucketStore) -> None:
+        await store.check()
+
     async def test_a_bucket_made_twice_is_returned_as_it_is(self, store: BucketStore) -> None:
         first = await store.create_bucket("second-1250000000", "ap-chongqing")
         again = await store.create_bucket("second-1250000000", "elsewhere")

@@ -15,8 +15,8 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from smartcover.errors import StorageUnavailable
-from smartcover.storage import BucketStore, LocalStore, LocalVideo
+from smartcover.errors import SettingsError, StorageError, StorageUnavailable
+from smartcover.storage import BucketStore, FileReader, LocalStore, LocalVideo, require_known_folder
 from smartcover.storage import blobs as blobs_module
 from smartcover.storage.shelf import QUERIES
 from tests.contracts.bucket_store_suite import LIMIT_BYTES, MEBIBYTE, B, BucketStoreContract, body, content, put
@@ -25,6 +25,13 @@ from tests.objects_database import Pool
 
 def files(root: Path) -> set[UUID]:
     return {UUID(path.name) for path in root.rglob("*") if path.is_file()}
+
+
+class _Failing:
+    """A file on a disk that gives up."""
+
+    def read(self, _size: int) -> bytes:
+        raise OSError(errno.EIO, "I/O error")
 
 
 async def owned(pool: Pool) -> set[UUID]:
@@ -81,6 +88,46 @@ class TestLocalStore(BucketStoreContract):
         assert await listed_garbage(object_pool) == set()
         assert await content(store, "done") == b"pp"
         assert await content(store, "copy") == b"two"
+
+    async def test_a_share_that_is_not_mounted_any_more_is_no_fault_of_its_videos(
+        self, store: BucketStore, root: Path, object_pool: Pool
+    ) -> None:
+        await put(store, "v")
+        away = root.rename(root.with_name("away"))
+        root.mkdir()
+        for call in (store.check(), store.video(B, "v"), store.put(B, "w", body(b"w"), headers={})):
+            with pytest.raises(StorageUnavailable):
+                await call
+        with pytest.raises(SettingsError, match="mount its share"):
+            await require_known_folder(root, object_pool)
+        assert list(root.iterdir()) == [], "what is written there would be lost to all others"
+        root.rmdir()
+        away.rename(root)
+        await require_known_folder(root, object_pool)
+        await store.check()
+
+    async def test_a_first_start_may_take_any_folder(self, root: Path, object_pool: Pool) -> None:
+        await require_known_folder(root, object_pool)
+
+    async def test_a_video_whose_bytes_are_lost_says_so_and_is_not_asked_for_again(
+        self, store: BucketStore, root: Path
+    ) -> None:
+        await put(store, "v")
+        for path in files(root):
+            (root / path.hex[:2] / path.hex).unlink()
+        with pytest.raises(StorageError, match="upload it again") as lost:
+            await store.video(B, "v")
+        assert not lost.value.retryable
+
+    async def test_a_video_that_cannot_be_opened_or_read_is_the_disks_fault(self, store: BucketStore) -> None:
+        await put(store, "v")
+        video = await store.video(B, "v")
+        assert isinstance(video, LocalVideo)
+        video.path.unlink()
+        with pytest.raises(StorageUnavailable):
+            video.open()
+        with pytest.raises(StorageUnavailable):
+            FileReader(_Failing()).read(1)  # type: ignore[arg-type]
 
     async def test_replaced_bytes_stay_for_the_grace_period(self, store: BucketStore, object_pool: Pool) -> None:
         info = await store.put(B, "v", body(b"old"), headers={})

@@ -15,9 +15,10 @@ import asyncpg
 import certifi
 import pytest
 
-from smartcover.errors import SettingsError
+from smartcover.errors import LedgerUnavailable, SettingsError
 from smartcover.ledger import check_schema, open_pool
 from smartcover.ledger.connections import Pool, connect
+from smartcover.ledger.failures import ledger_failures
 from tests.certificates import self_signed
 from tests.postgres import cluster
 from tests.server_postgres import ServerPostgres
@@ -67,6 +68,24 @@ async def test_a_unix_socket_needs_none_of_it_and_works() -> None:
         assert await connection.fetchval("SELECT 1") == 1
     finally:
         await connection.close()
+
+
+async def test_a_server_that_takes_no_writes_is_as_good_as_none(server: ServerPostgres) -> None:
+    owner = await connect(server.dsn())
+    pool = await open_pool(server.dsn(), pool_size=1)
+    await owner.execute("ALTER DATABASE smartcover SET default_transaction_read_only = on")
+    try:
+        with pytest.raises(LedgerUnavailable, match=r"takes no writes: it is a standby, or was made read-only$"):
+            await check_schema(server.dsn())
+        with pytest.raises(LedgerUnavailable), ledger_failures("look"):
+            async with pool.acquire(timeout=5):
+                pass
+    finally:
+        await owner.execute("ALTER DATABASE smartcover RESET default_transaction_read_only")
+        await owner.close()
+    async with pool.acquire(timeout=5) as lent:
+        assert await lent.fetchval("SELECT 1") == 1
+    pool.terminate()
 
 
 async def test_when_the_server_has_no_connection_left_a_call_waits_for_one_of_ours(server: ServerPostgres) -> None:

@@ -56,6 +56,15 @@ async def test_a_store_that_stumbles_is_asked_again(store: S3Store, proxy: Proxy
     assert await content(store, "k") == b"data"
 
 
+async def test_a_store_that_fails_or_refuses_our_keys_does_not_pass_its_check(store: S3Store, proxy: Proxy) -> None:
+    await store.check()
+    assert len(proxy.asked) == 1
+    for status in (500, 503, 403):
+        proxy.fault_of = lambda number, asked, status=status: Fault(status=status)  # type: ignore[misc]
+        with pytest.raises(StorageUnavailable):
+            await store.check()
+
+
 async def test_a_store_that_keeps_failing_is_given_up_within_a_bound(store: S3Store, proxy: Proxy) -> None:
     await put(store, "k", b"data")
     source = await store.video(B, "k")

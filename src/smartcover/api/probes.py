@@ -8,6 +8,7 @@ object key is shadowed. A process without an API serves them alone, with `create
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -53,13 +54,12 @@ def check_database(ledger: Ledger) -> Check:
 
 
 def check_store(store: BucketStore) -> Check:
-    """Make the check that the object store answers."""
+    """Make the check that the object store answers, and that its part of the database does."""
 
     async def ask() -> None:
-        try:
+        with contextlib.suppress(BucketMissing):
             await store.bucket(_PROBE_BUCKET)
-        except BucketMissing:
-            return
+        await store.check()
 
     return ask
 

@@ -22,7 +22,7 @@ from smartcover.ledger import (
     upgrade,
 )
 from smartcover.settings import Settings, shared_keys_place
-from smartcover.storage import BucketStore, LocalStore, S3Options, S3Store, SharedKeys
+from smartcover.storage import BucketStore, LocalStore, S3Options, S3Store, SharedKeys, require_known_folder
 
 #: How far our clock may be ahead of the store's, which judges when the address of a video has expired.
 _CLOCKS_APART_SECONDS = 300.0
@@ -88,7 +88,7 @@ async def foundation(
             "ledger": ledger.database.usage,
             "storage": pool.usage,
         }
-        yield Foundation(ledger, _store(settings, data, pool), Database(dsn, pool), pools)
+        yield Foundation(ledger, await _store(settings, data, pool), Database(dsn, pool), pools)
 
 
 def share_connections(most: int, slots: int | None) -> tuple[int, int]:
@@ -104,10 +104,12 @@ def share_connections(most: int, slots: int | None) -> tuple[int, int]:
     return most - for_store, for_store
 
 
-def _store(settings: Settings, data: Path | None, pool: Pool) -> BucketStore:
+async def _store(settings: Settings, data: Path | None, pool: Pool) -> BucketStore:
     """Open what `SMARTCOVER_STORAGE` names."""
     if not settings.storage.startswith("s3:"):
-        return LocalStore(_objects(settings, data), pool, max_object_bytes=settings.max_object_bytes)
+        root = _objects(settings, data)
+        await require_known_folder(root, pool)
+        return LocalStore(root, pool, max_object_bytes=settings.max_object_bytes)
     secret, token = settings.s3_secret_access_key, settings.s3_session_token
     place = shared_keys_place()
     options = S3Options(

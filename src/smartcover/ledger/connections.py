@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 import asyncpg
+from asyncpg.connect_utils import SessionAttribute
 
 #: Longest wait for a connection to be made, and for a free one of a pool: a dead database is an answer, not a hang.
 ACQUIRE_SECONDS: Final = 10.0
@@ -61,7 +62,9 @@ async def connect(
     dsn: str, *, timeout: float = ACQUIRE_SECONDS, command_timeout: float | None = _STATEMENT_SECONDS, **options: Any
 ) -> Any:
     """
-    Make one connection; asyncpg's exceptions go through.
+    Make one connection, to a server that takes writes; asyncpg's exceptions go through.
+
+    Of several hosts the one that takes writes is chosen. A standby is as good as none: everything here writes.
 
     Args:
         timeout: Seconds to make the connection in.
@@ -69,7 +72,12 @@ async def connect(
         options: More of what `asyncpg.connect` takes.
     """
     connection = await asyncpg.connect(
-        dsn, timeout=timeout, command_timeout=command_timeout, server_settings=_SESSION, **options
+        dsn,
+        timeout=timeout,
+        command_timeout=command_timeout,
+        server_settings=_SESSION,
+        target_session_attrs=SessionAttribute.read_write,
+        **options,
     )
     _watch(connection)
     return connection

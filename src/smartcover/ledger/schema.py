@@ -155,10 +155,12 @@ async def _with_connection(
                 detail=error.detail,
             ) from error
         if isinstance(error, LedgerUnavailable):
-            raise LedgerUnavailable(
-                f"the database at {_place(dsn)} does not answer ({type(why).__name__}: {why})",
-                detail=error.detail,
-            ) from error
+            what = (
+                "takes no writes: it is a standby, or was made read-only"
+                if isinstance(why, asyncpg.TargetServerAttributeNotMatched)
+                else f"does not answer ({type(why).__name__}: {why})"
+            )
+            raise LedgerUnavailable(f"the database at {_place(dsn)} {what}", detail=error.detail) from error
         raise
     finally:
         await asyncio.shield(engine.dispose())

@@ -19,7 +19,7 @@ from smartcover.storage.bucket import (
     VideoReader,
     VideoSource,
 )
-from smartcover.storage.local import LocalStore
+from smartcover.storage.local import LocalStore, require_known_folder
 from smartcover.storage.memory import MemoryStore
 from smartcover.storage.rules import check_bucket_name
 from smartcover.storage.s3 import S3Store
@@ -48,4 +48,5 @@ __all__ = [
     "VideoReader",
     "VideoSource",
     "check_bucket_name",
+    "require_known_folder",
 ]

@@ -35,6 +35,11 @@ class Contents:
     crc64: int
 
 
+def is_blob_folder(root: Path) -> bool:
+    """Tell whether a folder of blobs was made here."""
+    return (root / "00").is_dir()
+
+
 class BlobFolder:
     """
     A directory tree of blobs.
@@ -50,6 +55,10 @@ class BlobFolder:
             (root / f"{number:02x}").mkdir(mode=0o700, exist_ok=True)
         _flush_directory(root)
         _flush_directory(root.parent)
+
+    def is_there(self) -> bool:
+        """Tell whether the folder is one of blobs still; the bare place of a share that is not mounted is none."""
+        return is_blob_folder(self._root)
 
     def path(self, blob: UUID) -> Path:
         """Give where a blob lies; its name says nothing of its key."""

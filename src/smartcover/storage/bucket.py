@@ -15,6 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Protocol
 
+from smartcover.errors import StorageUnavailable
+
 
 @dataclass(frozen=True, slots=True)
 class BucketInfo:
@@ -172,8 +174,11 @@ class FileReader:
         self.close()
 
     def read(self, size: int = -1, /) -> bytes:
-        """Give up to `size` bytes, and b"" only at the end."""
-        data = self._file.read(size)
+        """Give up to `size` bytes, and b"" only at the end; a disk that fails is no fault of the video."""
+        try:
+            data = self._file.read(size)
+        except OSError as error:
+            raise StorageUnavailable(detail=f"read a video: {type(error).__name__}: {error}") from error
         self.bytes_read += len(data)
         return data
 
@@ -198,11 +203,17 @@ class LocalVideo:
 
     def open(self) -> FileReader:
         """Open the file; the engine is not told the path, which clients must not see in its errors."""
-        return FileReader(self.path.open("rb"))
+        try:
+            return FileReader(self.path.open("rb"))
+        except OSError as error:
+            raise StorageUnavailable(detail=f"open a video: {type(error).__name__}: {error}") from error
 
 
 class BucketStore(Protocol):
     """Buckets and objects. Every method raises `StorageUnavailable` when the store cannot be reached."""
+
+    async def check(self) -> None:
+        """Return if the store itself, and not only the database that knows of its objects, can be reached now."""
 
     def locate(self, store_bucket: str, store_key: str) -> tuple[str, str] | None:
         """

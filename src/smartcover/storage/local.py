@@ -9,6 +9,7 @@ it.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -18,8 +19,8 @@ from uuid import UUID, uuid4
 
 import asyncpg
 
-from smartcover.errors import BucketNotEmpty, ObjectMissing, StorageUnavailable
-from smartcover.storage.blobs import BLOCK_BYTES, BlobFolder, BlobReader
+from smartcover.errors import BucketNotEmpty, ObjectMissing, SettingsError, StorageError, StorageUnavailable
+from smartcover.storage.blobs import BLOCK_BYTES, BlobFolder, BlobReader, is_blob_folder
 from smartcover.storage.bucket import (
     BucketInfo,
     LocalVideo,
@@ -45,7 +46,29 @@ from smartcover.storage.rules import (
     page_limit,
     resolve_range,
 )
-from smartcover.storage.shelf import QUERIES, Connections, Shelf, object_info, swept_meanwhile
+from smartcover.storage.shelf import ACQUIRE_TIMEOUT_SECONDS, QUERIES, Connections, Shelf, object_info, swept_meanwhile
+
+
+async def require_known_folder(root: Path, pool: Connections) -> None:
+    """
+    Accept a folder for the objects that the database knows of: one of blobs, or any if there are no objects yet.
+
+    A share that is not mounted would else be taken for a new folder: what is uploaded would lie where no other
+    process finds it, and jobs would find no videos.
+
+    Raises:
+        SettingsError: If the folder is none of blobs and the database knows of objects.
+    """
+    if await asyncio.to_thread(is_blob_folder, root):
+        return
+    with storage_failures("look for objects"):
+        async with pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as connection:
+            known = await QUERIES.any_objects(connection)
+    if known:
+        raise SettingsError(
+            f"{root} holds no objects, but the database knows of some; mount its share or restore the folder "
+            f"(if the objects are lost for good, make the folder {root}/00 and start again)"
+        )
 
 
 class LocalStore(RegisteredStore):
@@ -90,6 +113,9 @@ class LocalStore(RegisteredStore):
             upload_age=timedelta(seconds=upload_age_seconds),
             completed_age=timedelta(seconds=completed_age_seconds),
         )
+
+    async def check(self) -> None:
+        await self._shelf.check()
 
     # Buckets
 
@@ -223,7 +249,11 @@ class LocalStore(RegisteredStore):
         )
 
     async def video(self, bucket: str, key: str) -> VideoSource:
-        return LocalVideo(self._shelf.folder.path((await self._find(bucket, key))["blob"]))
+        path = self._shelf.folder.path((await self._find(bucket, key))["blob"])
+        if not await self._shelf.in_thread("look for a blob", path.exists):
+            await self.check()
+            raise StorageError("The object's bytes are gone from the store; upload it again.", detail=f"no {path}")
+        return LocalVideo(path)
 
     # Staged objects
 

@@ -105,6 +105,9 @@ class MemoryStore:
         #: Uploads in the order of their becoming visible, each with what became visible.
         self.events: list[tuple[UploadEvent, ObjectInfo]] = []
 
+    async def check(self) -> None:
+        """Nothing: it is always there."""
+
     def locate(self, store_bucket: str, store_key: str) -> tuple[str, str] | None:
         return store_bucket, store_key
 

@@ -201,6 +201,9 @@ RETURNING upload_id;
 SELECT bucket, key, blob, size_bytes, etag, crc64, headers::text AS headers, last_modified
 FROM objects WHERE bucket = :bucket AND key = ANY(:keys::text[]);
 
+-- name: any_objects$
+SELECT EXISTS (SELECT FROM objects);
+
 -- name: forget_objects!
 DELETE FROM objects WHERE bucket = :bucket;
 

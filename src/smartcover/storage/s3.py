@@ -8,6 +8,7 @@ shown as the store describes it, without a CRC-64.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -17,7 +18,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import obstore
 
-from smartcover.errors import BucketMissing, BucketNotEmpty, StorageUnavailable
+from smartcover.errors import BucketMissing, BucketNotEmpty, ObjectMissing, StorageUnavailable
 from smartcover.storage import s3_listing
 from smartcover.storage.bucket import (
     BucketInfo,
@@ -95,6 +96,12 @@ class S3Store(RegisteredStore):
             upload_age=timedelta(seconds=upload_age_seconds),
             completed_age=timedelta(seconds=completed_age_seconds),
         )
+
+    async def check(self) -> None:
+        """Ask the store for what is not there, in one of our buckets; without any there is nothing to ask for."""
+        for bucket in (await self.buckets())[:1]:
+            with contextlib.suppress(ObjectMissing):
+                await self._objects.head(bucket.name, f"{self._place.staging_root(bucket.name)}nothing")
 
     # Buckets
 

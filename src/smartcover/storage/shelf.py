@@ -160,6 +160,16 @@ class Shelf(Register):
         with storage_failures(doing):
             return await asyncio.to_thread(work, *args, **kwargs)
 
+    async def check(self) -> None:
+        """
+        Return if the blob folder is there.
+
+        Raises:
+            StorageUnavailable: If it is not, as when the share that it lies on is not mounted any more.
+        """
+        if not await self.in_thread("look for the blob folder", self.folder.is_there):
+            raise StorageUnavailable("The folder of the object store is gone; see whether its share is mounted.")
+
     def in_background(self, work: Callable[[], None]) -> None:
         """Clean up after a cancelled caller, who cannot wait for it; the sweep repeats what fails here."""
 
