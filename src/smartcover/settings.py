@@ -313,7 +313,10 @@ class Settings(BaseSettings):
     def _check_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for word in value:
             if "/" in word:
-                ipaddress.ip_network(word, strict=False)  # its ValueError names the word
+                try:
+                    ipaddress.ip_network(word, strict=False)
+                except ValueError:
+                    raise ValueError(f"{word!r} is no network; give hosts and networks, as 10.0.0.0/8") from None
         return value
 
 
@@ -328,8 +331,17 @@ def read_settings(**overrides: Any) -> Settings:
     try:
         return Settings(**given)
     except ValidationError as error:
-        lines = [f"SMARTCOVER_{'_'.join(str(p) for p in e['loc'][:1]).upper()}: {e['msg']}" for e in error.errors()]
-        raise SettingsError("; ".join(lines)) from error
+        raise SettingsError("; ".join(map(_complaint, error.errors()))) from error
+
+
+def _complaint(error: Mapping[str, Any]) -> str:
+    """Say which variable is wrong, with what, and what it should be; a secret stays one."""
+    field, *inside = error["loc"]
+    said = error["msg"].removeprefix("Value error, ")
+    name, value = f"SMARTCOVER_{str(field).upper()}", repr(error["input"])[:200]
+    if "Secret" in str(Settings.model_fields[str(field)].annotation) or value in said:
+        return f"{name}: {said}"
+    return f"{name} {'holds' if inside else 'is'} {value}: {said[:1].lower()}{said[1:]}"
 
 
 def shared_keys_place(environment: Mapping[str, str] = os.environ) -> tuple[Path, str, bool] | None:

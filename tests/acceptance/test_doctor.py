@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import asyncpg
 import pytest
 
+from tests.moto_server import fresh, running_moto
 from tests.postgres import cluster
 
 pytestmark = pytest.mark.timeout(120)
@@ -48,6 +51,56 @@ def test_what_is_wrong_is_named_with_the_way_out(tmp_path: Path) -> None:
     assert "/no/such/ca.pem" in findings["settings"]["seen"]
     assert findings["callbacks"]["level"] == "warn"
     assert "no-such-host.invalid" in findings["callbacks"]["seen"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "check", "said"),
+    [
+        ({"SMARTCOVER_LEASE_SECONDS": "1"}, "settings", "SMARTCOVER_LEASE_SECONDS is '1'"),
+        ({"SMARTCOVER_BROKER_URL": "ftp://u:hidden@h"}, "settings", "SMARTCOVER_BROKER_URL begins with 'ftp'"),
+        ({"SMARTCOVER_CALLBACK_CA_FILE": "{garbage}"}, "settings", "SMARTCOVER_CALLBACK_CA_FILE={garbage}"),
+        ({"SMARTCOVER_SCORER": "{garbage}"}, "settings", "SMARTCOVER_SCORER={garbage}"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_what_would_end_a_role_is_found_before(tmp_path: Path, settings: dict[str, str], check: str, said: str) -> None:
+    garbage = tmp_path / "garbage"
+    garbage.write_text("nothing")
+    wrong = {"SMARTCOVER_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}  # so that it ends soon
+    code, findings = doctor(tmp_path, **wrong, **{k: v.format(garbage=garbage) for k, v in settings.items()})
+    assert code == 1
+    assert said.format(garbage=garbage) in findings[check]["seen"]
+    assert "hidden" not in json.dumps(findings)
+
+
+def test_an_s3_store_in_which_the_operator_makes_the_buckets_passes(tmp_path: Path) -> None:
+    dsn, bucket = cluster().make_database(), "videos-1250000000"
+    with running_moto() as address:
+        fresh(address, bucket)
+        shared = {
+            "SMARTCOVER_DATABASE_URL": dsn,
+            "SMARTCOVER_STORAGE": "s3://",
+            "SMARTCOVER_S3_ENDPOINT": address,
+            "SMARTCOVER_S3_ACCESS_KEY_ID": "id",
+            "SMARTCOVER_S3_SECRET_ACCESS_KEY": "key",
+            "SMARTCOVER_S3_PATH_STYLE": "true",
+            "SMARTCOVER_S3_ALLOW_HTTP": "true",
+        }
+        code, findings = doctor(tmp_path, **shared)
+        assert (code, findings["storage"]["level"]) == (0, "warn")
+        asyncio.run(_know(dsn, bucket))
+        code, findings = doctor(tmp_path, **shared)
+        assert (code, findings["storage"]["level"]) == (0, "ok")
+    code, findings = doctor(tmp_path, **shared)
+    assert (code, findings["storage"]["level"]) == (1, "fail")
+    assert "{" not in findings["storage"]["seen"]
+    assert "SMARTCOVER_STORAGE" in findings["storage"]["advice"]
+
+
+async def _know(dsn: str, bucket: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    await connection.execute("INSERT INTO buckets (name, region) VALUES ($1, 'r')", bucket)
+    await connection.close()
 
 
 def test_a_misspelt_variable_is_a_finding_and_no_failure(tmp_path: Path) -> None:

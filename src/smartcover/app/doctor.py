@@ -23,9 +23,15 @@ from uuid import uuid4
 from smartcover import callbacks
 from smartcover.app.foundation import foundation
 from smartcover.app.keyring import kept_secret_maker
-from smartcover.app.parts import egress_policy
-from smartcover.engine.safety import available as safety_available
-from smartcover.errors import ObjectMissing, SmartCoverError, VideoError
+from smartcover.app.parts import broker_of, check_powers, egress_policy
+from smartcover.errors import (
+    BucketMissing,
+    LedgerUnavailable,
+    ObjectMissing,
+    SmartCoverError,
+    StorageError,
+    VideoError,
+)
 from smartcover.ledger import Ledger, TeamKey
 from smartcover.service import SecretMaker
 from smartcover.settings import Settings, strange_variables
@@ -77,15 +83,16 @@ async def examine(settings: Settings, data: Path | None) -> list[Finding]:
             async with asyncio.timeout(_CHECK_SECONDS * 2):
                 base = await stack.enter_async_context(foundation(settings, data))
         except (SmartCoverError, TimeoutError) as error:
-            findings.append(_failed("database", error))
+            findings.append(_failed("storage" if isinstance(error, StorageError) else "database", error))
         else:
             seen = f"answers with the schema of this version, {time.monotonic() - started:.1f} s to open"
             findings.append(Finding("database", "ok", seen))
             findings.append(await _checked("clock", lambda: _clock(base.ledger)))
             findings.append(await _checked("storage", lambda: _storage(base.store)))
             findings.append(await _checked("keys of teams", lambda: _team_keys(settings, data, base.ledger)))
-    if data is not None:
-        findings.append(await _checked("disk", lambda: _disk(data)))
+    folder = data or Path(settings.storage.removeprefix("file:"))
+    if settings.storage.startswith("file:") and folder.is_dir():
+        findings.append(await _checked("disk", lambda: _disk(folder)))
     findings.append(await _checked("callbacks", lambda: _egress(settings)))
     return findings
 
@@ -99,6 +106,12 @@ async def _checked(name: str, check: Callable[[], Awaitable[Finding]]) -> Findin
 
 
 def _failed(name: str, error: BaseException) -> Finding:
+    if isinstance(error, LedgerUnavailable):
+        return Finding(name, "fail", error.public, "see whether SMARTCOVER_DATABASE_URL is right and PostgreSQL runs")
+    if isinstance(error, StorageError):  # the words of the store's client run over many lines
+        why = (error.detail or "").partition("\n")[0][:300]
+        advice = "see whether SMARTCOVER_STORAGE, and SMARTCOVER_S3_… for a store, are right and the store runs"
+        return Finding(name, "fail", f"{error.public} ({why})" if why else error.public, advice)
     if isinstance(error, SmartCoverError):
         return Finding(name, "fail", error.public, (error.detail or "")[-500:])
     if isinstance(error, TimeoutError):
@@ -108,17 +121,10 @@ def _failed(name: str, error: BaseException) -> Finding:
 
 async def _settings(settings: Settings) -> Finding:
     callbacks.read_secrets(settings.callback_secret.get_secret_value() if settings.callback_secret else None)
+    callbacks.tls_context(settings.callback_ca_file)
     egress_policy(settings)
-    if settings.safety and not safety_available():
-        return Finding(
-            "settings", "fail", "SMARTCOVER_SAFETY is on without its network", 'pip install "smartcover[safety]"'
-        )
-    if settings.scorer is not None and not settings.scorer.is_file():
-        return Finding("settings", "fail", f"there is no file {settings.scorer}", "correct SMARTCOVER_SCORER")
-    if settings.callback_ca_file is not None and not settings.callback_ca_file.is_file():
-        return Finding(
-            "settings", "fail", f"there is no file {settings.callback_ca_file}", "correct SMARTCOVER_CALLBACK_CA_FILE"
-        )
+    broker_of(settings)
+    check_powers(settings)
     if settings.worker_concurrency == 0:
         return Finding("settings", "warn", "SMARTCOVER_WORKER_CONCURRENCY is 0", "this process would make no covers")
     return Finding("settings", "ok", "readable and in their limits")
@@ -180,25 +186,41 @@ async def _clock(ledger: Ledger) -> Finding:
 
 
 async def _storage(store: BucketStore) -> Finding:
-    key = f"probe/{uuid4().hex}"
+    await store.check()
+    try:
+        await store.create_bucket(_PROBE_BUCKET, "doctor")
+    except BucketMissing:  # an S3 store in which the operator makes the buckets: one of those must do
+        buckets = await store.buckets()
+        if not buckets:
+            return Finding(
+                "storage",
+                "warn",
+                "the store answers, and no bucket to try is known yet",
+                "make one in the store and name it in SMARTCOVER_BUCKETS",
+            )
+        return await _try_object(store, buckets[0].name)
+    try:
+        return await _try_object(store, _PROBE_BUCKET)
+    finally:
+        await store.delete_bucket(_PROBE_BUCKET)
+
+
+async def _try_object(store: BucketStore, bucket: str) -> Finding:
+    key = f"smartcover-doctor/{uuid4().hex}"
     content = uuid4().bytes
 
     async def body() -> AsyncIterator[bytes]:
         yield content
 
-    await store.create_bucket(_PROBE_BUCKET, "doctor")
-    try:
-        await store.put(_PROBE_BUCKET, key, body(), headers={})
-        async with store.read(_PROBE_BUCKET, key) as (_, chunks):
-            read = b"".join([chunk async for chunk in chunks])
-        await store.delete(_PROBE_BUCKET, key)
-        if read != content:
-            return Finding("storage", "fail", "an object read back differs from what was written", "check the disk")
-        with contextlib.suppress(ObjectMissing):
-            await store.head(_PROBE_BUCKET, key)
-            return Finding("storage", "fail", "a deleted object is still there", "check the store")
-    finally:
-        await store.delete_bucket(_PROBE_BUCKET)
+    await store.put(bucket, key, body(), headers={})
+    async with store.read(bucket, key) as (_, chunks):
+        read = b"".join([chunk async for chunk in chunks])
+    await store.delete(bucket, key)
+    if read != content:
+        return Finding("storage", "fail", "an object read back differs from what was written", "check the disk")
+    with contextlib.suppress(ObjectMissing):
+        await store.head(bucket, key)
+        return Finding("storage", "fail", "a deleted object is still there", "check the store")
     return Finding("storage", "ok", "an object was written, read, deleted")
 
 

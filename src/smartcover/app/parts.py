@@ -15,7 +15,8 @@ import structlog
 
 from smartcover import callbacks
 from smartcover.app.metrics import HouseMetrics
-from smartcover.errors import SmartCoverError
+from smartcover.engine.safety import available as safety_available
+from smartcover.errors import BadParameter, SettingsError, SmartCoverError
 from smartcover.ledger import Job, Ledger, NewDelivery, Retention, expire
 from smartcover.protocol import new_id
 from smartcover.settings import Settings
@@ -45,8 +46,34 @@ def broker_of(settings: Settings) -> callbacks.Broker | None:
     return callbacks.read_broker(settings.broker_url.get_secret_value(), prefix=settings.broker_prefix)
 
 
+def check_powers(settings: Settings) -> None:
+    """
+    Return if the optional powers of the engine that were asked for are here.
+
+    Raises:
+        SettingsError: If one is not; every job would fail by it.
+    """
+    if settings.safety and not safety_available():
+        raise SettingsError('SMARTCOVER_SAFETY is on without its network; pip install "smartcover[safety]"')
+    if settings.scorer is not None:
+        from smartcover.engine.scorer_hook import UserScorer  # only here: it brings the model runtime along
+
+        try:
+            UserScorer.load(settings.scorer)
+        except BadParameter as error:
+            raise SettingsError(
+                f"SMARTCOVER_SCORER={settings.scorer} cannot be used: {error.public}", detail=error.detail
+            ) from error
+
+
 def make_engine(settings: Settings) -> EngineRunner:
-    """Make the runner of engine children."""
+    """
+    Make the runner of engine children.
+
+    Raises:
+        SettingsError: If the engine has not what the settings ask of it.
+    """
+    check_powers(settings)
     return EngineRunner(
         limits=EngineLimits(
             seconds=settings.job_timeout_seconds,

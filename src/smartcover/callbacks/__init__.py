@@ -13,6 +13,7 @@ from smartcover.callbacks.metrics import DispatchMetrics
 from smartcover.callbacks.schedule import Schedule, Verdict, next_attempt
 from smartcover.callbacks.sender import Sender
 from smartcover.callbacks.signing import read_secrets, signature_headers
+from smartcover.callbacks.tls import tls_context
 
 __all__ = [
     "Broker",
@@ -38,5 +39,6 @@ __all__ = [
     "read_secrets",
     "signature_headers",
     "task_finish_delivery",
+    "tls_context",
     "workflow_finish_delivery",
 ]

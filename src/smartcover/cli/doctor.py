@@ -13,8 +13,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from smartcover.app.doctor import examine
+from smartcover.app.doctor import Finding, examine
 from smartcover.app.logs import configure_logs
+from smartcover.errors import SettingsError
 from smartcover.settings import read_settings
 
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
@@ -31,9 +32,13 @@ def doctor(
     else the folder of a server that is not running.
     The exit code is 1 when something would fail.
     """
-    settings = read_settings()
-    configure_logs(settings.model_copy(update={"log_level": "error"}))
-    findings = asyncio.run(examine(settings, None if settings.database_url is not None else data))
+    try:
+        settings = read_settings()
+    except SettingsError as error:
+        findings = [Finding("settings", "fail", error.public, "nothing else was looked at")]
+    else:
+        configure_logs(settings.model_copy(update={"log_level": "error"}))
+        findings = asyncio.run(examine(settings, None if settings.database_url is not None else data))
     if as_json:
         print(json.dumps({"findings": [asdict(finding) for finding in findings]}))
     else:

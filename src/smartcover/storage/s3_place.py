@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, cast
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import obstore
@@ -60,7 +62,8 @@ class S3Place:
     def __init__(self, url: str, options: S3Options) -> None:
         """
         Raises:
-            SettingsError: If `url` is no such address, or the profile of `shared_keys` cannot be used.
+            SettingsError: If `url` is no such address, the options do not fit together, or the profile of
+                `shared_keys` cannot be used.
         """
         scheme, _, rest = url.partition("://")
         name, _, prefix = rest.partition("/")
@@ -69,6 +72,7 @@ class S3Place:
             raise SettingsError(f"SMARTCOVER_STORAGE is {url!r}; give s3:// or s3://store-bucket/prefix")
         if len(prefix.encode()) > _MAX_PREFIX_BYTES:
             raise SettingsError(f"the prefix in SMARTCOVER_STORAGE has more than {_MAX_PREFIX_BYTES} bytes; shorten it")
+        _check_options(options)
         self._name = name
         self._prefix = f"{prefix}/" if prefix else ""
         self._options = options
@@ -166,6 +170,41 @@ class S3Place:
                 "retry_timeout": timedelta(seconds=_RETRY_TIMEOUT_SECONDS),
             },
         )
+
+
+def _check_options(options: S3Options) -> None:
+    """Refuse what the client would fail at with each request, or not even in words."""
+    if (options.access_key_id is None) != (options.secret_access_key is None):
+        raise SettingsError(
+            "SMARTCOVER_S3_ACCESS_KEY_ID and SMARTCOVER_S3_SECRET_ACCESS_KEY go together; set both or neither"
+        )
+    if options.endpoint is None:
+        return
+    try:
+        parts = urlsplit(options.endpoint)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    if host is None or parts.scheme not in ("http", "https"):
+        raise SettingsError(f"SMARTCOVER_S3_ENDPOINT is {options.endpoint!r}; give https://host or http://host:port")
+    if parts.scheme == "http" and not options.allow_http:
+        raise SettingsError(
+            f"SMARTCOVER_S3_ENDPOINT is {options.endpoint!r}, without TLS; set SMARTCOVER_S3_ALLOW_HTTP=true if the "
+            "network to the store can be trusted, or give https://"
+        )
+    if not options.path_style and _is_address(host):
+        raise SettingsError(
+            f"SMARTCOVER_S3_ENDPOINT is {options.endpoint!r}: no bucket's name can stand before an address; set "
+            "SMARTCOVER_S3_PATH_STYLE=true, or give a name"
+        )
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def check_reachable(key: str) -> None:
