@@ -216,7 +216,9 @@ class Settings(BaseSettings):
         description="Broker of callbacks of type TDMQ, for API and dispatchers: amqp://, nats://, redis://, kafka:// "
         "or mqtt://, over TLS amqps://, nats+tls://, rediss://, kafka+tls:// or mqtts://.",
     )
-    broker_prefix: str = Field("", description="Put before the name of every queue and topic, such as smartcover.")
+    broker_prefix: str = Field(
+        "", description="Put before the name of every queue and topic as it stands, such as smartcover- or mine_."
+    )
 
     # What is kept
     retention_jobs_days: float = Field(
