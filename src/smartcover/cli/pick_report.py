@@ -124,7 +124,7 @@ def print_table(picks: Picks, written: Written) -> None:
     for note in filter(None, (picks.fallback, picks.unseen)):
         console.print(f"[yellow]{escape(note)}[/yellow]")
     if written.sheet is not None:
-        console.print(f"contact sheet: {escape(one_line(str(written.sheet)))}")
+        console.print(f"contact sheet: {escape(one_line(str(written.sheet)))}", soft_wrap=True)
     console.print(f"[dim]{picks.timings['total']:.2f} s[/dim]\n")
 
 

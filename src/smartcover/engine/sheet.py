@@ -115,7 +115,7 @@ def _draw_time_line(pen: ImageDraw.ImageDraw, picks: Picks, top: int, fonts: _Fo
     for rejection in picks.rejections:
         x = left + (right - left) * rejection.seconds / end
         pen.rectangle((x - 2, middle - 9, x + 2, middle + 9), _KIND_COLOURS[rejection.kind])
-    for rank, cover in enumerate(picks.covers, start=1):
+    for rank, cover in reversed([*enumerate(picks.covers, start=1)]):  # where they overlap, the best lies on top
         x = left + (right - left) * cover.seconds / end
         pen.ellipse((x - 12, middle - 12, x + 12, middle + 12), _GOOD)
         pen.text((x, middle), str(rank), (255, 255, 255), fonts.plain, anchor="mm")
@@ -193,11 +193,11 @@ def _shorten(
 
 
 def clock(seconds: float) -> str:
-    """Write a time as people read it: 7.4 s, 1:07.4, 1:02:03."""
-    if seconds < 60:
+    """Write a time as people read it: 7.40 s, 1:07.4, 1:02:03."""
+    if round(seconds, 2) < 60:
         return f"{seconds:.2f} s"
-    minutes, rest = divmod(seconds, 60)
+    minutes, tenths = divmod(round(seconds * 10), 600)
     if minutes < 60:
-        return f"{int(minutes)}:{rest:04.1f}"
-    hours, minutes = divmod(int(minutes), 60)
-    return f"{hours}:{minutes:02d}:{int(rest):02d}"
+        return f"{minutes}:{tenths / 10:04.1f}"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{tenths // 10:02d}"

@@ -109,3 +109,11 @@ def test_what_was_not_looked_at_is_said_beside_the_covers(
     assert left_out in capsys.readouterr().out
     assert _run(clips[0], "--json", "-o", tmp_path / "out") == 0
     assert json.loads(capsys.readouterr().out)["videos"][0]["unseen"] == left_out
+
+
+def test_the_path_of_a_contact_sheet_stays_on_one_line_however_long(
+    clips: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / ("long name of a folder " * 6).strip()
+    assert _run(clips[0], "-n", "1", "--sheet", "-o", folder) == 0
+    assert f"contact sheet: {folder / clips[0].stem}-sheet.jpg\n" in capsys.readouterr().out

@@ -19,7 +19,17 @@ from tests.engine_clips import plain, texture, write_clip
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(7.4, "7.40 s"), (67.44, "1:07.4"), (3723.0, "1:02:03"), (0.0, "0.00 s")]
+    ("seconds", "text"),
+    [
+        (0.0, "0.00 s"),
+        (7.4, "7.40 s"),
+        (59.994, "59.99 s"),
+        (59.996, "1:00.0"),
+        (67.44, "1:07.4"),
+        (119.97, "2:00.0"),
+        (3599.96, "1:00:00"),
+        (3723.0, "1:02:03"),
+    ],
 )
 def test_times_read_as_people_write_them(seconds: float, text: str) -> None:
     assert clock(seconds) == text
@@ -47,6 +57,20 @@ def test_every_kind_of_rejection_is_drawn_and_named_within_the_sheet(tmp_path: P
     )
     changed = np.flatnonzero((np.abs(bare.astype(int) - full) > 40).any(axis=0))
     assert changed.max() < full.shape[1] - 20, "the legend runs over the edge"
+
+
+def test_the_best_of_covers_at_nearly_one_moment_is_marked_on_top(tmp_path: Path) -> None:
+    picks = pick_covers(write_clip(tmp_path / "clip.mp4", [texture()]))
+    (cover,) = picks.covers
+    alone, before_another = (
+        np.asarray(Image.open(io.BytesIO(draw_sheet(replace(picks, covers=covers), "clip.mp4"))).convert("L"))
+        for covers in (
+            (cover, replace(cover, seconds=9.0)),
+            (cover, replace(cover, seconds=0.0), replace(cover, seconds=9.0)),
+        )
+    )
+    marks = [sheet[-140:-80, :60].astype(int) for sheet in (alone, before_another)]
+    assert np.abs(marks[0] - marks[1]).max() < 40
 
 
 def test_a_part_that_nothing_was_looked_at_of_is_named(tmp_path: Path) -> None:
