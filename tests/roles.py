@@ -71,15 +71,17 @@ class Roles:
         name = name or role
         self._pages[name] = self.port if role == "api" else _free_port()
         port = "port" if role == "api" else "metrics-port"
-        with (self._folder / f"{name}.log").open("ab") as log, (self._folder / f"{name}.out").open("ab") as out:
+        said = "answers at" if role == "api" else "is ready"
+        words = self._folder / f"{name}.out"
+        before = words.read_text().count(said) if words.exists() else 0
+        with (self._folder / f"{name}.log").open("ab") as log, words.open("ab") as out:
             self.processes[name] = subprocess.Popen(
                 [sys.executable, "-m", "smartcover", role, f"--{port}={self._pages[name]}"],
                 env={**self._environment, **settings},
                 stdout=out,
                 stderr=log,
             )
-        said = "answers at" if role == "api" else "is ready"
-        self.wait_until(lambda: said in (self._folder / f"{name}.out").read_text(), f"{name} does not start")
+        self.wait_until(lambda: words.read_text().count(said) > before, f"{name} does not start")
 
     def port_of(self, name: str) -> int:
         """Give the port on which a process shows its pages."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from smartcover.app.database_wait import DatabaseWait
 from smartcover.app.owed import owed_by_runs
-from smartcover.errors import SettingsError
+from smartcover.errors import SettingsError, StorageUnavailable
 from smartcover.ledger import (
     Database,
     EmbeddedPostgres,
@@ -19,6 +20,7 @@ from smartcover.ledger import (
     QueueLimits,
     check_schema,
     open_pool,
+    require_usable_schema,
     upgrade,
 )
 from smartcover.settings import Settings, shared_keys_place
@@ -88,7 +90,11 @@ async def foundation(
             "ledger": ledger.database.usage,
             "storage": pool.usage,
         }
-        yield Foundation(ledger, await _store(settings, data, pool), Database(dsn, pool), pools)
+        objects = Database(dsn, pool)
+        if not settings.storage.startswith("s3:"):
+            root = _objects(settings, data)
+            await (wait or DatabaseWait()).through(partial(_accept_folder, root, pool, objects))
+        yield Foundation(ledger, _store(settings, data, pool), objects, pools)
 
 
 def share_connections(most: int, slots: int | None) -> tuple[int, int]:
@@ -104,12 +110,19 @@ def share_connections(most: int, slots: int | None) -> tuple[int, int]:
     return most - for_store, for_store
 
 
-async def _store(settings: Settings, data: Path | None, pool: Pool) -> BucketStore:
+async def _accept_folder(root: Path, pool: Pool, objects: Database) -> None:
+    """Refuse a folder that cannot be the right one; raises `LedgerUnavailable` where the database is away."""
+    try:
+        await require_known_folder(root, pool)
+    except StorageUnavailable:
+        await require_usable_schema(objects)
+        await require_known_folder(root, pool)  # the database answers: this is the folder's word
+
+
+def _store(settings: Settings, data: Path | None, pool: Pool) -> BucketStore:
     """Open what `SMARTCOVER_STORAGE` names."""
     if not settings.storage.startswith("s3:"):
-        root = _objects(settings, data)
-        await require_known_folder(root, pool)
-        return LocalStore(root, pool, max_object_bytes=settings.max_object_bytes)
+        return LocalStore(_objects(settings, data), pool, max_object_bytes=settings.max_object_bytes)
     secret, token = settings.s3_secret_access_key, settings.s3_session_token
     place = shared_keys_place()
     options = S3Options(
