@@ -39,6 +39,7 @@ class Wakeups:
         self._dsn = dsn
         self._events: dict[str, asyncio.Event] = {kind: asyncio.Event() for kind in get_args(Kind)}
         self._task: asyncio.Task[None] | None = None
+        self._away = False
         #: Ids of jobs that were cancelled, the latest of them.
         self.cancelled: asyncio.Queue[str] = asyncio.Queue(_MOST_CANCELLED)
 
@@ -71,7 +72,9 @@ class Wakeups:
                 asyncpg.InterfaceError,
                 asyncpg.InternalClientError,
             ) as error:
-                _log.info("the connection for wake-ups is away; trying again", error=str(error))
+                if not self._away:  # once an outage: two lines a second would bury what else goes on
+                    _log.info("the connection for wake-ups is away; trying again", error=str(error))
+                self._away = True
             await asyncio.sleep(_RECONNECT_SECONDS)
 
     async def _listen(self) -> None:
@@ -80,6 +83,7 @@ class Wakeups:
             ended = asyncio.Event()
             connection.add_termination_listener(lambda _: ended.set())
             await connection.add_listener(CHANNEL, self._heard)
+            self._away = False
             for event in self._events.values():
                 event.set()
             while not ended.is_set():

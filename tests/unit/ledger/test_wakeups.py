@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import pytest
+import structlog
+
 from smartcover.ledger import Wakeups
 from smartcover.ledger.wakeups import CANCEL
 
@@ -21,3 +26,11 @@ async def test_words_that_are_not_known_wake_nobody() -> None:
     wakeups._heard(None, 1, "smartcover", "jobs")
     await wakeups.wait("jobs", 0.0)
     assert not wakeups._events["jobs"].is_set()
+
+
+async def test_an_outage_of_the_database_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("smartcover.ledger.wakeups._RECONNECT_SECONDS", 0.01)
+    with structlog.testing.capture_logs() as told:
+        async with Wakeups("postgresql://nobody@127.0.0.1:1/none"):
+            await asyncio.sleep(0.3)
+    assert [line["event"] for line in told] == ["the connection for wake-ups is away; trying again"]
