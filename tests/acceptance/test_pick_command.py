@@ -210,7 +210,15 @@ def test_an_output_that_takes_no_more_is_one_line(clip: Path, tmp_path: Path, ar
     assert result.stderr == "smartcover: standard output cannot be written: No space left on device\n"
 
 
-@pytest.mark.parametrize(("arguments", "words"), [(("-n", "0"), "count is 0"), (("--width", "0"), "width is 0")])
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("-n", "0"), "count is 0"),
+        (("--width", "0"), "width is 0"),
+        (("--time-limit", "0"), "--time-limit is 0; give more"),
+        (("--time-limit", "nan"), "--time-limit is nan; give more"),
+    ],
+)
 def test_a_wrong_option_is_one_line(clip: Path, tmp_path: Path, arguments: tuple[str, str], words: str) -> None:
     result = _pick(clip, *arguments, "-o", tmp_path / "out")
     assert result.returncode == 1

@@ -79,6 +79,8 @@ def pick(
         scorer=scorer,
         gpu=gpu,
     )
+    if not time_limit > 0:
+        raise BadParameter(f"--time-limit is {time_limit:g}; give more than 0 seconds")
     limits = Limits(seconds=time_limit)
     _make_folder(output)
     paths = [Path(video) for video in videos]

@@ -119,7 +119,8 @@ class Limits:
 
     Attributes:
         seconds: Wall time after which `DecodeTimedOut` is raised, or the covers that are ready are all there are.
-            Sampling stops by itself at half of it, so that what was found can still be ranked and rendered.
+            Sampling stops by itself at half of it, so that what was found can still be ranked and rendered. The other
+            limits end the work of most videos within seconds; this one is for those that are built to last.
         max_pixels: Largest coded picture.
         candidates: Moments that are looked at; half as many again as covers are wanted, where that is more.
         packets, bytes: Most that may be read from the container before sampling ends with what it has.
@@ -131,7 +132,7 @@ class Limits:
         networks_on: How many of the best candidates all networks see; faces are looked for in every clean one.
     """
 
-    seconds: float = 60.0
+    seconds: float = 300.0
     max_pixels: int = 8192 * 8192
     candidates: int = 60
     packets: int = 500_000

@@ -294,7 +294,7 @@ def test_covers_that_are_ready_when_the_time_is_over_are_given(tmp_path: Path, m
     monkeypatch.setattr(pick, "make_cover", slow)
     picks = pick_covers(clip, CoverOptions(count=5))
     assert [cover.image for cover in picks.covers] == [cover.image for cover in whole.covers[:2]]
-    assert picks.fallback == "2 of 5 covers could be made in 60 s; raise the time limit"
+    assert picks.fallback == "2 of 5 covers could be made in 300 s; raise the time limit"
     assert len(picks.covers) + len(picks.rejections) == len(whole.covers) + len(whole.rejections)
 
 
