@@ -31,7 +31,7 @@ from smartcover.storage.bucket import (
     UploadEvent,
     VideoSource,
 )
-from smartcover.storage.failures import storage_failures
+from smartcover.storage.failures import DATABASE_AWAY, storage_failures
 from smartcover.storage.local_sweep import LocalSweeper
 from smartcover.storage.local_uploads import LocalUploads
 from smartcover.storage.registered import RegisteredStore
@@ -61,7 +61,7 @@ async def require_known_folder(root: Path, pool: Connections) -> None:
     """
     if await asyncio.to_thread(is_blob_folder, root):
         return
-    with storage_failures("look for objects"):
+    with storage_failures("look for objects", DATABASE_AWAY):
         async with pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as connection:
             known = await QUERIES.any_objects(connection)
     if known:

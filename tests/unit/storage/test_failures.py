@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from smartcover.errors import BucketMissing, StorageError, StorageUnavailable
-from smartcover.storage.failures import storage_failures
+from smartcover.storage.failures import DATABASE_AWAY, storage_failures
 
 
 @pytest.mark.parametrize(
@@ -38,6 +38,12 @@ def test_what_may_pass_is_unavailable(error: Exception) -> None:
     assert caught.value.public == "The object store cannot be reached; try again."
     assert caught.value.detail is not None
     assert caught.value.detail.startswith(f"put: {type(error).__name__}")
+
+
+def test_a_database_that_is_away_is_not_said_to_be_the_store() -> None:
+    with pytest.raises(StorageUnavailable, match=r"^The database") as caught, storage_failures("find", DATABASE_AWAY):
+        raise asyncpg.CannotConnectNowError("starting up at 10.1.2.3")
+    assert "10.1.2.3" not in caught.value.public
 
 
 @pytest.mark.parametrize(
