@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from fractions import Fraction
 from itertools import pairwise
 
@@ -17,6 +17,7 @@ from smartcover.engine.sampling import (
     WIDE,
     Visit,
     even_moments,
+    plan_between,
     plan_long_visits,
     plan_visits,
     wide_stretches,
@@ -52,6 +53,8 @@ class Gatherer:
         """
         self.unseen: tuple[float, float] | None = None
         self._passed: dict[Fraction, Fraction] = {}
+        self._keyframes: list[Fraction] = []
+        self._end = Fraction(0)
         self._source, self._stream, self._budget = source, source.stream, source.budget
         self._looker, self._reader, self._index, self._facts = looker, looker.reader, looker.index, looker.facts
         self._wanted = wanted
@@ -84,6 +87,7 @@ class Gatherer:
 
     def _look_over(self, keyframes: list[Fraction], end: Fraction, held: dict[Fraction, Run]) -> list[Look]:
         """Look at a video of which the keyframes are known, and note what limits kept from being looked at."""
+        self._keyframes, self._end = keyframes, end
         visits = plan_visits(keyframes, end, self._wanted, self._facts.frame_rate, self._frame_budget())
         wide = wide_stretches(visits, end)
         if wide:
@@ -98,6 +102,16 @@ class Gatherer:
         much = max(Fraction(0), end - keyframes[0]) * (_UNSEEN_AFTER_LONG_VISITS if wide else WIDE)
         if following - last > much:
             self.unseen = float(last - self._facts.start), float(following - self._facts.start)
+        return looks
+
+    def look_between(self, spoilt: Collection[Fraction]) -> list[Look]:
+        """Look behind keyframes that are spoilt, given by their times, at no more than sampling may cost."""
+        rate, frames = self._facts.frame_rate, self._frame_budget()
+        looks: list[Look] = []
+        for visit in plan_between(self._keyframes, spoilt, self._end, self._wanted, rate, frames):
+            if self._budget.sampling_is_over:
+                break
+            looks.extend(look for look in self._visit(visit, {}) if look.pts not in spoilt)
         return looks
 
     def _frame_budget(self) -> int:

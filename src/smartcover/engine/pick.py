@@ -101,7 +101,7 @@ class _Picker:
             if not looks or (attempt.strict and all(look.damage for look in looks)):
                 return None
             with self._step("score", 0.65):
-                studied = self._study(sorted(looks, key=lambda look: look.pts), looker.facts.orientation)
+                studied = self._look_between(gatherer, looker, self._study(looks, looker.facts.orientation))
             with self._step("networks", 0.7):
                 studied = self._jury.see_best(studied)
             with self._step("closer", 0.8):
@@ -131,9 +131,25 @@ class _Picker:
         yield
         self._timings[name] = self._timings.get(name, 0.0) + time.perf_counter() - started
 
+    def _look_between(self, gatherer: Gatherer, looker: Looker, studied: list[Studied]) -> list[Studied]:
+        """
+        Look between keyframes too where most moments that were looked at are keyframes with a defect.
+
+        Of a long video keyframes alone are looked at, and what spoils one may begin at each of them.
+        """
+        spoilt = {
+            entry.look.pts
+            for entry, defect in zip(studied, self._jury.judge(studied).defects, strict=True)
+            if defect is not None and defect.kind != "broken" and not entry.look.neighbours
+        }
+        if len(spoilt) <= len(studied) // 2:
+            return studied
+        found = self._study(gatherer.look_between(spoilt), looker.facts.orientation)
+        return sorted([*studied, *found], key=lambda entry: entry.look.pts)
+
     def _study(self, looks: list[Look], orientation: Orientation) -> list[Studied]:
         studied = []
-        for look in looks:
+        for look in sorted(looks, key=lambda look: look.pts):
             self._budget.check_time()
             studied.append(study(look, orientation))
         return studied

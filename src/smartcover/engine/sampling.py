@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import pairwise
 
 WIDE = Fraction(1, 3)
 """Share of a video from which a part that would not be looked at is worth a long way."""
+
+_BETWEEN = Fraction(1, 2), Fraction(9, 10)
+"""How far on the way to the next keyframe it is looked between them, in turn: what spoils keyframes may last."""
 
 Stretch = tuple[Fraction, Fraction]
 """A part of a video: where it begins and ends."""
@@ -92,6 +96,27 @@ def plan_visits(
         for keyframe in keyframes:
             chosen.setdefault(keyframe, [])
     return [Visit(keyframe, tuple(sorted(between))) for keyframe, between in sorted(chosen.items())]
+
+
+def plan_between(
+    keyframes: Sequence[Fraction],
+    spoilt: Collection[Fraction],
+    end: Fraction,
+    wanted: int,
+    frame_rate: float,
+    frame_budget: int,
+) -> list[Visit]:
+    """
+    Visit one moment behind each of the keyframes that are spoilt, or of at most `wanted` spread among them, within
+    `frame_budget`.
+    """
+    stretches = [(begin, after) for begin, after in pairwise([*keyframes, end]) if begin in spoilt and after > begin]
+    chosen = stretches[:: max(1, -(-len(stretches) // wanted))]
+    moments = [
+        (begin, begin + (after - begin) * _BETWEEN[place % len(_BETWEEN)])
+        for place, (begin, after) in enumerate(chosen)
+    ]
+    return [Visit(begin, (moment,)) for begin, moment in sorted(_affordable(moments, frame_rate, frame_budget))]
 
 
 def wide_stretches(visits: Sequence[Visit], end: Fraction) -> list[Stretch]:

@@ -12,6 +12,7 @@ from smartcover.engine.sampling import (
     Visit,
     is_near,
     part,
+    plan_between,
     plan_long_visits,
     plan_visits,
     wide_stretches,
@@ -63,6 +64,25 @@ def test_the_number_of_moments_and_of_frames_between_stays_within_bounds(
     assert all(visit.start in keyframes for visit in visits)
     spent = sum(float(visit.moments[-1] - visit.start) * 25 for visit in visits if visit.moments)
     assert spent <= budget + 1e-6
+
+
+def _between(spoilt: list[int], *, wanted: int = 10, budget: int = 10_000) -> list[tuple[float, float]]:
+    keyframes = [Fraction(stamp) for stamp in range(0, 100, 10)]
+    visits = plan_between(keyframes, {Fraction(stamp) for stamp in spoilt}, Fraction(100), wanted, 25.0, budget)
+    assert all(len(visit.moments) == 1 for visit in visits)
+    return [(float(visit.start), float(visit.moments[0])) for visit in visits]
+
+
+def test_behind_spoilt_keyframes_it_is_looked_half_way_and_just_before_the_next_in_turn() -> None:
+    assert _between([10, 20, 90]) == [(10, 15), (20, 29), (90, 95)]
+
+
+def test_of_many_spoilt_keyframes_some_all_over_the_video_are_followed() -> None:
+    assert [start for start, _moment in _between(list(range(0, 100, 10)), wanted=4)] == [0, 30, 60, 90]
+
+
+def test_behind_spoilt_keyframes_what_is_near_is_looked_at_first() -> None:
+    assert _between([10, 20, 30, 40], budget=25 * 10) == [(10, 15), (30, 35)]
 
 
 def _visits(*starts: int) -> list[Visit]:
