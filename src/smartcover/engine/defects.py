@@ -34,6 +34,12 @@ so much under it. In 96 real videos nothing is but a title; over-exposed frames 
 away have 0.33 to 0.71 (docs/quality.md).
 """
 
+_SPECKLED, _MUCH_MORE_NOISE = 3.0, 4.0
+"""
+Noise from which a frame may be speckled, and how many times as much as two fifths of a video's frames have it must be.
+Of 93 real videos only two that are drawn have such frames; dissolves by single pixels do from a tenth on.
+"""
+
 _SHUT, _OPEN = 0.15, 0.5
 _BLURRED, _DULL_BLURRED, _FURTHER_BLURRED = 0.58, 0.52, 0.22
 """
@@ -86,6 +92,9 @@ def find_defect(signals: Signals, clip: Clip, *, broken: bool) -> Defect | None:
         return Defect(
             "transition", "nothing in the frame is dark: it is faded or washed out, others of this video are not"
         )
+    speckled = signals["noise"] > max(_SPECKLED, _MUCH_MORE_NOISE * clip.quiet)
+    if speckled and clip.soft > FILMED:
+        return Defect("transition", "pixels of two pictures are mixed in the frame: a dissolve, or noise laid over it")
     if is_blend(signals):
         return Defect("transition", "the frame is a mixture of what comes before and after: a fade or dissolve")
     if mixes(signals, 0.2):

@@ -43,7 +43,7 @@ class Clip:
         sharp, detailed, contrasty, focused, eyes: What the better frames reach.
         bright, plain, flat, grown, calm: White, one colour, flatness, straight lines and pure colours of what is usual,
             or of the frames that have least of it.
-        shaded, pale: White and lowlights that two fifths of the frames stay under.
+        shaded, pale, quiet: White, lowlights and noise that two fifths of the frames stay under.
         soft: Blur extent that two fifths of the frames exceed.
         moving, lively: How much moves in all but the stillest 30 and 90 % of the frames that are no mixture.
         smeared: Blur extent that three quarters of the frames reach which are blurred beside others of their view; out
@@ -67,6 +67,7 @@ class Clip:
     soft: float = 0.0
     lively: float = 0.0
     shaded: float = 0.0
+    quiet: float = 0.0
     lettered: float = 0.0
     smeared: float = math.inf
 
@@ -90,6 +91,7 @@ class Clip:
             lively=min(_moving(every, 0.1), _moving(undrawn, 0.1)),
             shaded=_quantile([signals["bright_share"] for signals in every], _ENOUGH_OTHERS),
             pale=_quantile([signals.get("lowlights", 0.0) for signals in every], _ENOUGH_OTHERS),
+            quiet=_quantile([signals.get("noise", 0.0) for signals in every], _ENOUGH_OTHERS),
             soft=_quantile([signals["blur_extent"] for signals in every if not _is_plain(signals)], 1 - _ENOUGH_OTHERS),
             grown=_quantile([signals.get("straight", 0.0) for signals in every], 0.1),
             calm=_quantile([signals["colourfulness"] for signals in every], 0.05),

@@ -209,3 +209,16 @@ def test_letters_over_a_held_picture_do_not_set_the_sharpness_that_moving_frames
     clip = Clip.of([lettered] * 6 + [moving] * 4)
     assert find_defect(moving, clip, broken=False) is None
     assert find_defect(moving, Clip.of([{**lettered, "held": 0.0}] * 6 + [moving] * 4), broken=False) is not None
+
+
+def test_a_dissolve_by_single_pixels_is_told_by_its_noise_in_a_filmed_video_that_has_little() -> None:
+    speckled = {**FILMED, "noise": 5.0}
+    quiet = {**FILMED, "noise": 0.3}
+    defect = find_defect(speckled, Clip.of([quiet] * 6 + [speckled] * 4), broken=False)
+    assert defect is not None
+    assert defect.kind == "transition"
+    grainy = {**FILMED, "noise": 2.0}
+    assert find_defect(speckled, Clip.of([grainy] * 6 + [speckled] * 4), broken=False) is None
+    assert find_defect(speckled, Clip.of([quiet] * 3 + [speckled] * 7), broken=False) is None
+    drawn = {**GOOD, "noise": 0.0, "blur_extent": 0.16}
+    assert find_defect({**drawn, "noise": 5.0}, Clip.of([drawn] * 6), broken=False) is None
