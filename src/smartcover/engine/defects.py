@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from smartcover.engine.norms import FILMED, LETTERED, Clip, Signals, is_blend, is_smoothed, is_wordy, mixes
+from smartcover.engine.norms import FILMED, LETTERED, PAGE, Clip, Signals, is_blend, is_smoothed, is_wordy, mixes
 from smartcover.engine.safety import REJECT_FROM
 from smartcover.engine.types import RejectionKind
 
@@ -119,7 +119,7 @@ def find_defect(signals: Signals, clip: Clip, *, broken: bool) -> Defect | None:
     if _eyes_are_shut(signals) and clip.eyes > _OPEN:
         return Defect("eyes", "the eyes of the face are shut")
     if signals.get("stillness", 0.0) > 0.9 and (
-        clip.moving > 0.7 or (signals.get("held", 0.0) > 0 and clip.lively > 0.7 and signals["flat_share"] < 0.75)
+        clip.moving > 0.7 or (signals.get("held", 0.0) > 0 and clip.lively > 0.7 and signals["flat_share"] < PAGE)
     ):
         return Defect("frozen", "the picture is frozen, the video otherwise moves")
     return None

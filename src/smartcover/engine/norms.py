@@ -32,6 +32,9 @@ Blur extent under which a frame may be as sharp as only letters and lines are (1
 and that much of a video must exceed for it to be filmed.
 """
 
+PAGE = 0.75
+"""Share of plain ground from which a frame may be a page of a recording of a screen: those mostly stand still."""
+
 
 @dataclass(frozen=True, slots=True)
 class Clip:
@@ -136,10 +139,19 @@ def _moving(some: Sequence[Signals], share: float) -> float:
     """
     Say how much moves in the given share of the frames, three at least; 0 with fewer.
 
-    Mixtures do not count: in a slide show nothing else moves, and its pictures are what it shows.
+    Mixtures do not count: in a slide show nothing else moves, and its pictures are what it shows. Nor do pages that
+    were looked at alone: what a camera sees moves, a page mostly does not.
     """
-    still = sorted(signals.get("stillness", 0.0) for signals in some if not _is_mixture(signals))
+    still = sorted(
+        signals.get("stillness", 0.0) for signals in some if not (_is_mixture(signals) or _is_lone_page(signals))
+    )
     return 1.0 - still[max(2, math.floor(share * len(still)))] if len(still) > 2 else 0.0
+
+
+def _is_lone_page(signals: Signals) -> bool:
+    """Tell whether a frame may be a page of which no neighbour in time tells if it stands still."""
+    is_known = "motion" in signals or signals.get("held", 0.0) > 0
+    return not is_known and signals["flat_share"] >= PAGE
 
 
 def _smeared(every: Sequence[Signals]) -> float:

@@ -138,6 +138,16 @@ def test_a_repeated_picture_is_frozen_even_where_most_of_the_video_is() -> None:
     assert find_defect(held, Clip.of([*[held] * 10]), broken=False) is None
 
 
+def test_pages_that_were_looked_at_alone_do_not_make_the_others_frozen() -> None:
+    page = {**GOOD, "stillness": 1.0, "held": 1.0, "flat_share": 0.88}
+    alone = {**page, "stillness": 0.0, "held": 0.0}
+    assert find_defect(page, Clip.of([*[page] * 4, *[alone] * 6]), broken=False) is None
+    changing = {**alone, "motion": 5.0}
+    frozen = find_defect(page, Clip.of([*[page] * 4, *[changing] * 6]), broken=False)
+    assert frozen is not None
+    assert frozen.kind == "frozen"
+
+
 def test_a_title_over_a_picture_is_doubtful_and_a_page_of_text_is_not() -> None:
     title = {**GOOD, "text_lines": 2.0, "text_share": 0.1, "one_colour": 0.2}
     wordless = {**GOOD, "text_lines": 0.0, "text_share": 0.0}
