@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import sys
 import time
 from dataclasses import dataclass
@@ -43,6 +44,16 @@ class IsKilled:
 
     def open(self) -> FileReader:
         os.kill(os.getpid(), self.signal)
+        raise AssertionError("unreachable")
+
+
+@dataclass(frozen=True, slots=True)
+class IsKilledWithItsServer:
+    """Ends as when a supervisor signals the whole group: the server that it was forked from is gone as well."""
+
+    def open(self) -> FileReader:
+        os.kill(os.getppid(), signal.SIGKILL)
+        os.kill(os.getpid(), signal.SIGTERM)
         raise AssertionError("unreachable")
 
 

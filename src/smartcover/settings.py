@@ -167,7 +167,7 @@ class Settings(BaseSettings):
         description="Starts of one job before it fails; a start that ended in a crash counts.",
     )
     lease_seconds: float = Field(
-        15.0, ge=2, description="How long a worker may stay silent before its jobs go to another."
+        15.0, ge=2, le=86_400, description="How long a worker may stay silent before its jobs go to another."
     )
     max_video_pixels: int = Field(
         8192 * 8192, ge=4096, description="Most pixels of one frame; a larger video fails as InputTooLarge."
@@ -222,13 +222,13 @@ class Settings(BaseSettings):
 
     # What is kept
     retention_jobs_days: float = Field(
-        30.0, ge=0, description="Days that finished jobs, workflow runs and batches are kept; 0 = for ever."
+        30.0, ge=0, le=36_500, description="Days that finished jobs, workflow runs and batches are kept; 0 = for ever."
     )
     retention_deliveries_days: float = Field(
-        30.0, ge=0, description="Days that ended deliveries and their attempts are kept; 0 = for ever."
+        30.0, ge=0, le=36_500, description="Days that ended deliveries and their attempts are kept; 0 = for ever."
     )
     retention_events_days: float = Field(
-        7.0, ge=0, description="Days for which an upload event told again is recognised; 0 = for ever."
+        7.0, ge=0, le=36_500, description="Days for which an upload event told again is recognised; 0 = for ever."
     )
 
     # Metrics and readiness of a worker or dispatcher

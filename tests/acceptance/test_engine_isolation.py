@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import signal
@@ -21,7 +22,18 @@ from smartcover.errors import BadParameter, DecodeTimedOut, EngineCrashed, Engin
 from smartcover.storage import LocalVideo, VideoSource
 from smartcover.worker import EngineLimits, EngineRunner
 from tests.clips import small_clip
-from tests.hostile_sources import Devours, Dies, Hangs, IsKilled, Segfaults, ShowsItsLimits, Stumbles, TakesOver, Writes
+from tests.hostile_sources import (
+    Devours,
+    Dies,
+    Hangs,
+    IsKilled,
+    IsKilledWithItsServer,
+    Segfaults,
+    ShowsItsLimits,
+    Stumbles,
+    TakesOver,
+    Writes,
+)
 
 pytestmark = [
     pytest.mark.timeout(120),
@@ -113,10 +125,29 @@ async def test_a_child_that_dies_is_a_failed_video_and_the_next_one_works(
     assert len(picked.covers) == 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-async def test_a_child_that_somebody_else_ends_is_no_fault_of_the_video(runner: EngineRunner, number: int) -> None:
+@pytest.mark.parametrize(
+    "source",
+    [IsKilled(signal.SIGKILL), IsKilled(signal.SIGTERM), IsKilledWithItsServer()],
+    ids=["kill", "term", "group"],
+)
+async def test_a_child_that_somebody_else_ends_is_no_fault_of_the_video(
+    runner: EngineRunner, source: VideoSource, tmp_path: Path
+) -> None:
     with pytest.raises(EngineKilled, match="from outside"):
-        await runner.pick(IsKilled(number), CoverOptions())
+        await runner.pick(source, CoverOptions())
+    picked = await runner.pick(LocalVideo(small_clip(tmp_path / "clip.mp4")), CoverOptions(count=1))
+    assert len(picked.covers) == 1
+
+
+async def test_a_child_that_cannot_be_started_is_no_fault_of_the_video(
+    runner: EngineRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(_process: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, "no process left")
+
+    monkeypatch.setattr("multiprocessing.context.ForkServerProcess.start", start)
+    with pytest.raises(EngineKilled, match="could not be started"):
+        await runner.pick(Dies(), CoverOptions())
 
 
 def framed(message: object) -> bytes:

@@ -26,6 +26,8 @@ from smartcover.settings import Settings, read_settings, strange_variables
         ("SMARTCOVER_BUCKETS", "good-1250000000,Bad", "'Bad' is not valid"),
         ("SMARTCOVER_WORKER_CONCURRENCY", "two", "is 'two': input should be a valid integer"),
         ("SMARTCOVER_LEASE_SECONDS", "-3", "is '-3': input should be greater than or equal to 2"),
+        ("SMARTCOVER_LEASE_SECONDS", "1e18", "less than or equal to 86400"),
+        ("SMARTCOVER_RETENTION_JOBS_DAYS", "1e12", "less than or equal to 36500"),
         ("SMARTCOVER_CALLBACK_PORTS", "80,http", "holds 'http': input should be a valid integer"),
         ("SMARTCOVER_CALLBACK_ALLOW", "http://r/", "SMARTCOVER_CALLBACK_ALLOW: 'http://r/' is no network; give hosts"),
         ("SMARTCOVER_EVENTS_TOKEN", "hidden", "at least 8"),

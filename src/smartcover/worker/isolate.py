@@ -39,8 +39,9 @@ _LARGEST_WORDS_BYTES = 1 << 20
 _MOST_MESSAGES = 10_000
 #: What a child may say went wrong: the video, a size asked of it, or the store that it is read from.
 _KINDS = (VideoError, SizeOutOfRange, ObjectMissing, StorageUnavailable)
-#: Deaths of a child that no video brings about: somebody else sent these, such as the kernel without memory left.
-_SENT_BY_OTHERS = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGHUP)
+#: Deaths of a child that no video brings about: somebody else sent these signals, such as the kernel without memory
+#: left. 255 stands for a child whose fork server died too and told nothing: the signal went to the whole group.
+_ENDED_BY_OTHERS = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGHUP, 255)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +169,10 @@ class EngineRunner:
             process = self._context.Process(
                 target=child.run, args=(send, source, options, limits, self._limits.memory_bytes), daemon=True
             )
-            process.start()
+            try:
+                process.start()
+            except (OSError, EOFError) as error:  # no processes or files left, or the fork server was killed just now
+                raise EngineKilled("The decoder's process could not be started.", detail=repr(error)) from error
             send.close()  # else the pipe never shows the child's end
             # The engine watches the same limit and answers in words; this one is for when it cannot.
             deadline = time.monotonic() + self._limits.seconds + 5.0
@@ -183,7 +187,7 @@ class EngineRunner:
                 return _converse(receive.fileno(), options.count, on_progress, on_bytes_read, go_on)
             except EOFError as error:
                 process.join(1.0)
-                kind = EngineKilled if process.exitcode in _SENT_BY_OTHERS else EngineCrashed
+                kind = EngineKilled if process.exitcode in _ENDED_BY_OTHERS else EngineCrashed
                 raise kind(detail=f"the engine's process ended with code {process.exitcode}") from error
             except (OSError, ValueError) as error:
                 raise EngineCrashed(detail=f"the engine's answer cannot be read: {error!r}") from error
