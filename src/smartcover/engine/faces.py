@@ -123,5 +123,5 @@ def face_signals(picture: npt.NDArray[np.uint8], faces: Sequence[Face]) -> dict[
         "face_size": sure * box.height / rows,
         "face_centred": sure * max(0.0, 1.0 - float(np.hypot(across / 0.5, down / 0.6))),
         "face_sharpness": sure * gradient,
-        "face_cut": 1.0 - visible_width * visible_height / max(box.width * box.height, 1e-9),
+        "face_cut": max(0.0, 1.0 - visible_width * visible_height / max(box.width * box.height, 1e-9)),
     }
