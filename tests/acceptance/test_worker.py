@@ -15,7 +15,7 @@ import pytest
 
 from smartcover import callbacks
 from smartcover.engine import CoverOptions
-from smartcover.errors import EngineKilled, NotAVideo, StorageUnavailable
+from smartcover.errors import BadKey, EngineKilled, NotAVideo, StorageUnavailable
 from smartcover.ledger import (
     CallbackTarget,
     CoverSpec,
@@ -192,6 +192,20 @@ async def test_a_slash_in_front_of_the_input_does_not_count_unless_the_key_has_o
         (JobState.SUCCESS, "/own/clip.mp4"),
     ]
     assert missing.code == "NoSuchKey"
+
+
+async def test_a_slash_in_front_of_the_input_does_not_count_in_a_store_that_can_hold_no_such_key(
+    ledger: Ledger,
+) -> None:
+    class Strict(MemoryStore):
+        async def video(self, bucket: str, key: str) -> VideoSource:
+            if key.startswith("/"):
+                raise BadKey
+            return await super().video(bucket, key)
+
+    async with running(worker_on(ledger, await stocked(Strict()), Engine(at_once))):
+        job = await ended(ledger, await submit(ledger, object_key="/in/clip.mp4"))
+    assert job.state is JobState.SUCCESS
 
 
 async def test_a_bad_video_fails_at_once_and_is_not_tried_again(ledger: Ledger, store: MemoryStore) -> None:

@@ -22,6 +22,7 @@ from prometheus_client import CollectorRegistry
 
 from smartcover.engine import CoverOptions
 from smartcover.errors import (
+    BadKey,
     BadParameter,
     BucketMissing,
     EngineCrashed,
@@ -228,7 +229,7 @@ class Worker:
         key = job.spec.object_key
         try:
             return await self._store.video(job.bucket, key)
-        except ObjectMissing:
+        except (ObjectMissing, BadKey):  # an S3 store can hold no key that begins with a slash
             bare = key.removeprefix("/")
             if bare in ("", key):
                 raise
