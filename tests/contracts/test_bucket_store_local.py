@@ -7,6 +7,7 @@ import contextlib
 import errno
 import os
 import re
+import threading
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -105,6 +106,37 @@ class TestLocalStore(BucketStoreContract):
         away.rename(root)
         await require_known_folder(root, object_pool)
         await store.check()
+
+    async def test_a_share_that_hangs_holds_one_thread_however_often_it_is_looked_for(
+        self, store: LocalStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        looks: list[int] = []
+        let_go = threading.Event()
+
+        def hang() -> bool:
+            looks.append(1)
+            return let_go.wait(30)
+
+        monkeypatch.setattr(store._shelf.folder, "is_there", hang)
+        for _ in range(3):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.1):
+                    await store.check()
+        assert len(looks) == 1
+        let_go.set()
+        await store.check()
+        await store.check()
+        assert len(looks) == 2
+
+    async def test_a_folder_that_cannot_be_looked_at_is_unavailable(
+        self, root: Path, object_pool: Pool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def stale(_root: Path) -> bool:
+            raise OSError(errno.ESTALE, "Stale file handle")
+
+        monkeypatch.setattr("smartcover.storage.local.is_blob_folder", stale)
+        with pytest.raises(StorageUnavailable):
+            await require_known_folder(root, object_pool)
 
     async def test_a_first_start_may_take_any_folder(self, root: Path, object_pool: Pool) -> None:
         await require_known_folder(root, object_pool)

@@ -58,9 +58,11 @@ async def require_known_folder(root: Path, pool: Connections) -> None:
 
     Raises:
         SettingsError: If the folder is none of blobs and the database knows of objects.
+        StorageUnavailable: If the folder cannot be looked at, or the database does not answer.
     """
-    if await asyncio.to_thread(is_blob_folder, root):
-        return
+    with storage_failures(f"look at {root}"):
+        if await asyncio.to_thread(is_blob_folder, root):
+            return
     with storage_failures("look for objects", DATABASE_AWAY):
         async with pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as connection:
             known = await QUERIES.any_objects(connection)

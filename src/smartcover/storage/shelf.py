@@ -154,6 +154,7 @@ class Shelf(Register):
         self.folder = folder
         self._max_object_bytes = max_object_bytes
         self._reserve_bytes = reserve_bytes
+        self._look: asyncio.Task[bool] | None = None
 
     async def in_thread(self, doing: str, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Do disk work off the event loop."""
@@ -167,7 +168,9 @@ class Shelf(Register):
         Raises:
             StorageUnavailable: If it is not, as when the share that it lies on is not mounted any more.
         """
-        if not await self.in_thread("look for the blob folder", self.folder.is_there):
+        if self._look is None or self._look.done():  # a share may hang: however many ask, one thread waits for it
+            self._look = asyncio.create_task(self.in_thread("look for the blob folder", self.folder.is_there))
+        if not await asyncio.shield(self._look):
             raise StorageUnavailable("The folder of the object store is gone; see whether its share is mounted.")
 
     def in_background(self, work: Callable[[], None]) -> None:
