@@ -7,11 +7,16 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
 
+from smartcover.app.doctor import _PROBE_BUCKET, _storage
+from smartcover.errors import StorageUnavailable
+from smartcover.storage import MemoryStore
 from tests.moto_server import fresh, running_moto
 from tests.postgres import cluster
 
@@ -95,6 +100,30 @@ def test_an_s3_store_in_which_the_operator_makes_the_buckets_passes(tmp_path: Pa
     assert (code, findings["storage"]["level"]) == (1, "fail")
     assert "{" not in findings["storage"]["seen"]
     assert "SMARTCOVER_STORAGE" in findings["storage"]["advice"]
+    del shared["SMARTCOVER_DATABASE_URL"]
+    assert "disk" in doctor(tmp_path, **shared)[1], "the database lies on it"
+
+
+class _Unreadable(MemoryStore):
+    def read(self, *_: Any, **__: Any) -> Any:
+        raise StorageUnavailable
+
+
+async def test_nothing_is_left_in_a_store_that_fails_half_way() -> None:
+    store = _Unreadable()
+    with pytest.raises(StorageUnavailable):
+        await _storage(store)
+    assert await store.buckets() == []
+
+
+async def test_what_a_killed_doctor_left_does_not_fail_the_next() -> None:
+    async def body() -> AsyncIterator[bytes]:
+        yield b"left"
+
+    store = MemoryStore()
+    await store.create_bucket(_PROBE_BUCKET, "doctor")
+    await store.put(_PROBE_BUCKET, "left", body(), headers={})
+    assert (await _storage(store)).level == "ok"
 
 
 async def _know(dsn: str, bucket: str) -> None:

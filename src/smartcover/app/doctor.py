@@ -26,6 +26,7 @@ from smartcover.app.keyring import kept_secret_maker
 from smartcover.app.parts import broker_of, check_powers, egress_policy
 from smartcover.errors import (
     BucketMissing,
+    BucketNotEmpty,
     LedgerUnavailable,
     ObjectMissing,
     SmartCoverError,
@@ -90,8 +91,9 @@ async def examine(settings: Settings, data: Path | None) -> list[Finding]:
             findings.append(await _checked("clock", lambda: _clock(base.ledger)))
             findings.append(await _checked("storage", lambda: _storage(base.store)))
             findings.append(await _checked("keys of teams", lambda: _team_keys(settings, data, base.ledger)))
-    folder = data or Path(settings.storage.removeprefix("file:"))
-    if settings.storage.startswith("file:") and folder.is_dir():
+    scheme, _, place = settings.storage.partition(":")
+    folder = data or (Path(place) if scheme == "file" and place else None)  # `data` holds the database in any case
+    if folder is not None and folder.is_dir():
         findings.append(await _checked("disk", lambda: _disk(folder)))
     findings.append(await _checked("callbacks", lambda: _egress(settings)))
     return findings
@@ -202,7 +204,8 @@ async def _storage(store: BucketStore) -> Finding:
     try:
         return await _try_object(store, _PROBE_BUCKET)
     finally:
-        await store.delete_bucket(_PROBE_BUCKET)
+        with contextlib.suppress(BucketNotEmpty):  # a doctor was killed here, or looks at this moment
+            await store.delete_bucket(_PROBE_BUCKET)
 
 
 async def _try_object(store: BucketStore, bucket: str) -> Finding:
@@ -213,9 +216,11 @@ async def _try_object(store: BucketStore, bucket: str) -> Finding:
         yield content
 
     await store.put(bucket, key, body(), headers={})
-    async with store.read(bucket, key) as (_, chunks):
-        read = b"".join([chunk async for chunk in chunks])
-    await store.delete(bucket, key)
+    try:
+        async with store.read(bucket, key) as (_, chunks):
+            read = b"".join([chunk async for chunk in chunks])
+    finally:
+        await store.delete(bucket, key)
     if read != content:
         return Finding("storage", "fail", "an object read back differs from what was written", "check the disk")
     with contextlib.suppress(ObjectMissing):
