@@ -273,7 +273,6 @@ async def test_cancelling_kills_the_child_at_once(runner: EngineRunner, tmp_path
 PARENT = """
 import asyncio, sys
 from pathlib import Path
-from typing import Any
 from smartcover.engine import CoverOptions
 from smartcover.worker import EngineLimits, EngineRunner
 from tests.hostile_sources import Hangs

@@ -30,7 +30,6 @@ from smartcover.settings import Settings, read_settings, strange_variables
         ("SMARTCOVER_RETENTION_JOBS_DAYS", "1e12", "less than or equal to 36500"),
         ("SMARTCOVER_CALLBACK_PORTS", "80,http", "holds 'http': input should be a valid integer"),
         ("SMARTCOVER_CALLBACK_ALLOW", "http://r/", "SMARTCOVER_CALLBACK_ALLOW: 'http://r/' is no network; give hosts"),
-        ("SMARTCOVER_EVENTS_TOKEN", "hidden", "8 or more"),
     ],
 )
 def test_a_wrong_setting_is_named_without_its_secret(
