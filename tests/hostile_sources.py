@@ -58,6 +58,22 @@ class IsKilledWithItsServer:
 
 
 @dataclass(frozen=True, slots=True)
+class IsKilledOnABusyMachine:
+    """Ends by the kernel's hand while the server that tells how is slow to say so."""
+
+    def open(self) -> FileReader:
+        server = os.getppid()
+        os.kill(server, signal.SIGSTOP)
+        if os.fork() == 0:
+            os.closerange(3, 1024)  # else our end of the pipe stays open
+            time.sleep(2)
+            os.kill(server, signal.SIGCONT)
+            os._exit(0)
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError("unreachable")
+
+
+@dataclass(frozen=True, slots=True)
 class Segfaults:
     """Reads from address 0."""
 

@@ -27,6 +27,7 @@ from tests.hostile_sources import (
     Dies,
     Hangs,
     IsKilled,
+    IsKilledOnABusyMachine,
     IsKilledWithItsServer,
     Segfaults,
     ShowsItsLimits,
@@ -127,8 +128,8 @@ async def test_a_child_that_dies_is_a_failed_video_and_the_next_one_works(
 
 @pytest.mark.parametrize(
     "source",
-    [IsKilled(signal.SIGKILL), IsKilled(signal.SIGTERM), IsKilledWithItsServer()],
-    ids=["kill", "term", "group"],
+    [IsKilled(signal.SIGKILL), IsKilled(signal.SIGTERM), IsKilledWithItsServer(), IsKilledOnABusyMachine()],
+    ids=["kill", "term", "group", "busy"],
 )
 async def test_a_child_that_somebody_else_ends_is_no_fault_of_the_video(
     runner: EngineRunner, source: VideoSource, tmp_path: Path

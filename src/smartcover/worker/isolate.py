@@ -37,6 +37,8 @@ from smartcover.worker.answers import ImageFormat
 _LARGEST_IMAGE_BYTES = 256 << 20  # one encoded cover; a 8192 x 8192 PNG stays below
 _LARGEST_WORDS_BYTES = 1 << 20
 _MOST_MESSAGES = 10_000
+#: How long the fork server may take to tell how a child ended: without memory left, a machine is slow.
+_TOLD_WITHIN_SECONDS = 10.0
 #: What a child may say went wrong: the video, a size asked of it, or the store that it is read from.
 _KINDS = (VideoError, SizeOutOfRange, ObjectMissing, StorageUnavailable)
 #: Deaths of a child that no video brings about: somebody else sent these signals, such as the kernel without memory
@@ -186,7 +188,7 @@ class EngineRunner:
             try:
                 return _converse(receive.fileno(), options.count, on_progress, on_bytes_read, go_on)
             except EOFError as error:
-                process.join(1.0)
+                process.join(_TOLD_WITHIN_SECONDS)
                 kind = EngineKilled if process.exitcode in _ENDED_BY_OTHERS else EngineCrashed
                 raise kind(detail=f"the engine's process ended with code {process.exitcode}") from error
             except (OSError, ValueError) as error:
