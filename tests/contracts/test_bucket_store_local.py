@@ -135,7 +135,7 @@ class TestLocalStore(BucketStoreContract):
             raise OSError(errno.ESTALE, "Stale file handle")
 
         monkeypatch.setattr("smartcover.storage.local.is_blob_folder", stale)
-        with pytest.raises(StorageUnavailable):
+        with pytest.raises(StorageUnavailable, match=f"^{root} cannot be looked at"):
             await require_known_folder(root, object_pool)
 
     async def test_a_first_start_may_take_any_folder(self, root: Path, object_pool: Pool) -> None:

@@ -60,7 +60,8 @@ async def require_known_folder(root: Path, pool: Connections) -> None:
         SettingsError: If the folder is none of blobs and the database knows of objects.
         StorageUnavailable: If the folder cannot be looked at, or the database does not answer.
     """
-    with storage_failures(f"look at {root}"):
+    unseen = f"{root} cannot be looked at; see whether its share is mounted and may be read"
+    with storage_failures("look for blobs", unseen):
         if await asyncio.to_thread(is_blob_folder, root):
             return
     with storage_failures("look for objects", DATABASE_AWAY):
