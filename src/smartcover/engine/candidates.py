@@ -53,6 +53,7 @@ class Gatherer:
         """
         self.unseen: tuple[float, float] | None = None
         self._passed: dict[Fraction, Fraction] = {}
+        self._seen: set[Fraction] = set()
         self._keyframes: list[Fraction] = []
         self._end = Fraction(0)
         self._source, self._stream, self._budget = source, source.stream, source.budget
@@ -111,7 +112,7 @@ class Gatherer:
         for visit in plan_between(self._keyframes, spoilt, self._end, self._wanted, rate, frames):
             if self._budget.sampling_is_over:
                 break
-            looks.extend(look for look in self._visit(visit, {}) if look.pts not in spoilt)
+            looks.extend(self._new(self._visit(visit, {})))
         return looks
 
     def _frame_budget(self) -> int:
@@ -136,7 +137,6 @@ class Gatherer:
     def _visit_all(self, visits: list[Visit], held: dict[Fraction, Run]) -> list[Look]:
         self._index.announce_keyframes({visit.start for visit in visits if not visit.moments} - held.keys())
         looks: list[Look] = []
-        seen: set[Fraction] = set()
         for number, visit in enumerate(visits):
             if self._budget.sampling_is_over:
                 break
@@ -144,12 +144,16 @@ class Gatherer:
                 # What builds on damage is damaged, and such looks are not taken: the long way is left to a later try.
                 break
             visited = self._visit_long(visit, number, len(visits)) if visit.is_long else self._visit(visit, held)
-            for look in visited:
-                if look.pts not in seen:
-                    seen.add(look.pts)
-                    looks.append(look)
+            looks.extend(self._new(visited))
             self._on_look((number + 1) / len(visits))
         return looks
+
+    def _new(self, looks: list[Look]) -> Iterator[Look]:
+        """Leave out what was looked at before: the frame nearest to a moment may be a keyframe."""
+        for look in looks:
+            if look.pts not in self._seen:
+                self._seen.add(look.pts)
+                yield look
 
     def _visit(self, visit: Visit, held: dict[Fraction, Run]) -> list[Look]:
         keyframe = held.get(visit.start)

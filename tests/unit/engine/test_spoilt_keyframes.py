@@ -18,12 +18,18 @@ _KEYFRAMES_ALONE = Limits(between_pixels=160 * 96 * 80, candidates=8)
 """Too few pixels to decode all of a clip; more keyframes than moments, so that no moment lies between them."""
 
 
-def _clip(path: Path, is_black: Callable[[int], bool], picture: Callable[[int], Picture]) -> Path:
-    frames = [plain(0) if is_black(number) else picture(number) for number in range(400)]
+def _clip(
+    path: Path,
+    is_black: Callable[[int], bool],
+    picture: Callable[[int], Picture],
+    *,
+    frames: int = 400,
+    keyframe_every: int = 10,
+) -> Path:
+    pictures = [plain(0) if is_black(number) else picture(number) for number in range(frames)]
     # Without scene cuts, so that the keyframes are where the black is.
-    return write_clip(
-        path, frames, keyframe_every=10, options={"preset": "ultrafast", "crf": "12", "sc_threshold": "0"}
-    )
+    options = {"preset": "ultrafast", "crf": "12", "sc_threshold": "0"}
+    return write_clip(path, pictures, keyframe_every=keyframe_every, options=options)
 
 
 def _moving(number: int) -> Picture:
@@ -53,6 +59,14 @@ def test_each_cover_from_between_is_the_frame_of_its_time(tmp_path: Path) -> Non
     for cover in covers:
         picture = np.asarray(Image.open(io.BytesIO(cover.image)).convert("RGB"))
         assert read_number(picture) == round(cover.seconds * 10)
+
+
+def test_no_moment_is_looked_at_twice(tmp_path: Path) -> None:
+    # Just before the next keyframe, and nearer to it than to the frame before, where they are four frames apart.
+    clip = _clip(tmp_path / "clip.mp4", lambda number: number % 12 in (0, 4), _moving, frames=120, keyframe_every=4)
+    looked_at = _looked_at(pick_covers(clip, limits=replace(_KEYFRAMES_ALONE, candidates=60)))
+    assert len(looked_at) > 30
+    assert len(looked_at) == len(set(looked_at))
 
 
 def test_keyframes_that_are_mostly_clean_are_looked_at_alone(tmp_path: Path) -> None:
