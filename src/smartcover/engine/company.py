@@ -34,6 +34,9 @@ _SAME_VIEW, _EXACTLY = 0.94, 0.975
 _ABOUT_SAME_VIEW = 0.8
 """Correlation of glances from which moments that follow each other show about one view."""
 
+_PARTLY_SAME_VIEW = 0.5
+"""Correlation of glances from which one may show the other through speckles, as a dissolve by single pixels does."""
+
 _LEAST_LIFT = 12.0
 """How much brighter a glance must be, of 255, before it is compared as an over-exposed picture."""
 
@@ -157,6 +160,7 @@ class Company:
         _spread_glare(result, members, alike, light, means)
         _find_dimmed(result, members, self._left[np.ix_(rows, rows)])
         _find_smoothed(result, members, alike > _ABOUT_SAME_VIEW, self._lost[np.ix_(rows, rows)])
+        _find_speckled(result, members, (alike > _PARTLY_SAME_VIEW) & (np.abs(times - times[:, None]) < _NEAR_SECONDS))
         return result
 
     def _rows_of(self, members: Sequence[Member]) -> list[int]:
@@ -384,6 +388,17 @@ def _find_smoothed(
     for place, entry in enumerate(result):
         entry["smoothed"] = float(smoothed[place])
         entry["twin_smoothed"] = float(smoothed[like[place]].max(initial=0.0))
+
+
+def _find_speckled(result: list[dict[str, float]], members: Sequence[Member], like: npt.NDArray[np.bool_]) -> None:
+    """
+    Add `twin_noise`, the noise of the quietest of the moments around that show partly the same; the own without such.
+
+    Grass, grain and snow are as noisy in all of a scene; speckles come and go.
+    """
+    noise = np.array([member.signals.get("noise", 0.0) for member in members])
+    for place, entry in enumerate(result):
+        entry["twin_noise"] = float(noise[like[place]].min(initial=noise[place]))
 
 
 def _is_held(place: int, light: Floats, times: npt.NDArray[np.float64]) -> bool:

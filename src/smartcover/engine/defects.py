@@ -34,10 +34,10 @@ so much under it. In 96 real videos nothing is but a title; over-exposed frames 
 away have 0.33 to 0.71 (docs/quality.md).
 """
 
-_SPECKLED, _MUCH_MORE_NOISE = 3.0, 4.0
+_SPECKLED, _MUCH_MORE_NOISE, _MORE_NOISE = 3.0, 4.0, 2.0
 """
-Noise from which a frame may be speckled, and how many times as much as two fifths of a video's frames have it must be.
-Of 93 real videos only two that are drawn have such frames; dissolves by single pixels do from a tenth on.
+Noise from which a frame may be speckled, and how many times as much it must be as two fifths of a video's frames have,
+and as one around it that shows partly the same has. Sharp grass, grain and snow reach it too, in all of their scene.
 """
 
 _SHUT, _OPEN = 0.15, 0.5
@@ -92,7 +92,8 @@ def find_defect(signals: Signals, clip: Clip, *, broken: bool) -> Defect | None:
         return Defect(
             "transition", "nothing in the frame is dark: it is faded or washed out, others of this video are not"
         )
-    speckled = signals["noise"] > max(_SPECKLED, _MUCH_MORE_NOISE * clip.quiet)
+    usual = max(_MUCH_MORE_NOISE * clip.quiet, _MORE_NOISE * signals.get("twin_noise", 0.0))
+    speckled = signals["noise"] > max(_SPECKLED, usual)
     if speckled and clip.soft > FILMED:
         return Defect("transition", "pixels of two pictures are mixed in the frame: a dissolve, or noise laid over it")
     if is_blend(signals):

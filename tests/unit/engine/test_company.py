@@ -251,3 +251,14 @@ def test_one_flash_does_not_make_the_rest_of_a_scene_a_fade(moved_px: int) -> No
     scene = [_lit(_filmed(1, number * moved_px), 0.5) for number in range(10)]
     scene[5] = _lit(scene[5], 1.6)
     assert _defects(scene) == [None] * 10
+
+
+def test_speckles_are_seen_beside_a_quiet_picture_of_partly_the_same_and_grass_is_not() -> None:
+    random = np.random.default_rng(1)
+    quiet, later = _filmed(1), _filmed(2)
+    half = np.where(random.random((270, 480, 1)) < 0.4, later, quiet).astype(np.uint8)
+    noise = [picture_signals(picture)["noise"] for picture in (quiet, half)]
+    dissolving = company_signals([_member(0.0, quiet), _member(1.0, half), _member(2.0, later)])
+    assert dissolving[1]["twin_noise"] == noise[0] < noise[1] / 4
+    alone = company_signals([_member(0.0, later), _member(1.0, half), _member(2.0, half), _member(9.0, quiet)])
+    assert alone[1]["twin_noise"] == noise[1]

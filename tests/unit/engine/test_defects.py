@@ -230,5 +230,7 @@ def test_a_dissolve_by_single_pixels_is_told_by_its_noise_in_a_filmed_video_that
     grainy = {**FILMED, "noise": 2.0}
     assert find_defect(speckled, Clip.of([grainy] * 6 + [speckled] * 4), broken=False) is None
     assert find_defect(speckled, Clip.of([quiet] * 3 + [speckled] * 7), broken=False) is None
+    # Grass and grain are as noisy in all of their scene.
+    assert find_defect({**speckled, "twin_noise": 5.0}, Clip.of([quiet] * 6 + [speckled] * 4), broken=False) is None
     drawn = {**GOOD, "noise": 0.0, "blur_extent": 0.16}
     assert find_defect({**drawn, "noise": 5.0}, Clip.of([drawn] * 6), broken=False) is None
