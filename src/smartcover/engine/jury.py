@@ -176,7 +176,10 @@ class Jury:
             range(len(result)),
             key=lambda index: (judged.defects[index] is not None, -judged.scores[index].value, index),
         )
-        for index in order[: self._budget.limits.networks_on]:
+        best, others = order[: self._budget.limits.networks_on], order[self._budget.limits.networks_on :]
+        # A moment between keyframes cost more to decode than the networks do.
+        between = [index for index in others if judged.defects[index] is None and result[index].look.neighbours]
+        for index in (*best, *between):
             self._budget.check_time()
             result[index] = self.networks.look(result[index])
         return result

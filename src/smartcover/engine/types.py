@@ -129,7 +129,8 @@ class Limits:
             (the default is about 300 frames of 1080p, or all of a minute at 480p).
         long_way_pixels: Pixels that may be decoded where a third of a video or more would else not be looked at, as
             nearly all keyframes lie elsewhere (the default is about 3,900 frames of 1080p: two minutes at 30 a second).
-        networks_on: How many of the best candidates all networks see; faces are looked for in every clean one.
+        networks_on: How many of the best candidates all networks see in any case; of moments between keyframes, which
+            cost more to decode than to be seen, they see all clean ones. Faces are looked for in every clean candidate.
     """
 
     seconds: float = 300.0

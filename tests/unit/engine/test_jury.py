@@ -39,6 +39,18 @@ def _studied() -> list[Studied]:
     return [study(look, Orientation()) for look in looks]
 
 
+def test_the_networks_see_the_best_keyframes_and_every_clean_moment_between_them() -> None:
+    jury = Jury(CoverOptions(), Budget(Limits(networks_on=1)), Networks())
+    alone = _studied()
+    assert sum(entry.meaning is not None for entry in jury.see_best(alone)) == 1
+    surrounded = [
+        study(replace(entry.look, neighbours=(Neighbour(0.2, entry.look.glance),)), Orientation()) for entry in alone
+    ]
+    clean = [defect is None for defect in jury.judge(surrounded).defects]
+    assert clean == [True, False, True, True]
+    assert [entry.meaning is not None for entry in jury.see_best(surrounded)] == clean
+
+
 def _read(entry: Studied, lines: float) -> Studied:
     return replace(entry, signals={**entry.signals, "text_lines": lines, "text_share": 0.06 * min(1.0, lines)})
 
