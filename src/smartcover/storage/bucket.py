@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Protocol
 
-from smartcover.errors import StorageUnavailable
+from smartcover.storage.failures import storage_failures
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,10 +175,8 @@ class FileReader:
 
     def read(self, size: int = -1, /) -> bytes:
         """Give up to `size` bytes, and b"" only at the end; a disk that fails is no fault of the video."""
-        try:
+        with storage_failures("read a video"):
             data = self._file.read(size)
-        except OSError as error:
-            raise StorageUnavailable(detail=f"read a video: {type(error).__name__}: {error}") from error
         self.bytes_read += len(data)
         return data
 
@@ -203,10 +201,8 @@ class LocalVideo:
 
     def open(self) -> FileReader:
         """Open the file; the engine is not told the path, which clients must not see in its errors."""
-        try:
+        with storage_failures("open a video"):
             return FileReader(self.path.open("rb"))
-        except OSError as error:
-            raise StorageUnavailable(detail=f"open a video: {type(error).__name__}: {error}") from error
 
 
 class BucketStore(Protocol):
