@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 from uuid import uuid4
 
+import asyncpg
 import pytest
 
 from smartcover.errors import LedgerUnavailable
@@ -177,6 +178,33 @@ async def test_a_ledger_says_unavailable_while_there_is_no_server(postgres: Embe
             await ledger.ping()
         with pytest.raises(LedgerUnavailable):
             await ledger.claim_jobs("worker-1", limit=1, lease_seconds=1)
+
+
+@needs_proc
+@pytest.mark.parametrize(
+    "fault",
+    [
+        asyncpg.InternalClientError("cannot switch to state 11"),  # as asyncpg says it to a connection just killed
+        RuntimeError("nobody thought of this one"),
+    ],
+    ids=["the driver's own", "any other"],
+)
+async def test_a_fault_while_the_server_is_brought_back_does_not_leave_it_down_for_good(
+    postgres: EmbeddedPostgres, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    faults = [fault]
+    ask_for_real = EmbeddedPostgres._make_database
+
+    async def ask(server: EmbeddedPostgres) -> None:
+        if faults:
+            kill(server)
+            raise faults.pop()
+        await ask_for_real(server)
+
+    monkeypatch.setattr(EmbeddedPostgres, "_make_database", ask)
+    kill(postgres)
+    await insist(lambda: ledger.default_queue(BUCKET))
+    assert not faults, "the server came back unasked"
 
 
 async def test_a_lock_that_a_dying_process_still_holds_is_waited_for(tmp_path: Path) -> None:

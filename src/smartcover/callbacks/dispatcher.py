@@ -172,6 +172,8 @@ class Dispatcher:
             grace_seconds = self._config.grace_seconds
             try:
                 while not stop.is_set():
+                    if expiring.done():  # a fault of ours: better no dispatcher than one that gives nothing up
+                        expiring.result()
                     rest = await self._claim_once()
                     if rest > 0:
                         await self._rest(wakeups, stop, rest)

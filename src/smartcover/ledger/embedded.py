@@ -267,7 +267,7 @@ class EmbeddedPostgres:
         while time.monotonic() < deadline and self._process.returncode is None:
             try:
                 await self._make_database()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
                 await asyncio.sleep(pause)
                 pause = min(pause * 1.5, 0.3)  # each look during a recovery is a line in the server's log
             else:
@@ -301,6 +301,8 @@ class EmbeddedPostgres:
                 _log.error("the embedded database does not come back yet", detail=error.detail)
             except OSError as error:
                 _log.error("the embedded database cannot be started yet", error=str(error))
+            except Exception as error:  # noqa: BLE001 - nobody else would bring the server back
+                _log.error("the embedded database cannot be started yet", error=repr(error), exc_info=True)
             up_since = time.monotonic()
 
     async def _run(self, program: str, *arguments: str) -> asyncio.subprocess.Process:

@@ -7,7 +7,6 @@ import contextlib
 from types import TracebackType
 from typing import Any, Final, Literal, Self, get_args
 
-import asyncpg
 import structlog
 
 from smartcover.ledger.connections import connect
@@ -65,15 +64,9 @@ class Wakeups:
         while True:
             try:
                 await self._listen()
-            except (
-                OSError,
-                TimeoutError,
-                asyncpg.PostgresError,
-                asyncpg.InterfaceError,
-                asyncpg.InternalClientError,
-            ) as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, nobody else would listen again
                 if not self._away:  # once an outage: two lines a second would bury what else goes on
-                    _log.info("the connection for wake-ups is away; trying again", error=str(error))
+                    _log.info("the connection for wake-ups is away; trying again", error=str(error) or repr(error))
                 self._away = True
             await asyncio.sleep(_RECONNECT_SECONDS)
 

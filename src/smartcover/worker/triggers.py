@@ -50,6 +50,8 @@ class TriggerLoop:
             forgetting = asyncio.create_task(self._forget_for_ever())
             try:
                 while not stop.is_set():
+                    if forgetting.done():  # a fault of ours: better no loop than one that keeps all for ever
+                        forgetting.result()
                     if not await self._step():
                         await _either(stop, wakeups)
             finally:

@@ -11,6 +11,8 @@ from random import Random
 from types import TracebackType
 from typing import Any
 
+import pytest
+
 from smartcover.callbacks import (
     DispatchConfig,
     Dispatcher,
@@ -134,6 +136,22 @@ async def test_a_receiver_that_never_takes_it_exhausts_the_schedule_and_no_more(
     assert ledger.state(delivery.delivery_id) is DeliveryState.EXHAUSTED
     assert ledger.rows[delivery.delivery_id].delivery.reason == "gave up after 9 tries; the last: HTTP 500"
     assert witness.ends == [DeliveryState.EXHAUSTED]
+
+
+async def test_a_fault_in_giving_up_what_is_old_ends_the_dispatcher_and_is_not_kept_quiet() -> None:
+    class Broken(MemoryLedger):
+        async def expire_deliveries(self, *, older_than_seconds: float, reason: str) -> list[Delivery]:
+            raise RuntimeError("a fault of ours")
+
+    ledger = Broken()
+    config = DispatchConfig(schedule=QUICK, gate=NEVER_SHUT, expire_after_seconds=0.05)
+    running = asyncio.create_task(
+        Dispatcher(ledger, {"Url": Scripted("ok")}, config=config, random=Random(1)).run(asyncio.Event())
+    )
+    await asyncio.sleep(0.2)
+    ledger.owe(a_delivery("http://receiver.example/"))  # the loop looks up
+    with pytest.raises(RuntimeError, match="a fault of ours"):
+        await asyncio.wait_for(running, 5)
 
 
 async def test_410_ends_a_delivery_at_the_first_try() -> None:

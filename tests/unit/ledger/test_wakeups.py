@@ -34,3 +34,20 @@ async def test_an_outage_of_the_database_is_told_once(monkeypatch: pytest.Monkey
         async with Wakeups("postgresql://nobody@127.0.0.1:1/none"):
             await asyncio.sleep(0.3)
     assert [line["event"] for line in told] == ["the connection for wake-ups is away; trying again"]
+
+
+async def test_a_fault_that_nobody_thought_of_does_not_end_the_listening(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("smartcover.ledger.wakeups._RECONNECT_SECONDS", 0.01)
+    tries = 0
+
+    async def listen(_self: Wakeups) -> None:
+        nonlocal tries
+        tries += 1
+        raise RuntimeError
+
+    monkeypatch.setattr(Wakeups, "_listen", listen)
+    with structlog.testing.capture_logs() as told:
+        async with Wakeups("postgresql://nowhere"):
+            await asyncio.sleep(0.2)
+    assert tries > 1
+    assert [line["error"] for line in told] == ["RuntimeError()"]
