@@ -73,20 +73,25 @@ class Looker:
         settled: dict[int, Look] = {}
         left = moments
         latest: Decoded | None = None
+        latest_shown = Fraction(0)
         damaged_from: Fraction | None = None
         for decoded in self.reader.decode(run, sparsely=sparsely) if kept_frames is None else kept_frames:
             if self.facts.learn_frame(decoded.frame):
                 self._on_size(self.facts.display_size)
             if decoded.damage and damaged_from is None:
                 damaged_from = decoded.pts
-            if not alone and not is_near(decoded.pts, moments, _NEIGHBOURHOOD):
+            shown = decoded.pts
+            if latest is not None and 0 < latest_shown - shown < _NEIGHBOURHOOD:
+                # Some writers stamp frames in the order of decoding. A step back is no new beginning of time.
+                shown = latest_shown
+            if not alone and not is_near(shown, moments, _NEIGHBOURHOOD):
                 continue
             if latest is not None:
-                passed, left = part(left, latest.pts, decoded.pts)
+                passed, left = part(left, latest_shown, shown)
                 if passed:
                     settled[len(trail) - 1] = self._settled(latest, run, trail[-1][1], keep=kept_frames is not None)
-            trail.append((float(decoded.pts), self._glance(decoded.frame)))
-            latest = decoded
+            trail.append((float(shown), self._glance(decoded.frame)))
+            latest, latest_shown = decoded, shown
         if latest is not None and left:
             settled[len(trail) - 1] = self._settled(latest, run, trail[-1][1], keep=kept_frames is not None)
         return [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,34 @@ def test_a_video_with_a_gap_of_a_day_in_its_time_gets_covers_from_both_sides(tmp
     seconds = [cover.seconds for cover in pick_covers(path).covers]
     assert any(second < 1 for second in seconds)
     assert any(second > 90_000 for second in seconds)
+
+
+def test_a_video_whose_frames_are_stamped_as_they_are_stored_is_looked_at_everywhere(tmp_path: Path) -> None:
+    """Writers that know no order of display stamp what is shown first after what it builds on."""
+    path = tmp_path / "stored.mp4"
+    frames, rate = 100, 10
+    with av.open(str(path), "w") as container:
+        options = {"preset": "medium", "crf": "8", "x264-params": "bframes=3:b-adapt=0"}
+        stream = container.add_stream("libx264", rate=rate, options=options)
+        stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
+        packets = [
+            packet
+            for number in [*range(frames), None]
+            for packet in stream.encode(
+                None if number is None else av.VideoFrame.from_ndarray(numbered(number), format="rgb24")
+            )
+        ]
+        for stored, packet in enumerate(packets):
+            packet.pts = packet.dts = stored
+            packet.time_base = Fraction(1, rate)
+            container.mux(packet)
+    picks = pick_covers(path, CoverOptions(count=6, format="png"))
+    times = sorted(cover.seconds for cover in picks.covers) + [r.seconds for r in picks.rejections]
+    assert len(times) == Limits().candidates
+    widest = max(np.diff(sorted(times)))
+    assert widest < 0.6
+    for cover in picks.covers:
+        assert read_number(_open(cover.image)) == pytest.approx(cover.seconds * rate, abs=4)
 
 
 def test_a_video_that_opens_on_black_gets_a_bright_cover(tmp_path: Path) -> None:
