@@ -444,5 +444,20 @@ class TestBodies:
         assert refused(error) == (412, "PreconditionFailed")
 
 
+@pytest.mark.observed
+@pytest.mark.call("PUT /<key>", "GET /", "PUT /<key> (copy)", sdk="python")
+def test_the_newer_hosts_of_the_sdk_name_their_bucket_too(server: Server, plain: Any, key: str) -> None:
+    """`EnableOldDomain=False` sends object calls to `B.cos-internal.R.tencentcos.cn`, not to the default bucket."""
+    client = qcloud_cos.CosS3Client(server.config("proxy", EnableOldDomain=False), retry=0)
+    other = "inner-1250000000"
+    client.create_bucket(other)
+    client.put_object(other, b"x", key)
+    assert [entry["Key"] for entry in plain.list_objects(other)["Contents"]] == [key]
+    assert [entry["Key"] for entry in client.list_objects(other)["Contents"]] == [key]
+    client.copy_object(BUCKET, f"{key}.copy", {"Bucket": other, "Key": key, "Region": REGION})
+    assert read(plain, f"{key}.copy") == b"x"
+    close(client)
+
+
 def test_every_mode_of_the_sdks_configuration_is_tried() -> None:
     assert set(MODES) == {"domain", "domain with bucket", "ip", "ip with endpoint", "ip with domain", "proxy"}

@@ -15,6 +15,7 @@ from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from smartcover.errors import BadUri, MissingHost
+from smartcover.protocol import SERVICE_LABELS
 
 #: First segments of CI calls. They win on every Host, because the Python SDK in IP mode sends CI calls to `.cos.`.
 RESERVED_SEGMENTS: Final = frozenset(
@@ -34,7 +35,6 @@ MAX_TARGET_BYTES: Final = 32 * 1024
 
 _ABSOLUTE: Final = re.compile(rb"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)(.*)", re.DOTALL)
 _BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
-_SERVICE_LABELS: Final = frozenset({"ci", "cos", "pic"})
 _BUCKET_WORD: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 _REGION_WORD: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)+", re.ASCII)
 #: `DELETE /Workflow/<id>` of older Go SDKs, to the Host of the CI service; their other calls write it small.
@@ -155,7 +155,7 @@ def read_target(raw_target: bytes, raw_query: bytes, host_headers: list[bytes]) 
 
 def split_host(host: str) -> tuple[str | None, str | None, bool]:
     """
-    Take bucket and region out of a Host: `B.ci.R.<anything>`, `B.cos.R…`, `B.pic.R…`, or `ci.R…` without a bucket.
+    Take bucket and region out of a Host: `B.ci.R.<anything>`, or another of the cloud's labels, or `ci.R…` without B.
 
     The third value tells that the Host is one of the service and names no bucket.
 
@@ -170,9 +170,9 @@ def split_host(host: str) -> tuple[str | None, str | None, bool]:
         return None, None, False
     if labels[:2] == ["service", "cos"]:
         return None, None, True
-    if labels[1] in _SERVICE_LABELS and could_be_bucket(labels[0]):
+    if labels[1] in SERVICE_LABELS and could_be_bucket(labels[0]):
         return labels[0], _region_of(labels[2:]), False
-    if labels[0] in _SERVICE_LABELS:
+    if labels[0] in SERVICE_LABELS:
         return None, _region_of(labels[1:]), True
     return None, None, False
 

@@ -60,7 +60,7 @@ from smartcover.protocol.messages import (
     SmartCoverParams,
     WorkflowRef,
 )
-from smartcover.protocol.names import MAX_KEY_BYTES, expand_name, has_number, is_id, key_fault, new_id
+from smartcover.protocol.names import MAX_KEY_BYTES, SERVICE_LABELS, expand_name, has_number, is_id, key_fault, new_id
 from smartcover.protocol.object_messages import (
     BucketSummary,
     CompletedPart,
@@ -166,6 +166,7 @@ __all__ = [
     "QUEUE_CATEGORY",
     "QUEUE_STATES",
     "RUNNING",
+    "SERVICE_LABELS",
     "STATES",
     "SUBMITTED",
     "SUCCEEDED",

@@ -15,6 +15,9 @@ MAX_KEY_BYTES: Final = 850
 
 ID_LETTERS: Final = {"j": "job", "p": "queue", "t": "template", "w": "workflow", "i": "workflow run", "b": "batch job"}
 
+SERVICE_LABELS: Final = frozenset({"ci", "cos", "cos-internal", "pic"})
+"""The labels of the cloud's Hosts behind a bucket's name; `cos-internal` is what its own machines are told to use."""
+
 _HEX32: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _PLACEHOLDER: Final = re.compile(r"\$\{([A-Za-z]+)\}", re.ASCII)
 _SLASHES: Final = re.compile(r"/{2,}")

@@ -18,7 +18,7 @@ from urllib.parse import unquote, unquote_plus, urlsplit
 
 from smartcover.errors import BadParameter
 from smartcover.ledger import BatchPlan
-from smartcover.protocol import key_fault
+from smartcover.protocol import SERVICE_LABELS, key_fault
 from smartcover.storage import BucketStore
 
 _PAGE: Final = 1000
@@ -121,7 +121,7 @@ def key_of_url(text: str, bucket: str) -> str | None:
         key = path
     elif path.startswith(f"{bucket}/"):
         key = path.removeprefix(f"{bucket}/")
-    elif any(f".{word}." in host for word in ("cos", "ci", "pic")):
+    elif any(f".{label}." in host for label in SERVICE_LABELS):
         return None  # it names another bucket
     else:
         key = path

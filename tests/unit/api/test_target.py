@@ -25,10 +25,12 @@ def place(
         (f"{BUCKET}.ci.ap-chongqing.myqcloud.com", BUCKET, "ap-chongqing"),
         (f"{BUCKET}.cos.ap-chongqing.myqcloud.com:8460", BUCKET, "ap-chongqing"),
         (f"{BUCKET}.pic.ap-chongqing.myqcloud.com", BUCKET, "ap-chongqing"),
+        (f"{BUCKET}.cos-internal.ap-chongqing.tencentcos.cn", BUCKET, "ap-chongqing"),
         (f"{BUCKET.upper()}.CI.AP-CHONGQING.MYQCLOUD.COM.", BUCKET, "ap-chongqing"),
         (f"{BUCKET}.cos.example.com", BUCKET, None),
         (f"{BUCKET}.ci.localhost", BUCKET, None),
         ("ci.ap-chongqing.myqcloud.com", None, "ap-chongqing"),
+        ("cos-internal.ap-chongqing.tencentcos.cn", None, "ap-chongqing"),
         ("service.cos.myqcloud.com", None, None),
         ("127.0.0.1:8460", None, None),
         ("127.ci.0.1", "127", None),
@@ -41,13 +43,13 @@ def test_a_host_names_bucket_and_region(host: str, bucket: str | None, region: s
     assert split_host(host)[:2] == (bucket, region)
 
 
-@pytest.mark.parametrize("label", ["ci", "cos", "pic"])
+@pytest.mark.parametrize("label", ["ci", "cos", "cos-internal", "pic"])
 def test_jobs_are_ci_calls_on_every_label(label: str) -> None:
     target = place("/jobs", f"{BUCKET}.{label}.ap-chongqing.myqcloud.com")
     assert (target.kind, target.bucket, target.segments) == (Kind.CI, BUCKET, ("jobs",))
 
 
-@pytest.mark.parametrize("label", ["ci", "cos", "pic"])
+@pytest.mark.parametrize("label", ["ci", "cos", "cos-internal", "pic"])
 def test_other_paths_are_objects_on_every_label(label: str) -> None:
     target = place("/a/b.txt", f"{BUCKET}.{label}.ap-chongqing.myqcloud.com")
     assert (target.kind, target.bucket, target.key) == (Kind.OBJECT, BUCKET, "a/b.txt")

@@ -17,6 +17,8 @@ from smartcover.service.batch_sources import key_of_url
         ("http://127.0.0.1:8460/b-1/a.mp4", "a.mp4"),
         ("http://127.0.0.1:8460/a.mp4", "a.mp4"),
         ("https://other-2.cos.r.myqcloud.com/a.mp4", None),
+        ("https://b-1.cos-internal.r.tencentcos.cn/a.mp4", "a.mp4"),
+        ("https://other-2.cos-internal.r.tencentcos.cn/a.mp4", None),
         ("http://[bad/a.mp4", None),
         ("ftp://b-1.cos.r/a.mp4", None),
         ("in/a.mp4", None),
