@@ -95,6 +95,14 @@ def test_a_signed_form_is_stored_and_told_as_a_post(edge: RunningEdge) -> None:
     assert [(event.name, info.key) for event, info in edge.store.events] == [("cos:ObjectCreated:Post", "up/clip.mp4")]
 
 
+def test_fields_outside_ascii_come_back_as_the_headers_of_another_client_would(edge: RunningEdge) -> None:
+    fields = {"key": "titled", "x-cos-meta-title": "封面 é", "Content-Disposition": 'attachment; filename="é视频.mp4"'}
+    assert post(edge, fields | signed()).status == 204
+    headers = stored(edge, "titled").headers
+    assert headers["x-cos-meta-title"].encode("latin-1").decode() == "封面 é"
+    assert headers["content-disposition"].encode("latin-1").decode() == 'attachment; filename="é视频.mp4"'
+
+
 def test_the_bytes_of_a_file_are_kept_exactly_however_they_arrive(edge: RunningEdge) -> None:
     data = b"\r\n--" + BOUNDARY[:-1].encode() + b"\r\n\r\n--\x00\xff" * 1000 + b"\r\n"
     sent = request(form({"key": "exact"} | signed(), data))

@@ -230,6 +230,17 @@ def test_a_workflow_is_triggered_and_its_run_described(edge: RunningEdge, client
     assert [entry.job_id for entry in listed.jobs] == [task["JobId"]]
 
 
+@pytest.mark.observed
+def test_a_run_tells_own_headers_as_text_and_finds_its_object_with_a_slash_in_front(
+    edge: RunningEdge, client: CosS3Client
+) -> None:
+    client.put_object(Bucket=BUCKET, Key="input/titled.mp4", Body=b"video", Metadata={"x-cos-meta-title": "封面 é"})
+    workflow_id = create(client, definition(edge))["WorkflowId"]
+    for name in ("input/titled.mp4", "/input/titled.mp4"):
+        run = edge.run(edge.ledger.workflows.run(BUCKET, trigger(client, workflow_id, name)))
+        assert dict(run.cos_headers)["x-cos-meta-title"] == "封面 é"
+
+
 @pytest.mark.documented
 @pytest.mark.call("GET /workflowexecution", sdk="python")
 def test_runs_are_listed_with_every_filter(edge: RunningEdge, client: CosS3Client) -> None:

@@ -103,10 +103,12 @@ def stored_fields(fields: Mapping[str, str]) -> dict[str, str]:
     Raises:
         BadParameter: If a value holds control characters.
     """
-    kept = {name: text for name, text in fields.items() if text and (name in _KEPT or name.startswith(_META))}
-    for name, text in kept.items():
-        if _CONTROL.search(text) is not None:
-            raise BadParameter(f"The form's field {name} holds control characters; leave them out")
+    kept: dict[str, str] = {}
+    for name, text in fields.items():
+        if text and (name in _KEPT or name.startswith(_META)):
+            if _CONTROL.search(text) is not None:
+                raise BadParameter(f"The form's field {name} holds control characters; leave them out")
+            kept[name] = text.encode("utf-8").decode("latin-1")  # as the same bytes in a header are kept
     return kept
 
 
@@ -125,7 +127,7 @@ def describing_headers(info: ObjectInfo, query: Query | None = None) -> list[Hea
     Raises:
         BadParameter: If a parameter's value cannot be a header.
     """
-    shown = {name.encode("latin-1", "replace"): _latin(value) for name, value in info.headers.items()}
+    shown = {name.encode("latin-1", "replace"): _bytes_of(value) for name, value in info.headers.items()}
     shown.setdefault(b"content-type", DEFAULT_CONTENT_TYPE.encode())
     for name, header in _OVERRIDES.items():
         value = None if query is None else query.text(name)
@@ -150,5 +152,8 @@ def http_date(info: ObjectInfo) -> str:
     return format_datetime(info.last_modified.astimezone(UTC).replace(microsecond=0), usegmt=True)
 
 
-def _latin(value: str) -> bytes:
-    return value.encode("latin-1", "replace")
+def _bytes_of(value: str) -> bytes:
+    try:
+        return value.encode("latin-1")
+    except UnicodeEncodeError:  # not from a header of ours: another program wrote the object into the store
+        return value.encode("utf-8", "replace")

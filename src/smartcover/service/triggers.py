@@ -7,10 +7,10 @@ copied, so that no later change alters it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from smartcover.errors import BucketMissing, NotBound, ObjectMissing, UnknownWorkflow
+from smartcover.errors import BadKey, BucketMissing, NotBound, ObjectMissing, UnknownWorkflow
 from smartcover.ledger import (
     CallbackTarget,
     CoverSpec,
@@ -40,7 +40,7 @@ from smartcover.protocol import (
     read_topology,
 )
 from smartcover.service.jobs import notify_target
-from smartcover.storage import BucketInfo, BucketStore
+from smartcover.storage import BucketInfo, BucketStore, ObjectInfo
 
 _META = "x-cos-meta-"
 _DEFAULT_CONTENT_TYPE = "application/octet-stream"
@@ -190,7 +190,7 @@ def upload_headers(event: NewUpload) -> tuple[tuple[str, str], ...]:
         ("x-cos-request-id", event.request_id),
         ("EventName", event.name),
         ("Size", str(event.size_bytes)),
-        *((name, value) for name, value in sorted(event.headers.items()) if name.startswith(_META)),
+        *_own_headers(event.headers),
     )
 
 
@@ -198,16 +198,43 @@ async def _object_headers(
     store: BucketStore, bucket: BucketInfo, key: str, request_id: str
 ) -> tuple[tuple[str, str], ...]:
     """Give the headers of a run that no upload started: there is no event, so none is named."""
-    try:
-        info = await store.head(bucket.name, key)
-    except ObjectMissing:
+    info = await _described(store, bucket, key)
+    if info is None:
         return ()
     return (
         ("Content-Type", info.headers.get("content-type", _DEFAULT_CONTENT_TYPE)),
         ("x-cos-request-id", request_id),
         ("Size", str(info.size_bytes)),
-        *((name, value) for name, value in sorted(info.headers.items()) if name.startswith(_META)),
+        *_own_headers(info.headers),
     )
+
+
+async def _described(store: BucketStore, bucket: BucketInfo, key: str) -> ObjectInfo | None:
+    """Describe the object of the very key, else the one whose key lacks the slash in front, as its job takes it."""
+    bare = key.removeprefix("/")
+    for name in dict.fromkeys((key, bare)):
+        try:
+            return await store.head(bucket.name, name)
+        except ObjectMissing:
+            continue
+        except BadKey:  # an S3 store can hold no key that begins with a slash
+            if name == bare:
+                raise
+    return None
+
+
+def _own_headers(headers: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for name, value in sorted(headers.items()):
+        if name.startswith(_META):
+            yield name, _as_text(value)
+
+
+def _as_text(value: str) -> str:
+    """Read as UTF-8, which the Python and Go SDKs send, what the edge keeps byte for byte as Latin-1."""
+    try:
+        return value.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return value
 
 
 def _target(topology: Topology, queue: Queue, event: str) -> CallbackTarget | None:

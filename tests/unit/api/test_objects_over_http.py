@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -49,6 +50,15 @@ def test_metadata_outside_ascii_comes_back_as_it_was_sent(edge: RunningEdge) -> 
     put_reply = exchange(edge.port, request.replace(b"PLACEHOLDER", "中文".encode()))
     assert put_reply.status == 200
     reply = exchange(edge.port, build("GET", "/meta"))
+    assert reply.headers["x-cos-meta-name"].encode("latin-1").decode() == "中文"
+
+
+def test_metadata_that_another_program_wrote_into_the_store_is_shown_as_utf_8(edge: RunningEdge) -> None:
+    async def once() -> AsyncIterator[bytes]:
+        yield b"x"
+
+    edge.run(edge.store.put(BUCKET, "foreign", once(), headers={"x-cos-meta-name": "中文"}))
+    reply = exchange(edge.port, build("GET", "/foreign"))
     assert reply.headers["x-cos-meta-name"].encode("latin-1").decode() == "中文"
 
 
