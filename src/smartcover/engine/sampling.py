@@ -64,8 +64,8 @@ def plan_visits(
     Choose at most `wanted` moments over the whole of a video.
 
     The time is cut into equal slots. A slot with keyframes is looked at in the keyframe nearest to its middle, which
-    costs one decoded frame. A slot without any costs all the frames from the keyframe before; those slots are
-    served cheapest first until `frame_budget` is spent.
+    costs one decoded frame. A slot without any costs all the frames from the keyframe before; of those slots each
+    keyframe's next one is served in turn until `frame_budget` is spent.
 
     Args:
         keyframes: In order of time, at least one.
@@ -187,22 +187,27 @@ def widest_gap(seen: Sequence[Stretch], end: Fraction) -> Stretch:
 def _affordable(
     empty: Sequence[tuple[Fraction, Fraction]], frame_rate: float, frame_budget: int
 ) -> list[tuple[Fraction, Fraction]]:
-    """Take (keyframe, moment) pairs cheapest first; going further in a group pays only for the further frames."""
+    """
+    Take (keyframe, moment) pairs in turn from all keyframes, the cheapest of each turn first.
+
+    Going further from a keyframe pays only for the further frames, so going twice as far from one would cost what
+    another beside it does: in turn, what is not reached is spread over the video and not one long part of it.
+    """
     groups: dict[Fraction, list[Fraction]] = {}
     for before, moment in empty:
         groups.setdefault(before, []).append(moment)
-    queue = [(float(moments[0] - before) * frame_rate, before, 0) for before, moments in groups.items()]
+    queue = [(0, float(moments[0] - before) * frame_rate, before) for before, moments in groups.items()]
     heapq.heapify(queue)
     taken = []
     left = float(frame_budget)
     while queue:
-        cost, before, position = heapq.heappop(queue)
+        turn, cost, before = heapq.heappop(queue)
         if cost > left:
-            break
+            continue
         left -= cost
         moments = groups[before]
-        taken.append((before, moments[position]))
-        if position + 1 < len(moments):
-            further = float(moments[position + 1] - moments[position]) * frame_rate
-            heapq.heappush(queue, (further, before, position + 1))
+        taken.append((before, moments[turn]))
+        if turn + 1 < len(moments):
+            further = float(moments[turn + 1] - moments[turn]) * frame_rate
+            heapq.heappush(queue, (turn + 1, further, before))
     return taken

@@ -41,6 +41,13 @@ def test_slots_without_a_keyframe_are_served_from_the_keyframe_before_while_the_
     ]
 
 
+def test_what_the_budget_does_not_reach_is_spread_over_all_keyframes() -> None:
+    keyframes = [Fraction(stamp) for stamp in (0, 25, 50, 75)]
+    visits = plan_visits(keyframes, Fraction(100), 40, 25.0, 25 * 50)
+    assert [len(visit.moments) for visit in visits] == [5, 5, 4, 4]
+    assert [float(visit.moments[-1] - visit.start) for visit in visits] == [13.75, 13.75, 11.25, 11.25]
+
+
 def test_a_bad_stretch_full_of_keyframes_does_not_draw_all_the_moments() -> None:
     crowded = [Fraction(number, 10) for number in range(300)]
     visits = plan_visits([*crowded, Fraction(30)], Fraction(60), 12, 25.0, 10_000)
