@@ -209,6 +209,9 @@ def _operation(fields: Fields) -> OperationRequest:
     tag = fields.text("Tag")
     if tag is None or tag.strip() != TAG:
         raise BadParameter(f"{fields.path_of('Tag')} is {shown(tag or '')}; only {TAG} is done here")
+    for name in ("SmartCover", "TemplateId"):
+        if fields.tree.get(name):  # where a job has it; left unread it would be missed in every cover of the batch
+            raise BadParameter(f"{fields.path_of(name)} has no effect in a batch; put it into {fields.path}.JobParam")
     params_fields = fields.child("JobParam")
     cover = None if params_fields is None else params_fields.child("SmartCover")
     params = None if cover is None else SmartCoverParams.read(cover)

@@ -28,6 +28,12 @@ def operation(**changes: Any) -> dict[str, Any]:
     return {"Tag": "SmartCover", "Output": OUTPUT} | changes
 
 
+def test_empty_options_outside_job_param_count_as_absent() -> None:
+    read = parse_batch(body(Operation=operation(SmartCover="", TemplateId="")))
+    assert read.operation is not None
+    assert (read.operation.smart_cover, read.operation.template_id) == (None, None)
+
+
 def test_a_batch_of_jobs_is_read() -> None:
     job_param = {"SmartCover": {"Count": "2"}, "TemplateId": "t1"}
     read = parse_batch(body(Operation=operation(JobParam=job_param, QueueId="p1", CallBack="no", JobLevel="1")))
@@ -84,6 +90,8 @@ def test_empty_inputs_count_as_absent_but_for_a_prefix_that_stands_alone(
         ({"Input": {"Object": "x" * 851}}, "Object"),
         ({"Operation": None}, "Request.Operation"),
         ({"Operation": operation(Tag=None)}, "Tag"),
+        ({"Operation": operation(SmartCover={"Count": "1"})}, "Request.Operation.JobParam"),
+        ({"Operation": operation(TemplateId="t1")}, "Request.Operation.JobParam"),
         ({"Operation": operation(Output={**OUTPUT, "Object": "one.jpg"})}, "Output.Object"),
         ({"Operation": operation(TimeInterval={"Start": "99999999999"})}, "TimeInterval.Start"),
         ({"Operation": operation(TimeInterval={"Start": "2", "End": "1"})}, "TimeInterval"),
