@@ -24,15 +24,25 @@ def ask(edge: RunningEdge, target: str, node: str, *, body: str = "", **headers:
     return exchange(edge.port, build("POST", target, body=body.encode(), **headers), method="POST").node(node)  # type: ignore[arg-type]
 
 
+WORKFLOW = (
+    "<Request><MediaWorkflow><Name>n</Name><State>Active</State><Topology>"
+    "<Dependencies><Start>SmartCover_1</Start><SmartCover_1>End</SmartCover_1></Dependencies><Nodes>"
+    "<Start><Input><ObjectPrefix>in/</ObjectPrefix></Input></Start>"
+    f"<SmartCover_1><Type>SmartCover</Type><Operation>{OUTPUT}</Operation></SmartCover_1>"
+    "</Nodes></Topology></MediaWorkflow></Request>"
+)
+
+
+def test_a_workflow_sent_again_is_not_there_twice(edge: RunningEdge) -> None:
+    first = ask(edge, "/workflow", "WorkflowId", body=WORKFLOW)
+    assert ask(edge, "/workflow", "WorkflowId", body=WORKFLOW, headers=RETRY) == first
+    other = WORKFLOW.replace("in/", "elsewhere/")
+    assert ask(edge, "/workflow", "WorkflowId", body=other, headers=RETRY) != first
+    assert ask(edge, "/workflow", "WorkflowId", body=WORKFLOW) != first
+
+
 def test_a_trigger_sent_again_gives_the_first_run(edge: RunningEdge) -> None:
-    body = (
-        "<Request><MediaWorkflow><Name>n</Name><Topology>"
-        "<Dependencies><Start>SmartCover_1</Start><SmartCover_1>End</SmartCover_1></Dependencies><Nodes>"
-        "<Start><Input><ObjectPrefix>in/</ObjectPrefix></Input></Start>"
-        f"<SmartCover_1><Type>SmartCover</Type><Operation>{OUTPUT}</Operation></SmartCover_1>"
-        "</Nodes></Topology></MediaWorkflow></Request>"
-    )
-    target = f"/triggerworkflow?workflowId={ask(edge, '/workflow', 'WorkflowId', body=body)}&object="
+    target = f"/triggerworkflow?workflowId={ask(edge, '/workflow', 'WorkflowId', body=WORKFLOW)}&object="
     first = ask(edge, f"{target}a.mp4", "InstanceId")
     assert ask(edge, f"{target}a.mp4", "InstanceId", headers=RETRY) == first
     assert ask(edge, f"{target}b.mp4", "InstanceId", headers=RETRY) != first

@@ -32,7 +32,13 @@ async def create_workflow(edge: Edge, call: Call) -> Answer:
     bucket = await edge.bound_bucket(call)
     request = parse_workflow(await call.xml(edge.config.max_xml_bytes), max_bytes=edge.config.max_xml_bytes)
     workflow = await service.create_workflow(
-        edge.ledger.workflows, edge.store, bucket, request, rules=_rules(edge, call), new_id=edge.new_id
+        edge.ledger.workflows,
+        edge.store,
+        bucket,
+        request,
+        rules=_rules(edge, call),
+        new_id=edge.new_id,
+        retried_within_seconds=edge.retried_within_seconds(call),
     )
     return xml_answer(workflow_response(call.request_id, workflow_detail(workflow), zone=edge.config.zone))
 

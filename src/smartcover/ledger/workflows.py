@@ -56,6 +56,14 @@ class Workflows:
             )
         return workflow_rows.workflow(row)
 
+    async def added_lately(self, bucket: str, content: WorkflowContent, *, seconds: float) -> Workflow | None:
+        """Give the newest workflow that says the same and was added within the time, None when there is none."""
+        async with self._database.connection("look for an earlier workflow") as connection:
+            row = await QUERIES.workflow_added_lately(
+                connection, bucket=bucket, seconds=seconds, **_content_parameters(content)
+            )
+        return None if row is None else workflow_rows.workflow(row)
+
     async def replace(self, workflow_id: str, bucket: str, content: WorkflowContent) -> Workflow:
         """
         Replace what a paused workflow says.

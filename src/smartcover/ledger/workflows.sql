@@ -5,6 +5,12 @@ INSERT INTO workflows (workflow_id, bucket, name, state, object_prefix, topology
 VALUES (:workflow_id, :bucket, :name, :state, :object_prefix, :topology::text::json)
 RETURNING *;
 
+-- name: workflow_added_lately^
+SELECT * FROM workflows
+WHERE bucket = :bucket AND name = :name AND state = :state AND object_prefix = :object_prefix
+  AND topology::text = :topology AND created_at > smartcover_now() - make_interval(secs => :seconds)
+ORDER BY seq DESC LIMIT 1;
+
 -- name: update_workflow^
 UPDATE workflows SET
     name = :name, state = :state, object_prefix = :object_prefix, topology = :topology::text::json,

@@ -47,16 +47,26 @@ async def create_workflow(
     *,
     rules: WorkflowRules,
     new_id: Callable[[str], str],
+    retried_within_seconds: float | None = None,
 ) -> Workflow:
     """
     Store a new workflow.
+
+    Args:
+        retried_within_seconds: Set when an SDK says that it sends the workflow again: it is answered with one that
+            says the same and was stored within that time, if there is one. Two would make every cover twice.
 
     Raises:
         BadParameter: If it feeds itself, reports to a message queue, or its queue or a template does not exist.
         BucketMissing: If an output bucket does not exist.
     """
     await _check(workflows, store, bucket, request.topology, rules)
-    return await workflows.add(new_id("w"), bucket.name, _content(request))
+    content = _content(request)
+    if retried_within_seconds is not None:
+        earlier = await workflows.added_lately(bucket.name, content, seconds=retried_within_seconds)
+        if earlier is not None:
+            return earlier
+    return await workflows.add(new_id("w"), bucket.name, content)
 
 
 async def update_workflow(
