@@ -207,6 +207,30 @@ async def test_a_fault_while_the_server_is_brought_back_does_not_leave_it_down_f
     assert not faults, "the server came back unasked"
 
 
+@pytest.mark.parametrize("steps", range(4))
+async def test_a_stop_that_comes_just_when_a_server_that_did_not_answer_ends_is_heard(
+    tmp_path: Path, steps: int
+) -> None:
+    """`steps` is how often the loop went round between the two."""
+    ends = asyncio.Event()
+
+    class Server:
+        returncode = None
+        wait = ends.wait
+
+        def send_signal(self, _number: int) -> None:
+            """Take it, and end in one's own time."""
+
+    ending = asyncio.create_task(EmbeddedPostgres(tmp_path)._end(Server()))  # type: ignore[arg-type]
+    await asyncio.sleep(0)
+    ends.set()
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    came_in_time = ending.cancel()
+    await asyncio.wait([ending], timeout=10)
+    assert ending.cancelled() == came_in_time
+
+
 async def test_a_lock_that_a_dying_process_still_holds_is_waited_for(tmp_path: Path) -> None:
     """What a killed process had forked a moment before keeps its locks until it runs its own program."""
     server = EmbeddedPostgres(tmp_path)

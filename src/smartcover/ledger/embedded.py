@@ -151,8 +151,9 @@ class EmbeddedPostgres:
                 return
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(number)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), seconds)
+            with contextlib.suppress(TimeoutError):  # not wait_for, which loses a stop that comes just then
+                async with asyncio.timeout(seconds):
+                    await process.wait()
 
     def _prepare(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)

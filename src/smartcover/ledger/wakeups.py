@@ -80,8 +80,11 @@ class Wakeups:
             for event in self._events.values():
                 event.set()
             while not ended.is_set():
+                # Not wait_for: before Python 3.12 it loses a stop that comes just when the connection ends, and whoever
+                # stops waits for ever.
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(ended.wait(), _PROBE_SECONDS)
+                    async with asyncio.timeout(_PROBE_SECONDS):
+                        await ended.wait()
                 if not ended.is_set():
                     await connection.execute("SELECT 1")
         finally:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import structlog
@@ -51,3 +53,34 @@ async def test_a_fault_that_nobody_thought_of_does_not_end_the_listening(monkeyp
             await asyncio.sleep(0.2)
     assert tries > 1
     assert [line["error"] for line in told] == ["RuntimeError()"]
+
+
+@pytest.mark.parametrize("steps", range(5))
+async def test_a_stop_that_comes_just_when_the_connection_ends_is_heard(
+    monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    """`steps` is how often the loop went round between the two."""
+    endings: list[Callable[[Any], None]] = []
+    listening = asyncio.Event()
+
+    class Connection:
+        def add_termination_listener(self, heard: Callable[[Any], None]) -> None:
+            endings.append(heard)
+
+        async def add_listener(self, *_: Any) -> None:
+            listening.set()
+
+        def terminate(self) -> None:
+            """Have nothing to end."""
+
+    async def connect(*_: Any, **__: Any) -> Connection:
+        return Connection()
+
+    monkeypatch.setattr("smartcover.ledger.wakeups.connect", connect)
+    async with asyncio.timeout(10):
+        async with Wakeups("postgresql://nowhere"):
+            await listening.wait()
+            await asyncio.sleep(0)
+            endings[0](None)
+            for _ in range(steps):
+                await asyncio.sleep(0)
