@@ -12,6 +12,8 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+import structlog
+from prometheus_client import CollectorRegistry
 
 from smartcover import callbacks
 from smartcover.engine import CoverOptions
@@ -28,7 +30,7 @@ from smartcover.ledger import (
     OutputSpec,
 )
 from smartcover.storage import MemoryStore, VideoSource
-from smartcover.worker import Worker, WorkerConfig
+from smartcover.worker import Worker, WorkerConfig, WorkerMetrics
 from smartcover.worker.isolate import PickedCover, PickedCovers
 from tests.postgres import cluster
 
@@ -105,9 +107,18 @@ def deliveries_of(job: Job) -> list[NewDelivery]:
     return [owed] if owed else []
 
 
-def worker_on(ledger: Ledger, store: MemoryStore, engine: Engine, **config: Any) -> Worker:
+def worker_on(
+    ledger: Ledger, store: MemoryStore, engine: Engine, *, metrics: WorkerMetrics | None = None, **config: Any
+) -> Worker:
     settled = WorkerConfig(**{"worker_id": "w", "concurrency": 2, "lease_seconds": 2.0, "grace_seconds": 5.0, **config})
-    return Worker(ledger, store, engine, config=settled, deliveries_of=deliveries_of)  # type: ignore[arg-type]
+    return Worker(
+        ledger,
+        store,
+        engine,  # type: ignore[arg-type]
+        config=settled,
+        deliveries_of=deliveries_of,
+        metrics=metrics,
+    )
 
 
 @contextlib.asynccontextmanager
@@ -231,16 +242,16 @@ async def test_a_job_started_too_often_fails_without_another_start(ledger: Ledge
 
 
 async def test_an_unreachable_store_costs_no_attempt(ledger: Ledger, store: MemoryStore) -> None:
+    asked = asyncio.Event()
+
     class Away(MemoryStore):
         async def bucket(self, name: str) -> Any:
+            asked.set()
             raise StorageUnavailable
 
-    job_id = await submit(ledger)
-    async with running(worker_on(ledger, Away(), Engine(at_once))):
-        async with asyncio.timeout(10):
-            while (job := await ledger.job(job_id)).state is not JobState.SUBMITTED or job.started_at:
-                await asyncio.sleep(0.01)
-        await asyncio.sleep(0.1)
+    async with running(worker_on(ledger, Away(), Engine(at_once))), asyncio.timeout(10):
+        job_id = await submit(ledger)
+        await asked.wait()
     job = await ledger.job(job_id)
     assert (job.state, job.attempt) == (JobState.SUBMITTED, 0)
 
@@ -346,6 +357,41 @@ async def test_a_stop_while_a_refusing_store_is_tidied_leaves_no_error_that_nobo
     gc.collect()
     assert unheard == []
     assert (await ledger.job(job_id)).state is JobState.SUCCESS
+
+
+async def test_a_job_that_succeeded_is_not_taken_for_lost_while_a_slow_store_is_tidied(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tidying, renewed, go_on = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    class Slow(MemoryStore):
+        async def discard(self, staged: Any) -> None:
+            tidying.set()
+            await go_on.wait()
+
+    renew = ledger.renew
+
+    async def told(*arguments: Any, **named: Any) -> Any:
+        ended_before = tidying.is_set()
+        kept = await renew(*arguments, **named)
+        if ended_before:
+            renewed.set()
+        return kept
+
+    monkeypatch.setattr(ledger, "renew", told)
+    registry = CollectorRegistry()
+    worker = worker_on(
+        ledger, await stocked(Slow()), Engine(at_once), metrics=WorkerMetrics(registry, slots=2), lease_seconds=1.0
+    )
+    with structlog.testing.capture_logs() as lines:
+        async with running(worker), asyncio.timeout(20):
+            job_id = await submit(ledger)
+            await renewed.wait()
+            go_on.set()
+    assert (await ledger.job(job_id)).state is JobState.SUCCESS
+    assert [line["event"] for line in lines if line["event"].startswith("the job")] == []
+    assert registry.get_sample_value("smartcover_jobs_lost_total") == 0
+    assert registry.get_sample_value("smartcover_engine_step_seconds_count", {"step": "publish"}) == 1
 
 
 async def test_no_more_jobs_run_at_once_than_the_worker_may(ledger: Ledger, store: MemoryStore) -> None:

@@ -95,6 +95,8 @@ class Worker:
         self._config = config
         self._deliveries_of = deliveries_of
         self._running: dict[UUID, tuple[Claim, asyncio.Task[None]]] = {}
+        #: Leases of jobs that came to their end here and are only tidied up behind: these cannot be lost any more.
+        self._ended: set[UUID] = set()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; then let running jobs end within the grace time and hand back the others."""
@@ -176,6 +178,7 @@ class Worker:
         finally:
             self._metrics.stopped()
             self._running.pop(claim.lease_token, None)
+            self._ended.discard(claim.lease_token)
 
     async def _run_and_finish(self, claim: Claim) -> None:
         job = claim.job
@@ -217,6 +220,8 @@ class Worker:
         except BaseException:
             await self._discard(staged)
             raise
+        else:
+            await self._discard(staged)
         finally:
             self._metrics.read(bytes_read)
 
@@ -277,6 +282,7 @@ class Worker:
             )
             final = replace(finishing.job, state=JobState.SUCCESS, ended_at=finishing.ended_at, result=result)
             await finishing.succeed(result, self._deliveries_of(final))
+            self._ended.add(claim.lease_token)  # before the commit: whoever hears of it first must not stop us
         self._metrics.finished(final)
         _log.info(
             "job succeeded",
@@ -285,7 +291,6 @@ class Worker:
             unseen=picked.unseen,
             bytes_read=picked.bytes_read,
         )
-        await self._discard(staged)
 
     async def _fail(self, claim: Claim, error: SmartCoverError, *, bytes_read: int = 0) -> None:
         message = _failure_message(claim.job, error)
@@ -298,6 +303,7 @@ class Worker:
                 message=message,
             )
             await finishing.fail(error.code, message, self._deliveries_of(final))
+            self._ended.add(claim.lease_token)
         self._metrics.finished(final)
         # A fault of ours is to be found whatever the level of the log: the message says that it is there.
         tell = _log.error if isinstance(error, EngineCrashed) else _log.info
@@ -338,7 +344,7 @@ class Worker:
             except LedgerError as error:
                 _log.warning("cannot renew leases", error=error.public, detail=error.detail)
                 continue
-            for lost in set(held) - kept:
+            for lost in set(held) - kept - self._ended:
                 if entry := self._running.get(lost):
                     self._metrics.lost()
                     entry[1].cancel()
