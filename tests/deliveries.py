@@ -49,6 +49,8 @@ class MemoryLedger:
 
     rows: dict[str, _Row] = field(default_factory=dict)
     reports: dict[str, list[AttemptReport]] = field(default_factory=dict)
+    #: The waits before the next try that were asked for, one for each report.
+    waits: dict[str, list[float | None]] = field(default_factory=dict)
     away: bool = False
     releases: int = 0
     claims: int = 0
@@ -118,6 +120,7 @@ class MemoryLedger:
         self._check()
         row = self.rows[delivery_id]
         self.reports.setdefault(delivery_id, []).append(report)
+        self.waits.setdefault(delivery_id, []).append(retry_in_seconds)
         row.claimed_until = 0.0
         row.due = time.monotonic() + (retry_in_seconds or 0.0)
         row.delivery = replace(row.delivery, state=state, reason=reason)

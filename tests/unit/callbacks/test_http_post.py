@@ -31,8 +31,8 @@ def a_config(**changes: object) -> HttpConfig:
     given: dict[str, object] = {
         "policy": ALLOWED,
         "user_agent": "smartcover/1.2.3",
-        "connect_timeout_seconds": 1.0,
-        "timeout_seconds": 1.5,
+        "connect_timeout_seconds": 10.0,
+        "timeout_seconds": 15.0,
         **changes,
     }
     return HttpConfig(**given)  # type: ignore[arg-type]
@@ -49,10 +49,12 @@ async def test_the_stored_bytes_go_out_with_id_type_and_user_agent() -> None:
     body = b"<Response>\xe5\xb0\x81</Response>"
     async with receiving(answer(200)) as receiver, sending() as sender:
         delivery = a_delivery(receiver.url + "?a=%2F&b=1", body=body)
+        started = time.monotonic()
         report = await sender.send(delivery)
+        spent = time.monotonic() - started
     assert (report.outcome, report.http_status, report.answer_head) == ("ok", 200, b"thanks")
     assert report.address == f"127.0.0.1:{receiver.port}"
-    assert 0 < report.duration_seconds < 1
+    assert 0 < report.duration_seconds <= spent
     (request,) = receiver.received
     assert request.line == "POST /cb?a=%2F&b=1 HTTP/1.1"
     assert request.body == body
@@ -101,7 +103,7 @@ async def test_a_hanging_receiver_is_left_after_the_time_of_a_try() -> None:
         spent = time.monotonic() - started
     assert report.outcome == "timed_out"
     assert report.address == f"127.0.0.1:{receiver.port}"
-    assert 0.25 < spent < 1.0
+    assert 0.25 < spent < 5.0
 
 
 async def test_headers_that_come_drop_by_drop_do_not_stretch_the_try() -> None:
@@ -116,7 +118,7 @@ async def test_headers_that_come_drop_by_drop_do_not_stretch_the_try() -> None:
         report = await sender.send(a_delivery(receiver.url))
         spent = time.monotonic() - started
     assert report.outcome == "timed_out"
-    assert spent < 1.0
+    assert spent < 5.0
 
 
 async def test_a_reset_is_a_connection_fault() -> None:
@@ -178,7 +180,7 @@ async def test_a_hundred_megabytes_of_answer_are_not_read() -> None:
     assert report.outcome == "ok"
     assert report.answer_head == b"z" * 1024
     assert sent < 16 * 1024 * 1024  # what the kernel's buffers took
-    assert spent < 1.0
+    assert spent < 5.0
 
 
 async def test_a_packed_answer_is_kept_as_it_came() -> None:
@@ -362,7 +364,7 @@ async def test_a_certificate_of_another_name_or_signer_is_a_tls_fault(certificat
 
 
 async def test_tls_spoken_to_a_plain_receiver_is_a_tls_fault() -> None:
-    async with receiving(answer(200)) as receiver, sending() as sender:
+    async with receiving(answer(200)) as receiver, sending(connect_timeout_seconds=1.0) as sender:
         report = await sender.send(a_delivery(f"https://127.0.0.1:{receiver.port}/"))
     assert report.outcome in {"tls", "connection", "timed_out"}
 
