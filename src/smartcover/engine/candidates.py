@@ -160,7 +160,9 @@ class Gatherer:
         if visit.moments:
             most = round(float(visit.moments[-1] - visit.start) * self._facts.frame_rate * 2) + 16
             self._index.announce_run(visit.start, visit.moments[-1] + Fraction(1, 4))
-            run = self._reader.run_until(visit.start, visit.moments[-1] + Fraction(1, 4), most) or keyframe
+            run = self._reader.run_until(visit.start, visit.moments[-1] + Fraction(1, 4), most)
+            if run is None or run.start > visit.start:  # a seek that misleads
+                run = keyframe or run
         else:
             run = keyframe or self._reader.keyframe_at(visit.start)
         if run is None:
@@ -218,6 +220,8 @@ class Gatherer:
         held = [Run(tuple(run)) for run in runs]
         if thinned:
             by_start = {run.start: run for run in held}
+            for run in held:
+                self._reader.remember(run)
             return self._look_over(sorted(by_start), self._facts.reached, by_start)
         return self._look_at_runs(held)
 

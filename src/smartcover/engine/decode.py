@@ -158,12 +158,22 @@ class RunReader:
         A transport stream has no index: going by time means a search that reads far more than what it finds. There
         the bytes at that share will do, and the keyframe that comes next.
         """
-        if not self._source.container.format.name.startswith(_STREAMS_OF_PACKETS) or not self._source.size_bytes:
+        if not self._is_stream_of_packets or not self._source.size_bytes:
             return self.keyframe_at(pts)
         run = self._next_keyframe() if self._seek_to_byte(round(self._source.size_bytes * share)) else None
-        if run is not None and run.packets[0].pos is not None and run.packets[0].pos >= 0:
-            self._places[run.start] = run.packets[0].pos
+        if run is not None:
+            self.remember(run)
         return run
+
+    def remember(self, run: Run) -> None:
+        """Note where a run lies, to seek there by its bytes where going by time may end behind it."""
+        position = run.packets[0].pos
+        if self._is_stream_of_packets and position is not None and position >= 0:
+            self._places[run.start] = position
+
+    @property
+    def _is_stream_of_packets(self) -> bool:
+        return self._source.container.format.name.startswith(_STREAMS_OF_PACKETS)
 
     def last_keyframe_time(self) -> Fraction | None:
         """Give the time of the last keyframe, found by seeking beyond every end."""
@@ -234,7 +244,7 @@ class RunReader:
         finely: bool,
         wanted: Fraction | None,
     ) -> Iterator[Decoded]:
-        damage = 0
+        damage, begun, open_group = 0, 0, False
         rate = self._source.frame_rate or FALLBACK_FRAME_RATE
         times = (start + number / rate for number in count())
         context: Any = self._fine_context() if finely else self._context
@@ -242,12 +252,18 @@ class RunReader:
         try:
             for packet in packets:
                 self._source.budget.check_time()
+                if begun and self._leads(packet, start):
+                    open_group = True
+                    continue
+                begun += 1
                 context.skip_frame = "NONREF" if sparsely and packet_time(packet) != wanted else "DEFAULT"
                 damage += packet.is_corrupt
                 try:
                     frames = context.decode(packet)
                 except DAMAGE:
-                    damage += 1
+                    # The picture after such a keyframe has others forgotten that were stored before it. They are not
+                    # there, which is an error to the decoder, and the picture is whole.
+                    damage += not (open_group and begun == 2)
                     continue
                 for decoded in self._stamped(frames, times, damage):
                     damage = decoded.damage
@@ -259,6 +275,15 @@ class RunReader:
             yield from self._stamped(frames, times, damage)
         finally:
             _empty(context)
+
+    def _leads(self, packet: Packet[VideoStream], start: Fraction) -> bool:
+        """
+        Tell whether a picture is shown before the keyframe that it is stored after, and builds on the run before.
+
+        The decoders of other codecs pass over these; that of H.264 takes them for damage.
+        """
+        time = shown_at(packet)
+        return self._context.name == "h264" and time is not None and time < start
 
     def _fine_context(self) -> Any:
         if not self._source.looks_unfiltered:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from smartcover.engine import Limits
 from smartcover.engine.budget import Budget
-from smartcover.engine.decode import Run, RunReader
+from smartcover.engine.decode import Run, RunReader, packet_time
 from smartcover.engine.source import Source
-from tests.engine_clips import numbered, texture, write_clip
+from tests.engine_clips import numbered, read_number, texture, write_clip
 
 
 def test_a_frame_is_the_same_without_the_packets_stored_after_its_own(tmp_path: Path) -> None:
@@ -57,6 +59,25 @@ def test_damage_stays_with_all_that_is_predicted_from_it(tmp_path: Path) -> None
         decoded = list(reader.decode(Run(tuple(reader.packets()))))
     assert [one.frame.is_corrupt for one in decoded] == [number == 3 for number in range(8)]
     assert [one.damage for one in decoded] == [0, 0, 0, 1, 1, 1, 1, 1]
+
+
+def test_a_group_that_is_open_before_its_keyframe_is_not_taken_for_damaged(tmp_path: Path) -> None:
+    params = "open-gop=1:bframes=3:b-adapt=0:scenecut=0:keyint=16:min-keyint=16"
+    options = {"preset": "veryfast", "crf": "12", "x264-params": params}
+    clip = write_clip(tmp_path / "clip.mp4", (numbered(number) for number in range(80)), options=options)
+    with Source(clip, Budget(Limits()), strict=True) as source:
+        reader = RunReader(source)
+        packets = list(reader.packets())
+        keys = [place for place, packet in enumerate(packets) if packet.is_keyframe]
+        runs = [Run(tuple(packets[begin:end])) for begin, end in pairwise([*keys, len(packets)])]
+        assert any((packet_time(packet) or 0) < run.start for run in runs for packet in run.packets), "no group is open"
+        for run in runs:
+            shown = list(reader.decode(run))
+            assert all(decoded.pts >= run.start for decoded in shown)
+            assert not any(decoded.damage for decoded in shown)
+            for decoded in shown:
+                picture = decoded.frame.to_ndarray(format="rgb24")
+                assert read_number(picture.astype(np.uint8)) == pytest.approx(float(decoded.pts) * 10, abs=0.01)
 
 
 def test_the_decoder_of_covers_learns_from_the_first_keyframe_which_encoder_made_faults(tmp_path: Path) -> None:

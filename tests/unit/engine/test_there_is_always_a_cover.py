@@ -18,8 +18,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from smartcover.engine import Cover, CoverOptions, Limits, pick, pick_covers
+from smartcover.engine.budget import Budget
+from smartcover.engine.candidates import Gatherer
 from smartcover.engine.cover import make_cover
 from smartcover.engine.looking import Looker
+from smartcover.engine.source import Source
 from smartcover.engine.study import Studied
 from smartcover.errors import DecodeTimedOut, NotAVideo, NoVideoStream, VideoError, VideoTooLarge
 from tests.engine_clips import numbered, plain, read_number, shift, texture, write_clip
@@ -182,6 +185,21 @@ def test_long_videos_are_sampled_over_their_whole_length_without_decoding_it(tmp
     assert min(seconds) < 6
     assert max(seconds) > 24
     assert [read_number(_open(cover.image)) for cover in picks.covers] == [round(moment * 10) for moment in seconds]
+
+
+@pytest.mark.parametrize("codec", ["mpeg2video", "libx265"])
+def test_a_transport_stream_that_is_read_through_is_looked_at_everywhere(tmp_path: Path, codec: str) -> None:
+    """Seeking by time there ends behind the keyframe of that time, when it is decoded sooner than shown."""
+    options = {"mpeg2video": {"qscale": "3", "bf": "2"}, "libx265": {"x265-params": "log-level=none:bframes=3"}}
+    clip = write_clip(
+        tmp_path / "clip.ts", _pictures(200), codec=codec, options=options[codec], keyframe_every=25, rate=25
+    )
+    budget = Budget(Limits(between_pixels=160 * 96 * 60))
+    with Source(clip, budget, strict=True) as source:
+        looks = Gatherer(source, Looker(source, lambda _: None), 60, lambda _: None).gather_reading_on()
+    seconds = sorted(look.seconds for look in looks)
+    assert len(seconds) > 8
+    assert max(np.diff([0.0, *seconds, 8.0])) < 1.1
 
 
 def test_good_frames_between_the_keyframes_are_found(tmp_path: Path) -> None:
