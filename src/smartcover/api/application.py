@@ -89,6 +89,16 @@ def make_request_id(now: datetime, hex32: str) -> str:
     return base64.b64encode("_".join(words).encode()).decode()
 
 
+def common_headers(now: datetime, server: bytes, request_id: str) -> list[HeaderPair]:
+    """Make the headers of every answer: the SDKs correct their clock by Date, and look for an id of either name."""
+    return [
+        (b"date", format_datetime(now.astimezone(UTC), usegmt=True).encode()),
+        (b"server", server),
+        (b"x-cos-request-id", request_id.encode()),
+        (b"x-ci-request-id", request_id.encode()),
+    ]
+
+
 def spelled(headers: Sequence[HeaderPair]) -> list[HeaderPair]:
     """
     Spell header names as the cloud does: `ETag`, `Content-Length`, and the `x-cos-…` in lower case.
@@ -181,12 +191,7 @@ class _Application:
                 answer = await self._by_right(call, route)
         except Exception as error:  # noqa: BLE001 - this is where every error becomes an answer
             answer = answer_error(error, resource=_resource_of(raw_target), request_id=request_id)
-        headers = [
-            (b"date", format_datetime(self._edge.clock().astimezone(UTC), usegmt=True).encode()),
-            (b"server", server),
-            (b"x-cos-request-id", request_id.encode()),
-            (b"x-ci-request-id", request_id.encode()),
-        ]
+        headers = common_headers(self._edge.clock(), server, request_id)
         await _send(scope, receive, seen.send, answer, headers, body)
 
     async def _call(

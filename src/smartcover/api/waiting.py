@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from smartcover.api.application import make_request_id
+from smartcover.api.application import common_headers, make_request_id, spelled
 from smartcover.api.auth import carries_signature
 from smartcover.api.call import Answer
 from smartcover.api.errors import answer_error
@@ -22,15 +22,16 @@ def create_waiting(probes: Probes) -> ASGIApp:
     async def application(scope: Scope, _receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        request_id = make_request_id(datetime.now(UTC), uuid4().hex)
+        now = datetime.now(UTC)
+        request_id = make_request_id(now, uuid4().hex)
         try:
             answer = await _answer(scope, probes)
         except Exception as error:  # noqa: BLE001 - answer_error is where every error becomes an answer
             answer = answer_error(error, resource=scope["path"], request_id=request_id)
         body = answer.body if isinstance(answer.body, bytes) else b""
-        headers = [*answer.headers, (b"content-length", str(len(body)).encode()), (b"connection", b"close")]
-        headers.append((b"x-cos-request-id", request_id.encode()))
-        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        headers = [*common_headers(now, b"tencent-cos", request_id), *answer.headers]
+        headers += [(b"content-length", str(len(body)).encode()), (b"connection", b"close")]
+        await send({"type": "http.response.start", "status": answer.status, "headers": spelled(headers)})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
     return application

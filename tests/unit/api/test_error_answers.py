@@ -5,11 +5,12 @@ from __future__ import annotations
 import socket
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 
 from smartcover import errors
-from smartcover.api import EdgeConfig
+from smartcover.api import EdgeConfig, Probes, create_waiting
 from smartcover.api.errors import answer_error
 from smartcover.errors import LedgerUnavailable, SmartCoverError
 from smartcover.ledger import Job, Ledger
@@ -85,3 +86,22 @@ def test_a_client_that_does_not_read_is_dropped() -> None:
             lazy.connect(("127.0.0.1", edge.port))
             lazy.sendall(build("GET", "/large"))
             assert edge.wait_until_idle(5.0)
+
+
+async def test_a_server_that_waits_for_its_database_answers_with_the_headers_of_any_other() -> None:
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        return {"type": "http.request"}
+
+    path = "/jobs"
+    scope = {"type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "query_string": b""}
+    await create_waiting(Probes({}))({**scope, "headers": [(b"host", CI_HOST.encode())]}, receive, send)
+    headers = dict(sent[0]["headers"])
+    assert sent[0]["status"] == 503
+    assert headers[b"x-cos-request-id"] == headers[b"x-ci-request-id"]
+    assert headers[b"x-ci-request-id"] in sent[1]["body"]
+    assert headers[b"Date"].endswith(b" GMT")

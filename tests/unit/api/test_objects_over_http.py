@@ -62,6 +62,13 @@ def test_metadata_that_another_program_wrote_into_the_store_is_shown_as_utf_8(ed
     assert reply.headers["x-cos-meta-name"].encode("latin-1").decode() == "中文"
 
 
+def test_a_preflight_is_answered_as_by_a_bucket_without_rules(edge: RunningEdge) -> None:
+    asked = {"Origin": "http://site.example", "Access-Control-Request-Method": "PUT"}
+    reply = exchange(edge.port, build("OPTIONS", "/page", headers=asked, signed=False))
+    assert (reply.status, reply.code) == (403, "AccessDenied")
+    assert not [name for name in reply.headers if name.startswith("access-control")]
+
+
 def test_the_query_may_say_other_headers(edge: RunningEdge) -> None:
     put(edge, "/override")
     query = "response-content-type=image%2Fpng&response-content-disposition=attachment%3B%20filename%3Da.png"
