@@ -58,3 +58,11 @@ def test_a_batch_sent_again_gives_the_first_batch(edge: RunningEdge) -> None:
     assert ask(edge, "/inventorytriggerjob", "JobId", body=body("a/"), headers=RETRY) == first
     assert ask(edge, "/inventorytriggerjob", "JobId", body=body("b/"), headers=RETRY) != first
     assert ask(edge, "/inventorytriggerjob", "JobId", body=body("a/")) != first
+
+
+def test_a_cancel_sent_again_is_no_error(edge: RunningEdge) -> None:
+    body = f"<Request><Tag>SmartCover</Tag><Input><Object>a</Object></Input><Operation>{OUTPUT}</Operation></Request>"
+    target = f"/jobs/{ask(edge, '/jobs', 'JobId', body=body)}?cancel"
+    assert exchange(edge.port, build("PUT", target)).status == 200
+    assert exchange(edge.port, build("PUT", target, headers=RETRY)).status == 200
+    assert exchange(edge.port, build("PUT", target)).code == "InvalidArgument"

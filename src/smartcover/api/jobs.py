@@ -98,7 +98,8 @@ async def cancel_job(edge: Edge, call: Call) -> Answer:
                 f"PUT /jobs/<id> cancels a job and knows no parameter {name[:80]!r}; give cancel or none"
             )
     bucket = await edge.store.bucket(call.bucket)
-    await service.cancel(edge.ledger, edge.store, bucket, call.entry)
+    retried = edge.retried_within_seconds(call) is not None
+    await service.cancel(edge.ledger, edge.store, bucket, call.entry, retried=retried)
     return Answer()
 
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import structlog
 
-from smartcover.errors import BucketMissing, StorageError, UnknownJob, UnknownQueue
+from smartcover.errors import AlreadyFinished, BucketMissing, StorageError, UnknownJob, UnknownQueue
 from smartcover.ledger import (
     CallbackTarget,
     CoverSpec,
@@ -163,11 +163,16 @@ async def describe(ledger: JobLedger, bucket: BucketInfo, job_ids: Sequence[str]
     )
 
 
-async def cancel(ledger: JobLedger, store: BucketStore, bucket: BucketInfo, job_id: str) -> Job:
+async def cancel(
+    ledger: JobLedger, store: BucketStore, bucket: BucketInfo, job_id: str, *, retried: bool = False
+) -> Job:
     """
     Cancel a job that waits or runs; a running one's work is stopped, and no callback is sent.
 
     What it staged is taken back, so that a worker that is frozen now shows none of it later.
+
+    Args:
+        retried: The client says that it sends the call again: a job that is cancelled by then is what it asked for.
 
     Raises:
         UnknownJob: If the job does not exist in this bucket.
@@ -175,7 +180,13 @@ async def cancel(ledger: JobLedger, store: BucketStore, bucket: BucketInfo, job_
     """
     if not is_id(job_id, "j"):
         raise UnknownJob
-    job = await ledger.cancel(bucket.name, job_id)
+    try:
+        job = await ledger.cancel(bucket.name, job_id)
+    except AlreadyFinished:
+        found = (await ledger.jobs(bucket.name, [job_id])).get(job_id)
+        if not retried or found is None or found.state is not JobState.CANCEL:
+            raise
+        job = found
     if job.attempt:
         try:
             await store.revoke(job.spec.output.bucket, job.job_id)
