@@ -83,7 +83,7 @@ class Gatherer:
             keyframes = sorted(held)
         if not keyframes:
             return []
-        end = keyframes[0] + Fraction(duration).limit_denominator(1_000_000)
+        end = max(keyframes[0] + Fraction(duration).limit_denominator(1_000_000), keyframes[-1])
         return self._look_over(keyframes, end, held)
 
     def _look_over(self, keyframes: list[Fraction], end: Fraction, held: dict[Fraction, Run]) -> list[Look]:

@@ -69,8 +69,19 @@ class VideoFacts:
             return float(self._stream.duration * self._stream.time_base)
         duration = self._source.container.duration
         if duration and duration > 0:
-            return duration / av.time_base
+            return duration / av.time_base - self._counted_too_early(duration)
         return float(self._read[1] - self._read[0]) + 1 / self.frame_rate if self._read is not None else None
+
+    def _counted_too_early(self, duration: int) -> float:
+        """
+        Seconds before the start that the container counts as part of the video.
+
+        Matroska's writers give the time of the end as duration: of a recording that is cut into files, all that was
+        before each file.
+        """
+        start = self.start * av.time_base
+        is_end = self._source.container.format.name.startswith("matroska") and 0 < start < duration
+        return float(self.start) if is_end else 0.0
 
     @property
     def start(self) -> Fraction:

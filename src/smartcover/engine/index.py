@@ -20,6 +20,9 @@ _REACH_SHARE = 0.5
 _KEYFRAME_SECONDS = 0.4
 """A keyframe weighs about as much as this much of the average stream: guessed where the index gives no sizes."""
 _SMALLEST_GUESS_BYTES, _LARGEST_GUESS_BYTES = 32 * 1024, 1024 * 1024
+_EARLIEST_SECONDS = 1
+"""How long before the start of a video its first keyframe may be decoded."""
+
 _EXTRA_PACKETS = 6
 """Read beyond the wanted end: frames are stored out of order."""
 
@@ -67,9 +70,12 @@ class ContainerIndex:
             if was_sought and reached is not None and middle <= reached < middle + quarter:
                 self._reader.seek(middle + 2 * quarter)
                 entries = self._stream.index_entries
-        if not len(entries):
+        # FLV has an entry for the headers, which are stamped with 0, also of a recording that begins later.
+        begin = middle - Fraction(duration_seconds).limit_denominator(1000) / 2 - _EARLIEST_SECONDS
+        first = next((entry for entry in entries if entry.timestamp * self._base >= begin), None)
+        if first is None:
             return []
-        first, last = entries[0], entries[len(entries) - 1]
+        last = entries[len(entries) - 1]
         was_read_to_end = (
             was_sought
             and self._source.container.format.name.startswith(_SEARCHED_TO_THE_END)
@@ -80,7 +86,9 @@ class ContainerIndex:
             return []
         self._bytes_per_second = (self._source.size_bytes or 0) / duration_seconds
         found = {
-            entry.timestamp: (entry.pos, entry.size) for entry in entries if entry.is_keyframe and not entry.is_discard
+            entry.timestamp: (entry.pos, entry.size)
+            for entry in entries
+            if entry.is_keyframe and not entry.is_discard and entry.timestamp >= first.timestamp
         }
         if not found:
             return []

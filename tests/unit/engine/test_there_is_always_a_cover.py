@@ -202,6 +202,27 @@ def test_a_transport_stream_that_is_read_through_is_looked_at_everywhere(tmp_pat
     assert max(np.diff([0.0, *seconds, 8.0])) < 1.1
 
 
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "flv", "ts"])
+def test_a_recording_whose_time_begins_late_is_looked_at_over_its_own_length(tmp_path: Path, suffix: str) -> None:
+    """As the files are into which a recorder cuts what it records, each going on where the one before ended."""
+    path, rate, begin_seconds = tmp_path / f"part.{suffix}", 25, 3600
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=rate, options={"preset": "ultrafast", "crf": "12"})
+        stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
+        stream.codec_context.gop_size = rate
+        for picture in [*_pictures(rate * 16), None]:
+            frame = None if picture is None else av.VideoFrame.from_ndarray(picture, format="rgb24")
+            for packet in stream.encode(frame):
+                assert packet.pts is not None and packet.dts is not None
+                packet.pts, packet.dts = packet.pts + begin_seconds * rate, packet.dts + begin_seconds * rate
+                container.mux(packet)
+    picks = pick_covers(path, limits=Limits(between_pixels=160 * 96 * 40))
+    assert picks.video.duration_seconds == pytest.approx(16.0, abs=0.1)
+    assert picks.unseen is None
+    seconds = sorted([cover.seconds for cover in picks.covers] + [other.seconds for other in picks.rejections])
+    assert max(np.diff([0.0, *seconds, 16.0])) < 1.1
+
+
 def test_good_frames_between_the_keyframes_are_found(tmp_path: Path) -> None:
     frames = [plain(0)] * 20 + _pictures(40)
     clip = write_clip(
