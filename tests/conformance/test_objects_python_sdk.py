@@ -444,6 +444,15 @@ class TestBodies:
         assert refused(error) == (412, "PreconditionFailed")
 
 
+@pytest.mark.ours
+@pytest.mark.parametrize("key", ["jobs/j1/cover-0.jpg", "template/视频.mp4", "queue/a.mp4"])
+def test_covers_and_videos_may_lie_below_the_words_of_ci(plain: Any, key: str) -> None:
+    plain.put_object(BUCKET, b"x", key)
+    assert read(plain, key) == b"x"
+    plain.delete_object(BUCKET, key)
+    assert not plain.object_exists(BUCKET, key)
+
+
 @pytest.mark.observed
 @pytest.mark.call("PUT /<key>", "GET /", "PUT /<key> (copy)", sdk="python")
 def test_the_newer_hosts_of_the_sdk_name_their_bucket_too(server: Server, plain: Any, key: str) -> None:

@@ -17,7 +17,8 @@ from urllib.parse import unquote_to_bytes
 from smartcover.errors import BadUri, MissingHost
 from smartcover.protocol import SERVICE_LABELS
 
-#: First segments of CI calls. They win on every Host, because the Python SDK in IP mode sends CI calls to `.cos.`.
+#: First segments of CI calls, on every Host, because the Python SDK in IP mode sends CI calls to `.cos.`. What lies
+#: below them and cannot be an id is an object, but on the Host of CI.
 RESERVED_SEGMENTS: Final = frozenset(
     {
         b"jobs",
@@ -200,14 +201,19 @@ def locate(target: RequestTarget, *, path_bucket_exists: bool, default_bucket: s
         elif default_bucket is not None:
             bucket = default_bucket
     raw_segments = inner[1:].split(b"/")
-    if raw_segments[0] in RESERVED_SEGMENTS:
-        if len(raw_segments) > 1 and raw_segments[-1] == b"":
-            raw_segments = raw_segments[:-1]
+    if len(raw_segments) > 1 and raw_segments[-1] == b"" and raw_segments[0] in RESERVED_SEGMENTS:
+        raw_segments = raw_segments[:-1]
+    if raw_segments[0] in RESERVED_SEGMENTS and (target.ci_host or not _names_a_file(raw_segments[1:])):
         segments = tuple(_decoded(segment) for segment in raw_segments)
         return Target(Kind.CI, bucket, inner, _decoded(inner[1:]), segments, path_bucket)
     if inner == b"/" and path_bucket is None and (target.service_host or bucket is None):
         return Target(Kind.SERVICE, None, inner, "", ())
     return Target(Kind.OBJECT, bucket, inner, _decoded(inner[1:]), (), path_bucket)
+
+
+def _names_a_file(below: list[bytes]) -> bool:
+    """Tell what is no id below a first segment of CI: it lies deeper, or has a dot, as keys of videos and covers do."""
+    return len(below) > 1 or any(b"." in segment for segment in below)
 
 
 def _decoded(raw: bytes) -> str:

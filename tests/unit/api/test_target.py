@@ -55,6 +55,23 @@ def test_other_paths_are_objects_on_every_label(label: str) -> None:
     assert (target.kind, target.bucket, target.key) == (Kind.OBJECT, BUCKET, "a/b.txt")
 
 
+@pytest.mark.parametrize("path", ["jobs/clip.mp4", "template/a/b", "jobs/j1/cover-0.jpg", "mediabucket/a.b"])
+def test_what_lies_below_a_word_of_ci_and_is_no_id_is_an_object_but_on_its_own_host(path: str) -> None:
+    for host in (f"{BUCKET}.cos.ap-chongqing.myqcloud.com", f"{BUCKET}.pic.ap-chongqing.myqcloud.com", "127.0.0.1"):
+        target = place(f"/{path}", host, default=BUCKET)
+        assert (target.kind, target.bucket, target.key) == (Kind.OBJECT, BUCKET, path)
+    assert place(f"/{BUCKET}/{path}", exists=True).key == path
+    assert place(f"/{path}", f"{BUCKET}.ci.ap-chongqing.myqcloud.com").kind is Kind.CI
+
+
+@pytest.mark.parametrize(
+    "path", ["jobs/j1,j2", "template/name", "queue/queue-1", "workflow/w1/", "inventorytriggerjob/b1"]
+)
+def test_what_may_be_meant_as_an_id_is_a_call_of_ci_on_every_host(path: str) -> None:
+    for label in ("ci", "cos", "cos-internal", "pic"):
+        assert place(f"/{path}", f"{BUCKET}.{label}.ap-chongqing.myqcloud.com").kind is Kind.CI
+
+
 WORKFLOW_ID = "w" + "0a" * 16
 
 
