@@ -283,7 +283,7 @@ class RunReader:
         The decoders of other codecs pass over these; that of H.264 takes them for damage.
         """
         time = shown_at(packet)
-        return self._context.name == "h264" and time is not None and time < start
+        return self._stream.codec_context.name == "h264" and time is not None and time < start
 
     def _fine_context(self) -> Any:
         if not self._source.looks_unfiltered:
