@@ -34,7 +34,7 @@ def test_every_role_counts_its_part_of_a_job_that_worked_and_one_that_failed(
     clip = small_clip(tmp_path / "clip.mp4", seconds=2)
     with installed(tmp_path, "api", "worker", "dispatcher") as here:
         for role in ("api", "worker", "dispatcher"):
-            assert here.ready(role)[0] == 200, here.ready(role)
+            here.roles.wait_until(partial(here.says, role, 200), f"{role} does not become ready")
             assert here.get(role, "/healthz") == (200, "ok\n")
         assert set(here.ready("worker")[1]) == {"ready", "database", "storage", "engine", "process"}
         assert set(here.ready("dispatcher")[1]) == {"ready", "database", "process"}
@@ -45,6 +45,9 @@ def test_every_role_counts_its_part_of_a_job_that_worked_and_one_that_failed(
             lambda: value(here.metrics("dispatcher"), "smartcover_callback_deliveries_total", state="delivered") == 2,
             "the deliveries are not counted",
         )
+        here.roles.wait_until(
+            lambda: value(here.metrics("worker"), "smartcover_worker_busy_slots") == 0, "the worker does not rest"
+        )
 
         worker = here.metrics("worker")
         assert value(worker, "smartcover_jobs_finished_total", state="Success", code="Success") == 1
@@ -54,7 +57,6 @@ def test_every_role_counts_its_part_of_a_job_that_worked_and_one_that_failed(
         for step in ("open", "look", "score", "networks", "closer", "render", "publish"):
             assert value(worker, "smartcover_engine_step_seconds_count", step=step) == 1
         assert value(worker, "smartcover_video_read_bytes_total") > 0
-        assert value(worker, "smartcover_worker_busy_slots") == 0
         assert value(worker, "smartcover_database_pool_size", pool="ledger") == 5
         assert value(worker, "process_resident_memory_bytes") > 0
         edge = here.metrics("api")
