@@ -141,12 +141,15 @@ class Door:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._open: list[socket.socket] = []
         self.port = int(self._listener.getsockname()[1])
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._serving = threading.Thread(target=self._serve, daemon=True)
+        self._serving.start()
 
     def open(self) -> None:
         self._left = 1_000_000
 
     def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)  # closing it would leave the wait for one more client going on
+        self._serving.join(10)
         self._listener.close()
         for end in self._open:
             end.close()
