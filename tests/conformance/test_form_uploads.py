@@ -134,6 +134,18 @@ def test_the_form_may_send_the_browser_on(edge: RunningEdge) -> None:
     assert re.match(rf"http://site\.example/done\?x=1&bucket={BUCKET}&key=k\+1&etag=", reply.headers["location"])
 
 
+@pytest.mark.parametrize("goal", ["http://[broken", "HTTPS://site.example/done"])
+def test_an_address_to_send_the_browser_on_to_is_not_judged(edge: RunningEdge, goal: str) -> None:
+    """The file is stored by then: an error would make the page send it again."""
+    reply = post(edge, {"key": "k", "success_action_redirect": goal} | signed())
+    assert (reply.status, reply.headers["location"].partition("?")[0]) == (303, goal)
+
+
+@pytest.mark.parametrize("goal", ["javascript:alert(1)", "//site.example/", "done.html"])
+def test_only_an_http_address_sends_the_browser_on(edge: RunningEdge, goal: str) -> None:
+    assert post(edge, {"key": "k", "success_action_redirect": goal} | signed()).status == 204
+
+
 CONDITIONS = [
     {"bucket": BUCKET},
     ["starts-with", "$key", "up/"],

@@ -11,7 +11,7 @@ import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 from smartcover.api.call import Answer, Call, HeaderPair, content_type
 from smartcover.api.edge import Edge
@@ -82,7 +82,7 @@ def _answer(call: Call, fields: dict[str, str], info: ObjectInfo) -> Answer:
     location = f"http://{host}/{quote(info.key, safe='/~')}"
     headers: list[HeaderPair] = [*identity_headers(info), (b"location", location.encode("ascii", "replace"))]
     target = fields.get("success_action_redirect") or fields.get("redirect") or ""
-    if urlsplit(target).scheme in ("http", "https"):
+    if target.lower().startswith(("http://", "https://")):
         extra = urlencode({"bucket": info.bucket, "key": info.key, "etag": f'"{info.etag}"'})
         goal = quote(target, safe=":/?#[]@!$&'()*+,;=%~") + ("&" if "?" in target else "?") + extra
         return Answer(303, (*identity_headers(info), (b"location", goal.encode("ascii"))))
