@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -25,7 +26,7 @@ _GLANCE_SIZE = (48, 27)
 """Size of the pictures that are only compared with their neighbours in time."""
 
 _NEIGHBOURHOOD = Fraction(1, 2)
-"""Frames further than this from every moment are decoded only because others build on them."""
+"""Frames further than this from every moment, with others between, are decoded only because others build on them."""
 
 _CLOSER_OFFSETS = (Fraction(1, 10), Fraction(1, 5))
 _CLOSER_PACKETS = 13
@@ -69,23 +70,24 @@ class Looker:
             kept_frames: What the decoder gives from the run's start on, finely; frames that are looked at are kept.
         """
         alone = len(run.packets) == 1 and kept_frames is None
+        frames = self.reader.decode(run, sparsely=sparsely) if kept_frames is None else kept_frames
         trail: list[tuple[float, Picture]] = []
         settled: dict[int, Look] = {}
         left = moments
         latest: Decoded | None = None
         latest_shown = Fraction(0)
         damaged_from: Fraction | None = None
-        for decoded in self.reader.decode(run, sparsely=sparsely) if kept_frames is None else kept_frames:
-            if self.facts.learn_frame(decoded.frame):
-                self._on_size(self.facts.display_size)
-            if decoded.damage and damaged_from is None:
-                damaged_from = decoded.pts
-            shown = decoded.pts
-            if latest is not None and 0 < latest_shown - shown < _NEIGHBOURHOOD:
-                # Some writers stamp frames in the order of decoding. A step back is no new beginning of time.
-                shown = latest_shown
-            if not alone and not is_near(shown, moments, _NEIGHBOURHOOD):
-                continue
+
+        def noted() -> Iterator[Decoded]:
+            nonlocal damaged_from
+            for decoded in frames:
+                if self.facts.learn_frame(decoded.frame):
+                    self._on_size(self.facts.display_size)
+                if decoded.damage and damaged_from is None:
+                    damaged_from = decoded.pts
+                yield decoded
+
+        for decoded, shown in _around(moments, noted(), everything=alone):
             if latest is not None:
                 passed, left = part(left, latest_shown, shown)
                 if passed:
@@ -163,3 +165,28 @@ class Looker:
             return []
         self._budget.hold(run.size_bytes)
         return self.look_at(run, moments, sparsely=True)
+
+
+def _around(
+    moments: Sequence[Fraction], frames: Iterator[Decoded], *, everything: bool
+) -> Iterator[tuple[Decoded, Fraction]]:
+    """
+    Give the frames near to moments, and those on both sides of each moment however far, with times that do not go back.
+
+    Some writers stamp frames in the order of decoding: a small step back is no new beginning of time.
+    """
+    before: Decoded | None = None
+    before_shown, given = Fraction(0), True
+    for decoded in frames:
+        shown = decoded.pts
+        if before is not None and 0 < before_shown - shown < _NEIGHBOURHOOD:
+            shown = before_shown
+        between = before is not None and bisect_right(moments, before_shown) < bisect_right(moments, shown)
+        if before is not None and between and not given:
+            yield before, before_shown
+        given = everything or between or is_near(shown, moments, _NEIGHBOURHOOD)
+        if given:
+            yield decoded, shown
+        before, before_shown = decoded, shown
+    if before is not None and not given and moments and before_shown < moments[-1]:
+        yield before, before_shown

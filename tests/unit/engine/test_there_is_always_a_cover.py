@@ -223,6 +223,27 @@ def test_a_recording_whose_time_begins_late_is_looked_at_over_its_own_length(tmp
     assert max(np.diff([0.0, *seconds, 16.0])) < 1.1
 
 
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_pictures_that_are_shown_for_seconds_each_are_looked_at_all_over_the_video(tmp_path: Path, suffix: str) -> None:
+    """As in slide shows and shared screens: few moments have a frame within half a second."""
+    path, shown_seconds = tmp_path / f"slides.{suffix}", 5
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"preset": "ultrafast", "crf": "12"})
+        stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
+        stream.codec_context.gop_size, stream.codec_context.time_base = 1000, Fraction(1, 1000)
+        for number in range(100):
+            frame = av.VideoFrame.from_ndarray(numbered(number), format="rgb24")
+            frame.pts, frame.time_base = number * shown_seconds * 1000, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    picks = pick_covers(path, CoverOptions(format="png"))
+    seconds = sorted([cover.seconds for cover in picks.covers] + [other.seconds for other in picks.rejections])
+    assert len(seconds) >= 50
+    assert max(np.diff([0.0, *seconds, 100.0 * shown_seconds])) <= 3 * shown_seconds
+    for cover in picks.covers:
+        assert read_number(_open(cover.image)) * shown_seconds == pytest.approx(cover.seconds, abs=0.01)
+
+
 def test_good_frames_between_the_keyframes_are_found(tmp_path: Path) -> None:
     frames = [plain(0)] * 20 + _pictures(40)
     clip = write_clip(
