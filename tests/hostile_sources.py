@@ -102,15 +102,20 @@ class Devours:
 
 @dataclass(frozen=True, slots=True)
 class TakesOver:
-    """Speaks to the worker in the child's place, as a decoder that a video has taken over would, and then waits."""
+    """
+    Speaks to the worker in the child's place, as a decoder that a video has taken over would, and ends.
+
+    With a note it says there that the words are out, as `Hangs` does, and then waits.
+    """
 
     words: bytes
-    ends: bool = True
+    note: Path | None = None
 
     def open(self) -> FileReader:
         pipe: int = sys._getframe(1).f_locals["answers"].fileno()
         os.write(pipe, self.words)
-        if not self.ends:
+        if self.note is not None:
+            self.note.rename(self.note.with_suffix(f".{os.getpid()}"))
             time.sleep(600)
         os._exit(0)
 

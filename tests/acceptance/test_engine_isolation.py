@@ -208,10 +208,13 @@ async def test_a_child_that_says_everything_right_is_believed(runner: EngineRunn
 
 
 @pytest.mark.parametrize("words", [b"\0\0", struct.pack("!Q", 1000) + b"half", framed(picks())])
-async def test_a_child_that_stops_in_the_middle_of_a_word_holds_nobody(words: bytes) -> None:
+async def test_a_child_that_stops_in_the_middle_of_a_word_holds_nobody(words: bytes, tmp_path: Path) -> None:
+    note = tmp_path / "note.said"
+    note.touch()
     short = EngineRunner(limits=EngineLimits(seconds=60), concurrency=1)
-    task = asyncio.create_task(short.pick(TakesOver(words, ends=False), CoverOptions(count=1)))
-    await asyncio.sleep(0.5)
+    task = asyncio.create_task(short.pick(TakesOver(words, note), CoverOptions(count=1)))
+    assert await eventually(lambda: child_of(note) is not None, 50)
+    await asyncio.sleep(0.2)  # for the worker to read as far as there is something to read
     task.cancel()
     async with asyncio.timeout(5):
         with pytest.raises(asyncio.CancelledError):
