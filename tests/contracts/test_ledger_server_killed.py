@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
 import asyncpg
@@ -229,6 +231,37 @@ async def test_a_stop_that_comes_just_when_a_server_that_did_not_answer_ends_is_
     came_in_time = ending.cancel()
     await asyncio.wait([ending], timeout=10)
     assert ending.cancelled() == came_in_time
+
+
+@needs_proc
+async def test_a_server_killed_before_it_had_noted_its_number_keeps_no_later_one_from_starting(tmp_path: Path) -> None:
+    """PostgreSQL refuses to start beside a note without a number; it fears another server that is starting."""
+    note = tmp_path / "cluster" / "postmaster.pid"
+    server = EmbeddedPostgres(tmp_path)
+    try:
+        await server.start()
+        await server.stop()
+        note.write_text("")
+        server = EmbeddedPostgres(tmp_path)
+        async with asyncio.timeout(OUTAGE_SECONDS):
+            dsn = await server.start()
+        for left in (note, Path(parse_qs(urlsplit(dsn).query)["host"][0]) / ".s.PGSQL.5432.lock"):
+            kill(server)
+            left.write_text("")
+            pid = server.pid
+            async with asyncio.timeout(OUTAGE_SECONDS):
+                while server.pid == pid or not await answers(dsn):
+                    await asyncio.sleep(0.05)
+    finally:
+        await server.stop()
+
+
+async def answers(dsn: str) -> bool:
+    with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
+        connection = await asyncpg.connect(dsn, timeout=5)
+        await connection.close()
+        return True
+    return False
 
 
 async def test_a_lock_that_a_dying_process_still_holds_is_waited_for(tmp_path: Path) -> None:

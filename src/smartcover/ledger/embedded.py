@@ -29,7 +29,7 @@ import structlog
 
 from smartcover.errors import LedgerUnavailable, SettingsError
 from smartcover.ledger.identity import LAUNCHER, Identity, choose_identity, own, reachable_programs
-from smartcover.ledger.orphan import stop_orphan
+from smartcover.ledger.orphan import forget_strange_note, stop_orphan
 
 _log = structlog.get_logger(__name__)
 
@@ -248,8 +248,12 @@ class EmbeddedPostgres:
 
     async def _launch(self) -> None:
         """Start the server and wait until it answers; leftovers of a killed one get time to end."""
+        assert self._sockets is not None
         deadline = time.monotonic() + _START_SECONDS
         while True:
+            # Either may have been cut off by the kill of a start. The folder of the socket is nobody else's.
+            forget_strange_note(self._cluster)
+            (self._sockets / ".s.PGSQL.5432.lock").unlink(missing_ok=True)
             options = [f"-c{name}={value}" for name, value in _OPTIONS.items()]
             self._process = await self._run("postgres", f"-D{self._cluster}", f"-k{self._sockets}", *options)
             if await self._answers(deadline):

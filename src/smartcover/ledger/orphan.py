@@ -18,17 +18,16 @@ _KILL_SECONDS = 10.0
 
 def stop_orphan(cluster: Path) -> None:
     """
-    End the server that still runs on `cluster`, if one does; a stale note of a dead one is left to PostgreSQL.
+    End the server that still runs on `cluster`, if one does, and forget a note that would let none start.
 
     A process is only touched when its command line names this cluster or it works in its folder (which was perhaps
-    renamed): process ids are used again. A note whose number now belongs to a stranger is removed, since PostgreSQL
-    would take the stranger for a server and not start.
+    renamed): process ids are used again.
     """
     pid = _noted_pid(cluster)
-    if pid is None or not Path(f"/proc/{pid}").exists():
-        return
-    if not _serves(pid, cluster):
-        _forget_note(cluster)
+    if pid is None or not _serves(pid, cluster):
+        deadline = time.monotonic() + _QUIT_SECONDS
+        while not forget_strange_note(cluster) and time.monotonic() < deadline:
+            time.sleep(0.05)
         return
     for number, seconds in ((signal.SIGQUIT, _QUIT_SECONDS), (signal.SIGKILL, _KILL_SECONDS)):
         with contextlib.suppress(ProcessLookupError):
@@ -40,19 +39,22 @@ def stop_orphan(cluster: Path) -> None:
             time.sleep(0.02)
 
 
-def _forget_note(cluster: Path) -> None:
+def forget_strange_note(cluster: Path) -> bool:
     """
-    Remove the note of a server that is gone for certain.
+    Remove a note of no server, since PostgreSQL would not start beside it; tells whether none is left.
 
-    The note also keeps two servers apart while processes of a killed one still write to the cluster, so it goes only
-    when no process works in the cluster's folder any more.
+    Such is one whose server was killed before it had written its number, and one whose number now belongs to a
+    stranger. That of a dead process is left to PostgreSQL. The note also keeps two servers apart while processes of a
+    killed one still write to the cluster, so it goes only when no process works in the cluster's folder any more.
     """
-    deadline = time.monotonic() + _QUIT_SECONDS
-    while time.monotonic() < deadline:
-        if not _works_in(cluster):
-            (cluster / "postmaster.pid").unlink(missing_ok=True)
-            return
-        time.sleep(0.05)
+    note = cluster / "postmaster.pid"
+    pid = _noted_pid(cluster)
+    if not note.exists() or (pid is not None and not Path(f"/proc/{pid}").exists()):
+        return True
+    if _works_in(cluster):
+        return False
+    note.unlink(missing_ok=True)
+    return True
 
 
 def _works_in(cluster: Path) -> bool:
