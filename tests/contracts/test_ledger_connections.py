@@ -70,6 +70,36 @@ async def test_a_unix_socket_needs_none_of_it_and_works() -> None:
         await connection.close()
 
 
+@pytest.mark.parametrize(("set_up", "used"), [("off", "on"), ("on", "on"), ("remote_apply", "remote_apply")])
+async def test_a_commit_is_on_the_disk_when_it_is_answered_however_the_server_is_set_up(
+    server: ServerPostgres, set_up: str, used: str
+) -> None:
+    owner = await connect(server.dsn())
+    await owner.execute(f"ALTER DATABASE smartcover SET synchronous_commit = {set_up}")
+    try:
+        made = await connect(server.dsn())
+        assert await made.fetchval("SHOW synchronous_commit") == used
+        await made.close()
+    finally:
+        await owner.execute("ALTER DATABASE smartcover RESET synchronous_commit")
+        await owner.close()
+
+
+async def test_a_statement_sees_what_was_committed_before_it_however_the_server_is_set_up(
+    server: ServerPostgres,
+) -> None:
+    """Under a stricter level limits were passed and repeated submits made jobs again: looks came before waits."""
+    owner = await connect(server.dsn())
+    await owner.execute("ALTER DATABASE smartcover SET default_transaction_isolation = 'repeatable read'")
+    try:
+        made = await connect(server.dsn())
+        assert await made.fetchval("SHOW transaction_isolation") == "read committed"
+        await made.close()
+    finally:
+        await owner.execute("ALTER DATABASE smartcover RESET default_transaction_isolation")
+        await owner.close()
+
+
 async def test_a_server_that_takes_no_writes_is_as_good_as_none(server: ServerPostgres) -> None:
     owner = await connect(server.dsn())
     pool = await open_pool(server.dsn(), pool_size=1)

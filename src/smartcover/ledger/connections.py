@@ -44,6 +44,13 @@ _SESSION: Final = {
     "tcp_keepalives_count": str(_ASKINGS),
 }
 
+#: Asks for what the promises rest on, however the server is set up: a statement that has waited for a lock reads what
+#: was committed meanwhile, and what is answered as committed is on the disk. A stricter commit stays as it is.
+_STRICT: Final = """
+    SELECT set_config('default_transaction_isolation', 'read committed', false),
+           CASE current_setting('synchronous_commit') WHEN 'off' THEN set_config('synchronous_commit', 'on', false) END
+"""
+
 
 class PooledConnection(asyncpg.Connection):
     """
@@ -80,6 +87,11 @@ async def connect(
         **options,
     )
     _watch(connection)
+    try:
+        await connection.execute(_STRICT, timeout=timeout)
+    except BaseException:
+        connection.terminate()
+        raise
     return connection
 
 
