@@ -22,14 +22,15 @@ class Proxy:
     """
     Forwards TCP to a broker until it is told to fail.
 
-    `blocked` swallows what the client sends, so that no acknowledgement ever comes; `cut` breaks every connection and
-    refuses new ones.
+    `blocked` swallows what the client sends, so that no acknowledgement ever comes; `late_seconds` holds back what the
+    broker answers; `cut` breaks every connection and refuses new ones.
     """
 
     host: str
     port: int
     listening: int = 0
     blocked: bool = False
+    late_seconds: float = 0.0
     _down: bool = False
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
 
@@ -67,6 +68,7 @@ class Proxy:
     async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, from_client: bool) -> None:
         with contextlib.suppress(OSError):
             while data := await source.read(65536):
+                await asyncio.sleep(0.0 if from_client else self.late_seconds)
                 if not (self.blocked and from_client):
                     sink.write(data)
                     await sink.drain()

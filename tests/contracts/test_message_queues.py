@@ -283,6 +283,45 @@ async def test_a_broker_that_fails_is_tried_again_until_it_takes_the_message(kin
     assert got[-1].body == second.body
 
 
+async def test_an_acknowledgement_that_takes_its_time_is_waited_for(kind: str, url: str) -> None:
+    if kind == "kafka":
+        pytest.skip("Kafka tells its clients its own address, past the proxy")
+    name = uuid.uuid4().hex
+    async with proxy_to(url) as proxy, Reader(kind, url, name, "Queue").open(), sender(proxy.url(url)) as broker:
+        assert (await broker.send(a_message(name))).outcome == "ok"
+        proxy.late_seconds = 0.8
+        report = await broker.send(a_message(name))
+    assert (report.outcome, report.error) == ("ok", None)
+    assert report.duration_seconds > 0.8
+
+
+async def test_a_redis_that_was_demoted_is_left_for_the_one_that_took_over() -> None:
+    """The server of the first connection has become a replica; the address leads to its successor since."""
+    answers = {
+        b"HELLO": b"%1\r\n$5\r\nproto\r\n:3\r\n",
+        b"XADD": b"-READONLY You can't write against a read only replica.\r\n",
+    }
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        said = dict(answers)
+        answers[b"XADD"] = b"$3\r\n1-0\r\n"
+        while head := await reader.readline():
+            words = []
+            for _ in range(int(head[1:])):
+                length = int((await reader.readline())[1:])
+                words.append((await reader.readexactly(length + 2))[:-2])
+            writer.write(said.get(words[0].upper(), b"+OK\r\n"))
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with sender(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}") as broker:
+        first, second = [await broker.send(a_message("a")) for _ in range(2)]
+    server.close()
+    assert first.outcome == "connection"
+    assert "read only replica" in (first.error or "")
+    assert (second.outcome, second.error) == ("ok", None)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_broker_that_is_not_there_is_a_failed_try(kind: str, unused_tcp_port: int) -> None:
     async with sender(f"{kind}://user:secret-word@127.0.0.1:{unused_tcp_port}", connect_timeout_seconds=3.0) as broker:

@@ -29,6 +29,9 @@ REDIS_BODY_FIELD: Final = "body"
 #: How long a stream that we make for a NATS topic keeps messages that nobody deletes.
 NATS_TOPIC_SECONDS: Final = 7 * 86400.0
 
+#: Beyond the time of any try, which is what ends the wait for JetStream's acknowledgement.
+_NATS_WAIT_SECONDS: Final = 3600.0
+
 _CLIENT_NAME: Final = "smartcover"
 
 
@@ -233,6 +236,7 @@ class NatsPublisher:
                 },
                 correlation_id=message.headers.get("webhook-id"),
                 stream=stream,
+                timeout=_NATS_WAIT_SECONDS,  # faststream's own is half a second
             )
         except self._refused as fault:
             self._streams.pop(message.place, None)  # the stream may have been removed or renamed
@@ -273,6 +277,7 @@ class RedisPublisher:
 
         self.faults: tuple[type[BaseException], ...] = (redis.exceptions.RedisError, OSError)
         self._refused = redis.exceptions.ResponseError
+        self._demoted = (redis.exceptions.ReadOnlyError, redis.exceptions.MasterDownError)
         options: dict[str, Any] = {"logger": None, "client_name": _CLIENT_NAME}
         self._broker = redis_stream.RedisBroker(broker.url, security=_security(broker, tls), **options)
         self._client: Any = None
@@ -288,6 +293,8 @@ class RedisPublisher:
         }
         try:
             await self._client.xadd(message.place, fields)
+        except self._demoted as fault:  # a new connection finds the server that took over, this one never would
+            raise ConnectionError(f"Redis: {fault}") from fault
         except self._refused as fault:
             raise NotTaken(f"Redis: {fault}") from fault
 
