@@ -20,8 +20,8 @@ _REACH_SHARE = 0.5
 _KEYFRAME_SECONDS = 0.4
 """A keyframe weighs about as much as this much of the average stream: guessed where the index gives no sizes."""
 _SMALLEST_GUESS_BYTES, _LARGEST_GUESS_BYTES = 32 * 1024, 1024 * 1024
-_EARLIEST_SECONDS = 1
-"""How long before the start of a video its first keyframe may be decoded."""
+_EARLY_SECONDS, _EARLY_SHARE = Fraction(1), 10
+"""How long before the start of a video its first keyframe may be decoded: a second, or a tenth of the length."""
 
 _EXTRA_PACKETS = 6
 """Read beyond the wanted end: frames are stored out of order."""
@@ -71,7 +71,8 @@ class ContainerIndex:
                 self._reader.seek(middle + 2 * quarter)
                 entries = self._stream.index_entries
         # FLV has an entry for the headers, which are stamped with 0, also of a recording that begins later.
-        begin = middle - Fraction(duration_seconds).limit_denominator(1000) / 2 - _EARLIEST_SECONDS
+        length = Fraction(duration_seconds).limit_denominator(1000)
+        begin = middle - length / 2 - max(_EARLY_SECONDS, length / _EARLY_SHARE)
         first = next((entry for entry in entries if entry.timestamp * self._base >= begin), None)
         if first is None:
             return []

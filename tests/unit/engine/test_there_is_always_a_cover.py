@@ -223,7 +223,7 @@ def test_a_recording_whose_time_begins_late_is_looked_at_over_its_own_length(tmp
     assert max(np.diff([0.0, *seconds, 16.0])) < 1.1
 
 
-@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "flv"])
 def test_pictures_that_are_shown_for_seconds_each_are_looked_at_all_over_the_video(tmp_path: Path, suffix: str) -> None:
     """As in slide shows and shared screens: few moments have a frame within half a second."""
     path, shown_seconds = tmp_path / f"slides.{suffix}", 5
