@@ -336,6 +336,28 @@ async def test_a_stop_lets_short_work_end_and_hands_back_the_rest(ledger: Ledger
         assert (job.state, job.attempt) == (state, 1 if state is JobState.SUCCESS else 0)
 
 
+@pytest.mark.parametrize("steps", range(8))
+async def test_a_second_signal_ends_the_wait_for_running_jobs_however_soon_it_comes(
+    ledger: Ledger, store: MemoryStore, steps: int
+) -> None:
+    """`steps` is how often the loop went round between the two."""
+    engine, stop = Engine(never), asyncio.Event()
+    job_id = await submit(ledger)
+    working = asyncio.create_task(worker_on(ledger, store, engine, grace_seconds=3600.0).run(stop))
+    async with asyncio.timeout(10):
+        while not engine.calls:
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.1)  # for it to rest
+    stop.set()
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    working.cancel()
+    await asyncio.wait([working], timeout=20)
+    assert working.done(), "the second signal was lost"
+    job = await ledger.job(job_id)
+    assert (job.state, job.attempt) == (JobState.SUBMITTED, 0)
+
+
 async def test_a_stop_while_a_refusing_store_is_tidied_leaves_no_error_that_nobody_heard_of(ledger: Ledger) -> None:
     tidying, refuse = asyncio.Event(), asyncio.Event()
 
