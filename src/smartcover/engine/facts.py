@@ -76,12 +76,13 @@ class VideoFacts:
         """
         Seconds before the start that the container counts as part of the video.
 
-        Matroska's writers give the time of the end as duration: of a recording that is cut into files, all that was
-        before each file.
+        FFmpeg gives Matroska the time of the end as duration: of a recording that is cut into files, all that was
+        before each file. Others (mkvmerge, GStreamer) give the length.
         """
-        start = self.start * av.time_base
-        is_end = self._source.container.format.name.startswith("matroska") and 0 < start < duration
-        return float(self.start) if is_end else 0.0
+        container = self._source.container
+        tags = {key.lower(): value for key, value in container.metadata.items()}
+        gives_end = container.format.name.startswith("matroska") and tags.get("encoder", "").startswith("Lavf")
+        return float(self.start) if gives_end and 0 < self.start * av.time_base < duration else 0.0
 
     @property
     def start(self) -> Fraction:

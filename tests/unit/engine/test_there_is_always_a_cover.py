@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import struct
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -221,6 +222,46 @@ def test_a_recording_whose_time_begins_late_is_looked_at_over_its_own_length(tmp
     assert picks.unseen is None
     seconds = sorted([cover.seconds for cover in picks.covers] + [other.seconds for other in picks.rejections])
     assert max(np.diff([0.0, *seconds, 16.0])) < 1.1
+
+
+def test_the_length_of_matroska_is_taken_for_its_end_only_of_a_writer_that_gives_it_so(tmp_path: Path) -> None:
+    """GStreamer and mkvmerge give the length, also of a recording whose time begins late."""
+    path, rate, begin_seconds = tmp_path / "part.mkv", 10, 60
+    with av.open(str(path), "w", options={"write_crc32": "0"}) as container:
+        stream = container.add_stream("libx264", rate=rate, options={"preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
+        for number in range(100):
+            frame = av.VideoFrame.from_ndarray(numbered(number), format="rgb24")
+            frame.pts, frame.time_base = number + begin_seconds * rate, Fraction(1, rate)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    duration = b"\x44\x89\x88"  # the element's ID and that eight bytes follow
+    end = duration + struct.pack(">d", 70_000.0)
+    written = path.read_bytes()
+    assert end in written
+    assert pick_covers(path).video.duration_seconds == pytest.approx(10.0, abs=0.1)
+    path.write_bytes(written.replace(end, duration + struct.pack(">d", 62_000.0)).replace(b"Lavf", b"GSt "))
+    assert pick_covers(path).video.duration_seconds == pytest.approx(62.0, abs=0.1)
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mov", "flv"])
+def test_the_first_keyframe_is_looked_at_however_long_before_the_start_it_is_decoded(
+    tmp_path: Path, suffix: str
+) -> None:
+    """With a frame a second and pictures that build on later ones it is decoded seconds before it is shown."""
+    options = {"preset": "veryfast", "crf": "12", "x264-params": "bframes=3:b-pyramid=normal:b-adapt=0:scenecut=0"}
+    clip = write_clip(
+        tmp_path / f"clip.{suffix}",
+        (numbered(number) for number in range(180)),
+        rate=1,
+        keyframe_every=60,
+        options=options,
+    )
+    picks = pick_covers(clip, limits=Limits(between_pixels=160 * 96 * 60))
+    seconds = sorted([cover.seconds for cover in picks.covers] + [other.seconds for other in picks.rejections])
+    assert seconds[0] == 0.0
+    assert max(np.diff([*seconds, 180.0])) < 60
+    assert picks.unseen is None
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "flv"])
