@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -90,6 +90,9 @@ class Looker:
         for decoded, shown in _around(moments, noted(), everything=alone):
             if latest is not None:
                 passed, left = part(left, latest_shown, shown)
+                if shown < latest_shown:  # what lies further ahead waits for time to come there
+                    near = bisect_left(passed, latest_shown + _NEIGHBOURHOOD)
+                    passed, left = passed[:near], [*left, *passed[near:]]
                 if passed:
                     settled[len(trail) - 1] = self._settled(latest, run, trail[-1][1], keep=kept_frames is not None)
             trail.append((float(shown), self._glance(decoded.frame)))
