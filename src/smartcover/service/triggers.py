@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
-from smartcover.errors import BadKey, BucketMissing, NotBound, ObjectMissing, UnknownWorkflow
+from smartcover.errors import BucketMissing, NotBound, ObjectMissing, UnknownWorkflow
 from smartcover.ledger import (
     CallbackTarget,
     CoverSpec,
@@ -40,7 +41,7 @@ from smartcover.protocol import (
     read_topology,
 )
 from smartcover.service.jobs import notify_target
-from smartcover.storage import BucketInfo, BucketStore, ObjectInfo
+from smartcover.storage import BucketInfo, BucketStore, find_input
 
 _META = "x-cos-meta-"
 _DEFAULT_CONTENT_TYPE = "application/octet-stream"
@@ -198,8 +199,9 @@ async def _object_headers(
     store: BucketStore, bucket: BucketInfo, key: str, request_id: str
 ) -> tuple[tuple[str, str], ...]:
     """Give the headers of a run that no upload started: there is no event, so none is named."""
-    info = await _described(store, bucket, key)
-    if info is None:
+    try:
+        info = await find_input(key, partial(store.head, bucket.name))
+    except ObjectMissing:
         return ()
     return (
         ("Content-Type", info.headers.get("content-type", _DEFAULT_CONTENT_TYPE)),
@@ -207,20 +209,6 @@ async def _object_headers(
         ("Size", str(info.size_bytes)),
         *_own_headers(info.headers),
     )
-
-
-async def _described(store: BucketStore, bucket: BucketInfo, key: str) -> ObjectInfo | None:
-    """Describe the object of the very key, else the one whose key lacks the slash in front, as its job takes it."""
-    bare = key.removeprefix("/")
-    for name in dict.fromkeys((key, bare)):
-        try:
-            return await store.head(bucket.name, name)
-        except ObjectMissing:
-            continue
-        except BadKey:  # an S3 store can hold no key that begins with a slash
-            if name == bare:
-                raise
-    return None
 
 
 def _own_headers(headers: Mapping[str, str]) -> Iterator[tuple[str, str]]:

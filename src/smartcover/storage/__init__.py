@@ -18,6 +18,7 @@ from smartcover.storage.bucket import (
     UploadPage,
     VideoReader,
     VideoSource,
+    find_input,
 )
 from smartcover.storage.local import LocalStore, require_known_folder
 from smartcover.storage.memory import MemoryStore
@@ -48,5 +49,6 @@ __all__ = [
     "VideoReader",
     "VideoSource",
     "check_bucket_name",
+    "find_input",
     "require_known_folder",
 ]

@@ -7,15 +7,18 @@ bucket; an object becomes visible whole or not at all; errors are `StorageError`
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, TypeVar
 
+from smartcover.errors import BadKey, ObjectMissing
 from smartcover.storage.failures import storage_failures
+
+_Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -382,3 +385,21 @@ class BucketStore(Protocol):
 
         Safe at any time and from several processes at once; `now` stands in for the store's own clock.
         """
+
+
+async def find_input(key: str, find: Callable[[str], Awaitable[_Found]]) -> _Found:
+    """
+    Find the object of the very key, else the one whose key lacks the slash in front.
+
+    The Python and Node SDKs take that slash off the key of an upload, and leave it in an `Input.Object`.
+
+    Raises:
+        ObjectMissing, BadKey: What `find` raised last.
+    """
+    try:
+        return await find(key)
+    except (ObjectMissing, BadKey):  # an S3 store can hold no key that begins with a slash
+        bare = key.removeprefix("/")
+        if bare in ("", key):
+            raise
+        return await find(bare)

@@ -13,6 +13,7 @@ import contextlib
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -22,7 +23,6 @@ from prometheus_client import CollectorRegistry
 
 from smartcover.engine import CoverOptions
 from smartcover.errors import (
-    BadKey,
     BadParameter,
     BucketMissing,
     EngineCrashed,
@@ -34,7 +34,7 @@ from smartcover.errors import (
 )
 from smartcover.ledger import Claim, CoverReport, Job, JobResult, JobState, Ledger, NewDelivery, Wakeups
 from smartcover.protocol import expand_name
-from smartcover.storage import BucketStore, StagedObject, VideoSource
+from smartcover.storage import BucketStore, StagedObject, find_input
 from smartcover.worker.isolate import EngineRunner, PickedCover, PickedCovers
 from smartcover.worker.metrics import HandedBack, WorkerMetrics
 
@@ -202,7 +202,7 @@ class Worker:
 
         try:
             await self._store.bucket(job.spec.output.bucket)
-            source = await self._source(job)
+            source = await find_input(job.spec.object_key, partial(self._store.video, job.bucket))
             _log.info("job started", object=job.spec.object_key)
             picked = await self._engine.pick(source, _options(job, self._config), on_bytes_read=note_bytes_read)
             bytes_read = picked.bytes_read
@@ -224,21 +224,6 @@ class Worker:
             await self._discard(staged)
         finally:
             self._metrics.read(bytes_read)
-
-    async def _source(self, job: Job) -> VideoSource:
-        """
-        Find the video: the object of the very key, else the one whose key lacks the slash in front.
-
-        The Python and Node SDKs take that slash off the key of an upload, and leave it in an `Input.Object`.
-        """
-        key = job.spec.object_key
-        try:
-            return await self._store.video(job.bucket, key)
-        except (ObjectMissing, BadKey):  # an S3 store can hold no key that begins with a slash
-            bare = key.removeprefix("/")
-            if bare in ("", key):
-                raise
-            return await self._store.video(job.bucket, bare)
 
     async def _stage(self, job: Job, number: int, cover: PickedCover) -> StagedObject:
         key = expand_name(
