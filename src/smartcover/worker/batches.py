@@ -7,15 +7,16 @@ Any number of loops may run. A batch that a dead one was working on is taken up 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
 import structlog
 
 from smartcover.errors import LedgerError, ObjectMissing, QueueFull, SmartCoverError
-from smartcover.ledger import Batch, Ledger, Wakeups
+from smartcover.ledger import Batch, Ledger
 from smartcover.service import BatchReader
 from smartcover.storage import BucketStore
+from smartcover.worker.waiting import first_of
 
 _log = structlog.get_logger(__name__)
 
@@ -50,10 +51,10 @@ class BatchLoop:
                     worked = await self.work_on_one(stop)
                 except LedgerError as error:
                     _log.warning("cannot work on batches", error=error.public, detail=error.detail)
-                    await _first_of(stop.wait(), asyncio.sleep(_PAUSE_AFTER_FAILURE_SECONDS))
+                    await first_of(stop.wait(), asyncio.sleep(_PAUSE_AFTER_FAILURE_SECONDS))
                     continue
                 if not worked:
-                    await _either(stop, wakeups)
+                    await first_of(stop.wait(), wakeups.wait("batches", _IDLE_LOOK_SECONDS))
 
     async def work_on_one(self, stop: asyncio.Event) -> bool:
         """
@@ -116,17 +117,3 @@ def _message(batch: Batch, error: SmartCoverError) -> str:
     if isinstance(error, ObjectMissing):
         return f"Input.{batch.new.plan.source} names {batch.new.plan.place}, or a file it lists, which does not exist"
     return error.public
-
-
-async def _either(stop: asyncio.Event, wakeups: Wakeups) -> None:
-    await _first_of(stop.wait(), wakeups.wait("batches", _IDLE_LOOK_SECONDS))
-
-
-async def _first_of(*waits: Coroutine[Any, Any, Any]) -> None:
-    tasks = [asyncio.ensure_future(wait) for wait in waits]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

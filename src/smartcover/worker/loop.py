@@ -37,6 +37,7 @@ from smartcover.protocol import expand_name
 from smartcover.storage import BucketStore, StagedObject, find_input
 from smartcover.worker.isolate import EngineRunner, PickedCover, PickedCovers
 from smartcover.worker.metrics import HandedBack, WorkerMetrics
+from smartcover.worker.waiting import first_of
 
 _log = structlog.get_logger(__name__)
 
@@ -133,7 +134,7 @@ class Worker:
                 )
             except LedgerError as error:
                 _log.warning("cannot claim jobs", error=error.public, detail=error.detail)
-                await _either(asyncio.sleep(_PAUSE_AFTER_FAILURE_SECONDS), stop.wait())
+                await first_of(asyncio.sleep(_PAUSE_AFTER_FAILURE_SECONDS), stop.wait())
                 return
         for claim in claims:
             task = asyncio.create_task(self._work(claim), name=claim.job.job_id)
@@ -142,7 +143,7 @@ class Worker:
             waits: list[Coroutine[Any, Any, Any]] = [stop.wait(), self._one_ended()]
             if free > 0:
                 waits.append(wakeups.wait("jobs", _IDLE_LOOK_SECONDS))
-            await _either(*waits)
+            await first_of(*waits)
 
     async def _one_ended(self) -> None:
         tasks = [task for _, task in self._running.values()]
@@ -367,17 +368,6 @@ class Worker:
         await asyncio.gather(*(task for _, task in held), return_exceptions=True)
         for claim, _ in held:
             await self._hand_back(claim, "stopping")
-
-
-async def _either(*waits: Coroutine[Any, Any, Any]) -> None:
-    """Wait until the first of `waits` is done and stop the others."""
-    tasks = [asyncio.ensure_future(wait) for wait in waits]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _options(job: Job, config: WorkerConfig) -> CoverOptions:

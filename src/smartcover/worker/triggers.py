@@ -15,9 +15,10 @@ from typing import Final
 import structlog
 
 from smartcover.errors import LedgerError, QueueFull, SmartCoverError, StorageError
-from smartcover.ledger import Ledger, Wakeups
+from smartcover.ledger import Ledger
 from smartcover.service import start_runs_of
 from smartcover.storage import BucketStore
+from smartcover.worker.waiting import first_of
 
 _log = structlog.get_logger(__name__)
 
@@ -53,7 +54,7 @@ class TriggerLoop:
                     if forgetting.done():  # a fault of ours: better no loop than one that keeps all for ever
                         forgetting.result()
                     if not await self._step():
-                        await _either(stop, wakeups)
+                        await first_of(stop.wait(), wakeups.wait("uploads", _IDLE_LOOK_SECONDS))
             finally:
                 forgetting.cancel()
                 await asyncio.gather(forgetting, return_exceptions=True)
@@ -113,16 +114,3 @@ class TriggerLoop:
             await asyncio.sleep(_FORGET_PAUSE_SECONDS if forgotten else _FORGET_EVERY_SECONDS)
             with contextlib.suppress(LedgerError):  # it is tried again, and nothing depends on it
                 forgotten = await self._workflows.forget_old(older_than_seconds=_REMEMBER_SECONDS)
-
-
-async def _either(stop: asyncio.Event, wakeups: Wakeups) -> None:
-    tasks = [
-        asyncio.ensure_future(stop.wait()),
-        asyncio.ensure_future(wakeups.wait("uploads", _IDLE_LOOK_SECONDS)),
-    ]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
