@@ -47,7 +47,7 @@ def pick_covers(
     Choose the covers of a video, best first.
 
     There is a cover whenever one frame decodes; `Picks.fallback` says when rules had to be relaxed for it or time was
-    left for fewer covers, and `Picks.unseen` which part of the video a limit kept from being looked at.
+    left for fewer covers, and `Picks.unseen` which part of the video was not looked at.
 
     Args:
         video: A path, or a reader of bytes at positions.

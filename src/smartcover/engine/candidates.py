@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from fractions import Fraction
 from itertools import pairwise
 
@@ -15,6 +15,7 @@ from smartcover.engine.looking import Looker
 from smartcover.engine.looks import Look, frame_bytes
 from smartcover.engine.sampling import (
     WIDE,
+    Stretch,
     Visit,
     even_moments,
     plan_between,
@@ -34,15 +35,15 @@ _LEAST_PIXELS = 320 * 180
 _KEPT_SHARE = 0.8
 """Share of the memory for compressed data that whole frames may take instead."""
 
-_UNSEEN_AFTER_LONG_VISITS = Fraction(1, 10)
-"""Share of a video that may be left at its end without saying so: half a step between moments is."""
+_MUCH = Fraction(1, 10)
+"""Share of a video that may be left without saying so where all was to be looked at: half a step is at its end."""
 
 
 class Gatherer:
     """
     Chooses the moments of one open source and has them looked at.
 
-    `unseen` is the longest part (from and to, in seconds) that a limit kept from being looked at, if that is much.
+    `unseen` is the longest part (from and to, in seconds) of which nothing could be looked at, if that is much.
     """
 
     def __init__(self, source: Source, looker: Looker, wanted: int, on_look: Callable[[float], None]) -> None:
@@ -99,11 +100,14 @@ class Gatherer:
             visits = plan_long_visits(visits, wide, self._wanted, most_kept, self._facts.frame_rate, frames)
         looks = self._visit_all(visits, held)
         seen = [(look.run.start, max(look.pts, look.run.end(self._facts.frame_rate))) for look in looks]
-        last, following = widest_gap([*seen, *self._passed.items()], end)
-        much = max(Fraction(0), end - keyframes[0]) * (_UNSEEN_AFTER_LONG_VISITS if wide else WIDE)
-        if following - last > much:
-            self.unseen = float(last - self._facts.start), float(following - self._facts.start)
+        self._note_unseen([*seen, *self._passed.items()], keyframes[0], end, _MUCH if wide else WIDE)
         return looks
+
+    def _note_unseen(self, seen: Sequence[Stretch], start: Fraction, end: Fraction, much: Fraction) -> None:
+        """Note the longest part that was not seen, if it is more than a share of the whole."""
+        last, following = widest_gap(seen, start, end)
+        if following - last > max(Fraction(0), end - start) * much:
+            self.unseen = float(last - self._facts.start), float(following - self._facts.start)
 
     def look_between(self, spoilt: Collection[Fraction]) -> list[Look]:
         """Look behind keyframes that are spoilt, given by their times, at no more than sampling may cost."""
@@ -233,7 +237,18 @@ class Gatherer:
                 self._on_look((number + 1) / len(runs))
             if self._budget.elapsed_seconds() > self._budget.limits.seconds / 2:
                 break
-        return looks or self._look_at_packets(runs)
+        if not looks:
+            return self._look_at_packets(runs)
+        reached = {look.run: look.pts for look in looks}
+        end = max(run.end(self._facts.frame_rate) for run in runs)
+        seen: list[Stretch] = []
+        for run, following in zip(runs, [*(run.start for run in runs[1:]), end], strict=True):
+            if run in reached:
+                last = max(packet_time(packet) or run.start for packet in run.packets)
+                # What is shown last stays until the next begins.
+                seen += [(run.start, reached[run]), (last, following)]
+        self._note_unseen(seen, runs[0].start, end, _MUCH)
+        return looks
 
     def _look_at_packets(self, runs: list[Run]) -> list[Look]:
         """Look where packets say that frames are: evenly spread moments may all lie in a gap of hours."""

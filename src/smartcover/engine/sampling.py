@@ -173,10 +173,9 @@ def _affordable_depth(lengths: Sequence[Fraction], total: Fraction) -> Fraction:
     return max(lengths)
 
 
-def widest_gap(seen: Sequence[Stretch], end: Fraction) -> Stretch:
-    """Find the longest part of a video, from what was seen first to its end, that was not seen."""
-    last = min((begin for begin, _finish in seen), default=end)
-    widest = end, end
+def widest_gap(seen: Sequence[Stretch], start: Fraction, end: Fraction) -> Stretch:
+    """Find the longest part of a video that was not seen."""
+    last, widest = start, (end, end)
     for begin, finish in [*sorted(seen), (end, end)]:
         if begin - last > widest[1] - widest[0]:
             widest = last, begin

@@ -227,7 +227,7 @@ class Picks:
 
     `fallback` is None when every cover is a clean frame and the time was enough for all of them; otherwise it says
     which rule was relaxed, or how many were made.
-    `unseen` says what part of the video nothing was looked at of, when a limit ended the looking; None otherwise.
+    `unseen` says what part of the video was not looked at, when a limit ended the looking or its data is damaged.
     `timings` are seconds for each step, in order, and `total`.
     """
 

@@ -74,7 +74,7 @@ class PickedCovers:
     """
     What the engine found, best first.
 
-    `bytes_read` is what came from the store for it, `unseen` what part of the video a limit kept from being looked at.
+    `bytes_read` is what came from the store for it, `unseen` what part of the video was not looked at.
     """
 
     covers: tuple[PickedCover, ...]

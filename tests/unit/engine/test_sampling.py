@@ -149,11 +149,13 @@ def test_long_visits_stay_within_budget_and_bounds(stamps: list[int], end: int, 
         )
 
 
-def test_the_widest_gap_is_found_between_what_was_seen_and_at_the_end() -> None:
+def test_the_widest_gap_is_found_before_between_and_after_what_was_seen() -> None:
     zero, five, twenty, forty, fifty, hundred = map(Fraction, (0, 5, 20, 40, 50, 100))
     seen = [(forty, forty), (zero, twenty), (five, five)]
-    assert widest_gap(seen, fifty) == (twenty, forty)
-    assert widest_gap(seen, hundred) == (forty, hundred)
+    assert widest_gap(seen, zero, fifty) == (twenty, forty)
+    assert widest_gap(seen, zero, hundred) == (forty, hundred)
+    assert widest_gap([(forty, fifty)], zero, hundred) == (fifty, hundred)
+    assert widest_gap([(fifty, hundred)], zero, hundred) == (zero, fifty)
 
 
 _TIMES = st.lists(st.integers(0, 40).map(lambda ticks: Fraction(ticks, 7)), min_size=1, max_size=12)

@@ -265,6 +265,17 @@ def test_the_first_keyframe_is_looked_at_however_long_before_the_start_it_is_dec
     assert picks.unseen is None
 
 
+def test_a_part_of_which_nothing_decodes_cleanly_is_told_as_unseen(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mkv", _pictures(80), keyframe_every=40)
+    assert pick_covers(clip).unseen is None
+    with av.open(str(clip)) as container:
+        keyframe = bytes(next(packet for packet in container.demux(video=0) if packet.is_keyframe))
+    clip.write_bytes(clip.read_bytes().replace(keyframe, bytes(len(keyframe))))
+    picks = pick_covers(clip)
+    assert picks.unseen == "nothing from 0 s to 4 s was looked at"
+    assert all(cover.seconds >= 4 for cover in picks.covers)
+
+
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "flv"])
 def test_pictures_that_are_shown_for_seconds_each_are_looked_at_all_over_the_video(tmp_path: Path, suffix: str) -> None:
     """As in slide shows and shared screens: few moments have a frame within half a second."""
@@ -282,6 +293,7 @@ def test_pictures_that_are_shown_for_seconds_each_are_looked_at_all_over_the_vid
     seconds = sorted([cover.seconds for cover in picks.covers] + [other.seconds for other in picks.rejections])
     assert len(seconds) >= 50
     assert max(np.diff([0.0, *seconds, 100.0 * shown_seconds])) <= 3 * shown_seconds
+    assert picks.unseen is None
     for cover in picks.covers:
         assert read_number(_open(cover.image)) * shown_seconds == pytest.approx(cover.seconds, abs=0.01)
 
