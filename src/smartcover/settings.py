@@ -83,6 +83,13 @@ class Settings(BaseSettings):
         description="Where objects live: file: is the data folder; s3:// a store bucket of the same name for each "
         "bucket; s3://name/prefix one store bucket with a folder for each.",
     )
+    storage_wait_seconds: float = Field(
+        86_400.0,
+        ge=0,
+        le=30 * 86_400,
+        description="How long a job or batch is tried again whose objects the store does not give or take, before it "
+        "fails with ServiceUnavailable; 0 = not at all.",
+    )
     s3_endpoint: str | None = Field(
         None, description="Address of the S3-compatible store, such as https://s3.example.com; none is AWS."
     )

@@ -7,7 +7,7 @@ import contextlib
 import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import asyncpg
@@ -35,6 +35,7 @@ from smartcover.worker.isolate import PickedCover, PickedCovers
 from tests.postgres import cluster
 
 BUCKET = "work-1250000000"
+Stored = TypeVar("Stored", bound=MemoryStore)
 pytestmark = pytest.mark.timeout(60)
 
 
@@ -84,7 +85,7 @@ async def ledger(dsn: str) -> AsyncIterator[Ledger]:
     await opened.close()
 
 
-async def stocked(made: MemoryStore) -> MemoryStore:
+async def stocked(made: Stored) -> Stored:
     """Put a bucket with a video into the store."""
     await made.create_bucket(BUCKET, "r")
 
@@ -256,6 +257,71 @@ async def test_an_unreachable_store_costs_no_attempt(ledger: Ledger, store: Memo
     assert (job.state, job.attempt) == (JobState.SUBMITTED, 0)
 
 
+class Refusing(MemoryStore):
+    """Refuses one call while it is told to, as a store does that is away."""
+
+    def __init__(self, call: str) -> None:
+        super().__init__()
+        self.asked, self.refusing = 0, False
+        answer = getattr(self, call)
+
+        async def refuse(*arguments: Any, **named: Any) -> Any:
+            self.asked += 1
+            if self.refusing:
+                raise StorageUnavailable(detail="10.0.0.7 says 503")
+            return await answer(*arguments, **named)
+
+        setattr(self, call, refuse)
+
+
+@pytest.mark.parametrize("call", ["bucket", "video", "stage", "place", "publish"])
+async def test_a_job_that_its_store_fails_for_too_long_fails_with_a_callback(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    monkeypatch.setattr("smartcover.worker.patience._SHORTEST_WAIT_SECONDS", 0.2)
+    monkeypatch.setattr("smartcover.worker.loop._IDLE_LOOK_SECONDS", 0.1)
+    store = await stocked(Refusing(call))
+    store.asked, store.refusing = 0, True
+    async with running(worker_on(ledger, store, Engine(at_once), storage_wait_seconds=0.5)):
+        job_id = await submit(ledger)
+        job = await ended(ledger, job_id)
+    assert (job.state, job.code, job.attempt) == (JobState.FAILED, "ServiceUnavailable", 1)
+    assert "object in/clip.mp4" in job.message
+    assert "10.0.0.7" not in job.message
+    assert 3 <= store.asked <= 4, "two waits, and a last try when the time is over"
+    (owed,) = await ledger.deliveries(job_id=job_id)
+    assert b"<Code>ServiceUnavailable</Code>" in owed.body
+    store.refusing = False
+    assert (await store.list(BUCKET, prefix="out/")).objects == ()
+
+
+async def test_an_outage_that_ends_in_time_fails_no_job(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("smartcover.worker.patience._SHORTEST_WAIT_SECONDS", 0.1)
+    monkeypatch.setattr("smartcover.worker.loop._IDLE_LOOK_SECONDS", 0.1)
+    store = await stocked(Refusing("video"))
+    store.asked, store.refusing = 0, True
+    async with running(worker_on(ledger, store, Engine(at_once))), asyncio.timeout(20):
+        job_id = await submit(ledger)
+        while store.asked < 5:
+            await asyncio.sleep(0.01)
+        store.refusing = False
+        assert (await ended(ledger, job_id)).state is JobState.SUCCESS
+    assert (await ledger.job(job_id)).attempt == 1
+
+
+async def test_a_job_that_crashed_and_then_meets_a_store_that_never_comes_back_ends_too(ledger: Ledger) -> None:
+    """Its second start must first take back what the one before staged, and cannot."""
+    store = await stocked(Refusing("revoke"))
+    store.refusing = True
+    job_id = await submit(ledger)
+    await ledger.claim_jobs("crashed", limit=1, lease_seconds=0.0)
+    assert await ledger.sweep() == 1
+    engine = Engine(at_once)
+    async with running(worker_on(ledger, store, engine, storage_wait_seconds=0.0)):
+        job = await ended(ledger, job_id)
+    assert (job.state, job.code, engine.calls) == (JobState.FAILED, "ServiceUnavailable", 0)
+
+
 async def test_a_job_whose_decoder_was_killed_is_tried_again_and_not_for_ever(
     ledger: Ledger, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -361,13 +427,13 @@ async def test_a_second_signal_ends_the_wait_for_running_jobs_however_soon_it_co
 async def test_a_stop_while_a_refusing_store_is_tidied_leaves_no_error_that_nobody_heard_of(ledger: Ledger) -> None:
     tidying, refuse = asyncio.Event(), asyncio.Event()
 
-    class Refusing(MemoryStore):
+    class Untidy(MemoryStore):
         async def discard(self, staged: Any) -> None:
             tidying.set()
             await refuse.wait()
             raise StorageUnavailable
 
-    store = await stocked(Refusing())
+    store = await stocked(Untidy())
     unheard: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: unheard.append(context))
     async with running(worker_on(ledger, store, Engine(at_once), grace_seconds=0.1)):

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from smartcover.errors import UnknownBatch
+from smartcover.errors import StorageUnavailable, UnknownBatch
 from smartcover.ledger import Batch, BatchFilter, BatchState, Ledger, RunFilter, RunState
 from smartcover.protocol import Tree, parse_batch, to_xml
 from smartcover.service import BatchReader, create_batch
@@ -386,3 +386,50 @@ async def work_for_ever(dsn: str, root: Path) -> None:
 
 if __name__ == "__main__":
     asyncio.run(work_for_ever(sys.argv[1], Path(sys.argv[2])))
+
+
+class Away(LocalStore):
+    """Lists nothing while it is away; the rest of it is there."""
+
+    asked = 0
+    away = True
+
+    async def list(self, *arguments: Any, **named: Any) -> Any:
+        self.asked += 1
+        if self.away:
+            raise StorageUnavailable
+        return await super().list(*arguments, **named)
+
+
+async def test_a_batch_whose_list_is_never_read_fails_when_the_wait_is_over(
+    ledger: Ledger, store: LocalStore, pool: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smartcover.worker.patience._SHORTEST_WAIT_SECONDS", 0.2)
+    await put(store, "in/a.mp4")
+    away = Away(tmp_path / "objects", pool)
+    loop = BatchLoop(ledger, away, new_id=new_id, storage_wait_seconds=0.5)
+    batch_id = await start(ledger, store, {"Prefix": "in/"})
+    async with asyncio.timeout(20):
+        while (batch := await batch_of(ledger, batch_id)).state in (BatchState.SUBMITTED, BatchState.RUNNING):
+            await loop.work_on_one(asyncio.Event())
+            await asyncio.sleep(0.02)
+    assert (batch.state, batch.code) == (BatchState.FAILED, "ServiceUnavailable")
+    assert batch.message.startswith("gave up Input.Prefix in/ after 1 seconds of tries")
+    assert away.asked == 4
+
+
+async def test_a_batch_that_goes_on_is_as_patient_as_at_its_start(
+    ledger: Ledger, store: LocalStore, pool: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smartcover.worker.patience._SHORTEST_WAIT_SECONDS", 0.01)
+    await put(store, "in/a.mp4")
+    away = Away(tmp_path / "objects", pool)
+    loop = BatchLoop(ledger, away, new_id=new_id)
+    batch_id = await start(ledger, store, {"Prefix": "in/"})
+    await loop.work_on_one(asyncio.Event())
+    assert await ledger.batches.held_up_seconds(batch_id) == 0.01
+    away.away = False
+    async with asyncio.timeout(20):
+        while (await batch_of(ledger, batch_id)).state is not BatchState.SUCCESS:
+            await loop.work_on_one(asyncio.Event())
+    assert await ledger.batches.held_up_seconds(batch_id) == 0

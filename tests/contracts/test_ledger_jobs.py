@@ -279,6 +279,27 @@ async def test_a_job_may_be_handed_back_with_its_attempt_counted(ledger: Ledger)
     assert again.job.attempt == 2
 
 
+async def test_a_job_that_is_held_up_is_known_for_how_long(ledger: Ledger, dsn: str) -> None:
+    (job_id,) = await submit(ledger)
+    assert await ledger.held_up_seconds(job_id) == 0
+    (taken,) = await claim(ledger)
+    await ledger.hand_back(taken, delay_seconds=0.2)
+    assert await ledger.held_up_seconds(job_id) == 0, "nothing failed"
+    await asyncio.sleep(0.2)
+    (taken,) = await claim(ledger)
+    await ledger.hand_back(taken, delay_seconds=0.5, held_up=True)
+    first = await ledger.held_up_seconds(job_id)
+    assert 0.5 <= first < 5
+    await ledger.hand_back(taken, delay_seconds=60, held_up=True)  # the old lease counts for nothing
+    assert await ledger.held_up_seconds(job_id) == first
+    connection = await asyncpg.connect(dsn)
+    await connection.execute("UPDATE jobs SET not_before = now() - interval '3 days'")  # its queue was paused
+    await connection.close()
+    (taken,) = await claim(ledger)
+    await ledger.hand_back(taken, delay_seconds=60, held_up=True)
+    assert 3660 <= await ledger.held_up_seconds(job_id) < 3670
+
+
 @pytest.mark.parametrize("running", [False, True])
 async def test_a_cancelled_job_is_nobodys_any_more(ledger: Ledger, running: bool) -> None:
     (job_id,) = await submit(ledger)

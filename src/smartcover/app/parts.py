@@ -104,6 +104,7 @@ def make_worker(
         concurrency=settings.worker_concurrency,
         lease_seconds=settings.lease_seconds,
         max_attempts=settings.job_max_attempts,
+        storage_wait_seconds=settings.storage_wait_seconds,
         grace_seconds=settings.shutdown_grace_seconds,
         safety=settings.safety,
         scorer=settings.scorer,
@@ -117,9 +118,14 @@ def make_trigger_loop(ledger: Ledger, store: BucketStore) -> TriggerLoop:
     return TriggerLoop(ledger, store, new_id=lambda letter: new_id(letter, uuid4().hex))
 
 
-def make_batch_loop(ledger: Ledger, store: BucketStore) -> BatchLoop:
+def make_batch_loop(settings: Settings, ledger: Ledger, store: BucketStore) -> BatchLoop:
     """Make the loop that works through batches."""
-    return BatchLoop(ledger, store, new_id=lambda letter: new_id(letter, uuid4().hex))
+    return BatchLoop(
+        ledger,
+        store,
+        new_id=lambda letter: new_id(letter, uuid4().hex),
+        storage_wait_seconds=settings.storage_wait_seconds,
+    )
 
 
 def make_dispatcher(

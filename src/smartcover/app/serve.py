@@ -123,7 +123,7 @@ async def _serve(
             stack.callback(engine.close)
             counter = WorkerMetrics(metrics.registry, slots=settings.worker_concurrency)
             parts["worker"] = partial(make_worker(settings, base.ledger, base.store, engine, counter).run, stop)
-            parts["batches"] = partial(make_batch_loop(base.ledger, base.store).run, stop)
+            parts["batches"] = partial(make_batch_loop(settings, base.ledger, base.store).run, stop)
             parts["triggers"] = partial(make_trigger_loop(base.ledger, base.store).run, stop)
             house = HouseMetrics(metrics.registry)
             parts["housekeeping"] = partial(keep_house, settings, base.ledger, base.store, house, stop)

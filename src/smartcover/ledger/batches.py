@@ -268,13 +268,27 @@ class Batches:
             )
         return True
 
-    async def postpone(self, batch_id: str, *, delay_seconds: float, counted: bool) -> int:
-        """Leave a batch for a while, and tell how many counted tries in a row it has had; 0 when it has ended."""
+    async def postpone(self, batch_id: str, *, delay_seconds: float, counted: bool, held_up: bool = False) -> int:
+        """
+        Leave a batch for a while, and tell how many counted tries in a row it has had; 0 when it has ended.
+
+        Args:
+            held_up: Whether the delay counts for `held_up_seconds`, as when the store is away.
+        """
         async with self._database.connection("postpone a batch") as connection:
             row = await QUERIES.postpone_batch(
-                connection, batch_id=batch_id, delay_seconds=delay_seconds, counted=counted
+                connection,
+                batch_id=batch_id,
+                delay_seconds=delay_seconds,
+                counted=counted,
+                held_up=held_up,
             )
         return 0 if row is None else int(row["tries"])
+
+    async def held_up_seconds(self, batch_id: str) -> float:
+        """Tell for how long a batch has been held up since its last step."""
+        async with self._database.connection("how long a batch was held up") as connection:
+            return float(await QUERIES.held_up_seconds(connection, batch_id=batch_id))
 
     async def fail(self, batch_id: str, code: str, message: str) -> None:
         """End a batch badly; what it has started goes on."""

@@ -60,6 +60,9 @@ RETURNING *;
 SELECT * FROM batches WHERE batch_id = :batch_id AND marker = :marker AND state = 'Running' FOR UPDATE;
 
 -- name: move_batch!
+WITH gone_on AS (
+    DELETE FROM held_up_batches WHERE batch_id = :batch_id
+)
 UPDATE batches SET
     marker = :marker,
     seen = seen + :seen,
@@ -70,7 +73,16 @@ UPDATE batches SET
     ended_at = CASE WHEN :ended::boolean THEN smartcover_now() END
 WHERE batch_id = :batch_id;
 
+-- name: held_up_seconds$
+SELECT coalesce((SELECT seconds FROM held_up_batches WHERE batch_id = :batch_id), 0.0);
+
 -- name: postpone_batch^
+WITH held_up AS (
+    INSERT INTO held_up_batches (batch_id, seconds)
+    SELECT batch_id, :delay_seconds FROM batches
+    WHERE batch_id = :batch_id AND ended_at IS NULL AND :held_up::boolean
+    ON CONFLICT (batch_id) DO UPDATE SET seconds = held_up_batches.seconds + excluded.seconds
+)
 UPDATE batches SET
     tries = tries + CASE WHEN :counted::boolean THEN 1 ELSE 0 END,
     next_at = smartcover_now() + make_interval(secs => :delay_seconds)

@@ -260,7 +260,9 @@ class Ledger:
             kept = QUERIES.renew_leases(connection, tokens=list(leases), lease_seconds=lease_seconds)
             return frozenset([row["lease_token"] async for row in kept])
 
-    async def hand_back(self, claim: Claim, *, delay_seconds: float = 0.0, counted: bool = False) -> bool:
+    async def hand_back(
+        self, claim: Claim, *, delay_seconds: float = 0.0, counted: bool = False, held_up: bool = False
+    ) -> bool:
         """
         Return a job unfinished, and tell whether this claim still held it.
 
@@ -268,6 +270,7 @@ class Ledger:
 
         Args:
             counted: Whether the attempt counts, as when it may be the job's own doing that it came to nothing.
+            held_up: Whether this start and the delay count for `held_up_seconds`, as when the store is away.
         """
         async with self._database.transaction("hand back") as connection:
             returned = await QUERIES.hand_back_job(
@@ -276,10 +279,16 @@ class Ledger:
                 token=claim.lease_token,
                 delay_seconds=delay_seconds,
                 counted=counted,
+                held_up=held_up,
             )
             if returned is not None:
                 await notify(connection, "jobs")
         return returned is not None
+
+    async def held_up_seconds(self, job_id: str) -> float:
+        """Tell for how long a job has been held up, over all its starts; waiting for its turn hardly counts."""
+        async with self._database.connection("how long a job was held up") as connection:
+            return float(await QUERIES.held_up_seconds(connection, job_id=job_id))
 
     async def sweep(self) -> int:
         """Take back jobs whose lease ran out, and tell how many; their attempts stay counted."""

@@ -32,7 +32,21 @@ WITH free AS (
 )
 SELECT lease_token FROM jobs WHERE lease_token = ANY(:tokens::uuid[]) AND state = 'Running';
 
+-- name: held_up_seconds$
+SELECT coalesce((SELECT seconds FROM held_up_jobs WHERE job_id = :job_id), 0.0);
+
 -- name: hand_back_job$
+-- Held up is what the delays took and the starts behind them. The time before a start in which the job only waited for
+-- its turn, as in a paused queue, is no failure of the store's: however long it is, an hour of it counts.
+WITH held_up AS (
+    INSERT INTO held_up_jobs (job_id, seconds)
+    SELECT job_id, :delay_seconds + greatest(
+        0.0, least(3600.0, extract(epoch FROM smartcover_now() - coalesce(not_before, started_at)))
+    )
+    FROM jobs
+    WHERE job_id = :job_id AND lease_token = :token AND state = 'Running' AND :held_up::boolean
+    ON CONFLICT (job_id) DO UPDATE SET seconds = held_up_jobs.seconds + excluded.seconds
+)
 UPDATE jobs SET
     state = 'Submitted', attempt = greatest(0, attempt - (NOT :counted::boolean)::integer), worker_id = NULL,
     lease_token = NULL, lease_until = NULL, started_at = NULL,

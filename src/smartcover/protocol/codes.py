@@ -68,7 +68,7 @@ _TABLE: Final = (
     ErrorCode("InvalidRange", 416, "The range lies outside the object."),
     ErrorCode("InternalError", 500, "Something went wrong in smartcover.", for_job=True),
     ErrorCode("NotImplemented", 501, "The call is known but not implemented."),
-    ErrorCode("ServiceUnavailable", 503, "The service cannot answer now; try again.", for_job=True),
+    ErrorCode("ServiceUnavailable", 503, "The service or its store cannot do it now; try again.", for_job=True),
     ErrorCode("SlowDown", 503, "Too many requests; slow down."),
     ErrorCode("InputUnreadable", 400, "The video cannot be read.", for_job=True),
     ErrorCode("NoVideoStream", 400, "The file holds no video stream.", for_job=True),

@@ -16,6 +16,7 @@ from smartcover.errors import LedgerError, ObjectMissing, QueueFull, SmartCoverE
 from smartcover.ledger import Batch, Ledger
 from smartcover.service import BatchReader
 from smartcover.storage import BucketStore
+from smartcover.worker.patience import given_up_message, next_wait_seconds
 from smartcover.worker.waiting import first_of
 
 _log = structlog.get_logger(__name__)
@@ -28,20 +29,33 @@ _LEASE_SECONDS: Final = 60.0
 _STEP: Final = 200
 #: Seconds to wait for room in a queue.
 _WAIT_FOR_ROOM_SECONDS: Final = 1.0
-#: Seconds after which a batch is tried again that met an unreachable store, or a fault of ours.
+#: Seconds after which a batch is tried again that met a fault of ours.
 _RETRY_SECONDS: Final = 10.0
 #: Faults of ours in a row before a batch fails.
 _MOST_TRIES: Final = 5
 
 
 class BatchLoop:
-    """Works on one batch after another until told to stop."""
+    """
+    Works on one batch after another until told to stop.
 
-    def __init__(self, ledger: Ledger, store: BucketStore, *, new_id: Callable[[str], str]) -> None:
+    Args:
+        storage_wait_seconds: How long a batch is tried again that the store fails, before it fails.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        store: BucketStore,
+        *,
+        new_id: Callable[[str], str],
+        storage_wait_seconds: float = 86_400.0,
+    ) -> None:
         self._ledger = ledger
         self._batches = ledger.batches
         self._store = store
         self._new_id = new_id
+        self._storage_wait_seconds = storage_wait_seconds
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; a step under way is finished."""
@@ -75,8 +89,7 @@ class BatchLoop:
             raise
         except SmartCoverError as error:
             if error.retryable:
-                log.warning("the batch waits", error=error.public, detail=error.detail)
-                await self._batches.postpone(batch_id, delay_seconds=_RETRY_SECONDS, counted=False)
+                await self._try_later(batch, error)
             else:
                 message = _message(batch, error)
                 log.info("batch failed", code=error.code, message=message)
@@ -89,6 +102,21 @@ class BatchLoop:
         finally:
             await reader.close()
         return True
+
+    async def _try_later(self, batch: Batch, error: SmartCoverError) -> None:
+        """Postpone a batch that the store failed, or fail it when that has lasted for too long."""
+        batch_id = batch.new.batch_id
+        log = _log.bind(batch_id=batch_id, bucket=batch.new.bucket)
+        held_up_seconds = await self._batches.held_up_seconds(batch_id)
+        if held_up_seconds < self._storage_wait_seconds:
+            log.warning("the batch waits", error=error.public, detail=error.detail)
+            wait_seconds = next_wait_seconds(held_up_seconds)
+            await self._batches.postpone(batch_id, delay_seconds=wait_seconds, counted=False, held_up=True)
+        else:
+            place = f"Input.{batch.new.plan.source} {batch.new.plan.place}"
+            message = given_up_message(error, held_up_seconds, place)
+            log.info("batch failed", code=error.code, message=message)
+            await self._batches.fail(batch_id, error.code, message)
 
     async def _work(self, batch_id: str, reader: BatchReader, stop: asyncio.Event) -> None:
         most = _STEP

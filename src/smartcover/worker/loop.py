@@ -37,6 +37,7 @@ from smartcover.protocol import expand_name
 from smartcover.storage import BucketStore, StagedObject, find_input
 from smartcover.worker.isolate import EngineRunner, PickedCover, PickedCovers
 from smartcover.worker.metrics import HandedBack, WorkerMetrics
+from smartcover.worker.patience import given_up_message, next_wait_seconds
 from smartcover.worker.waiting import first_of
 
 _log = structlog.get_logger(__name__)
@@ -47,7 +48,7 @@ _CONTENT_TYPES = {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
 _IDLE_LOOK_SECONDS = 5.0
 #: Seconds to wait after a failure of the database or the store before the next try.
 _PAUSE_AFTER_FAILURE_SECONDS = 1.0
-#: Seconds after which a job that met an unreachable store is tried again.
+#: Seconds after which a job whose decoder was killed is tried again.
 _RETRY_DELAY_SECONDS = 10.0
 #: Longest time that handing back takes when a stop must not wait.
 _LET_GO_SECONDS = 2.0
@@ -65,6 +66,7 @@ class WorkerConfig:
     concurrency: int = 2
     lease_seconds: float = 15.0
     max_attempts: int = 8
+    storage_wait_seconds: float = 86_400.0
     grace_seconds: float = 20.0
     safety: bool = False
     scorer: Path | None = None
@@ -170,8 +172,7 @@ class Worker:
             await self._hand_back(claim, "killed", delay_seconds=_RETRY_DELAY_SECONDS, counted=True)
         except Exception as error:  # noqa: BLE001 - the last line of defence of other jobs
             if isinstance(error, SmartCoverError) and error.retryable:
-                _log.warning("the job is handed back", error=error.public, detail=error.detail)
-                await self._hand_back(claim, "unavailable", delay_seconds=_RETRY_DELAY_SECONDS)
+                _log.warning("the job waits for its lease to run out", error=error.public, detail=error.detail)
             else:
                 self._metrics.fault()
                 # Our own fault, not the video's: the lease runs out and the attempt counts, so this ends.
@@ -182,6 +183,25 @@ class Worker:
             self._ended.discard(claim.lease_token)
 
     async def _run_and_finish(self, claim: Claim) -> None:
+        try:
+            await self._run(claim)
+        except SmartCoverError as error:
+            if not error.retryable:
+                raise
+            await self._try_later(claim, error)
+
+    async def _try_later(self, claim: Claim, error: SmartCoverError) -> None:
+        """Hand back a job that the store or the database failed, or fail it when that has lasted for too long."""
+        held_up_seconds = await self._ledger.held_up_seconds(claim.job.job_id)
+        if held_up_seconds < self._config.storage_wait_seconds:
+            _log.warning("the job is handed back", error=error.public, detail=error.detail)
+            wait_seconds = next_wait_seconds(held_up_seconds)
+            await self._hand_back(claim, "unavailable", delay_seconds=wait_seconds, held_up=True)
+        else:
+            object_name = f"object {claim.job.spec.object_key} of bucket {claim.job.bucket}"
+            await self._fail(claim, error, message=given_up_message(error, held_up_seconds, object_name))
+
+    async def _run(self, claim: Claim) -> None:
         job = claim.job
         if job.attempt > 1:
             await self._take_over(job)
@@ -278,8 +298,10 @@ class Worker:
             bytes_read=picked.bytes_read,
         )
 
-    async def _fail(self, claim: Claim, error: SmartCoverError, *, bytes_read: int = 0) -> None:
-        message = _failure_message(claim.job, error)
+    async def _fail(
+        self, claim: Claim, error: SmartCoverError, *, message: str | None = None, bytes_read: int = 0
+    ) -> None:
+        message = message or _failure_message(claim.job, error)
         async with self._ledger.finishing(claim) as finishing:
             final = replace(
                 finishing.job,
@@ -307,11 +329,19 @@ class Worker:
             _log.warning("staged covers are left to the store's sweep", error=error.public)
 
     async def _hand_back(
-        self, claim: Claim, reason: HandedBack, *, delay_seconds: float = 0.0, counted: bool = False
+        self,
+        claim: Claim,
+        reason: HandedBack,
+        *,
+        delay_seconds: float = 0.0,
+        counted: bool = False,
+        held_up: bool = False,
     ) -> None:
         with structlog.contextvars.bound_contextvars(**_names(claim.job)):
             try:
-                returned = await self._ledger.hand_back(claim, delay_seconds=delay_seconds, counted=counted)
+                returned = await self._ledger.hand_back(
+                    claim, delay_seconds=delay_seconds, counted=counted, held_up=held_up
+                )
             except LedgerError as error:
                 _log.warning("the job waits for its lease to run out", error=error.public)
                 return
