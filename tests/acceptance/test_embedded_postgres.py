@@ -107,6 +107,68 @@ async def test_what_was_committed_is_there_after_a_stop_and_a_start(tmp_path: Pa
         assert await remembered(postgres.dsn) == [1]
 
 
+@pytest.mark.parametrize("left", [None, b"", b"\0" * 48, b"4711", b"a" * 48], ids=repr)
+async def test_a_password_that_was_lost_or_is_another_one_costs_no_data(tmp_path: Path, left: bytes | None) -> None:
+    """As after a power cut, or when folders of two installations were mixed."""
+    async with started(tmp_path) as postgres:
+        await remember(postgres.dsn, 1)
+    password = tmp_path / "password"
+    if left is None:
+        password.unlink()
+    else:
+        password.write_bytes(left)
+    for _ in range(2):
+        async with started(tmp_path) as postgres:
+            assert await remembered(postgres.dsn) == [1]
+            assert await remembered(EmbeddedPostgres.dsn_in_use(tmp_path) or "") == [1]
+    assert password.stat().st_mode & 0o077 == 0 or left == b"a" * 48
+
+
+async def test_the_password_is_on_the_disk_before_the_cluster_is_made_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[tuple[str, str]] = []
+    sync = os.fsync
+
+    def note(descriptor: int) -> None:
+        path = Path(f"/proc/self/fd/{descriptor}").resolve()
+        held = path.read_text() if path.is_file() else " ".join(inside.name for inside in path.iterdir())
+        synced.append((path.name, held))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    async with started(tmp_path / "data"):
+        password = (tmp_path / "data/password").read_text()
+    assert synced[0] == ("password.new", password)
+    assert synced[1][0] == "data"
+    assert "password" in synced[1][1].split()
+    assert "cluster" not in synced[1][1].split()
+    assert "cluster" in synced[2][1].split()
+
+
+async def test_the_log_of_a_server_that_runs_for_long_stays_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smartcover.ledger.embedded._LOG_LOOK_SECONDS", 0.1)
+    monkeypatch.setattr("smartcover.ledger.server_log._LIMIT_BYTES", 20_000)
+    log, aside = tmp_path / "postgres.log", tmp_path / "postgres.log.1"
+    sizes = []
+    async with started(tmp_path) as postgres:
+        connection = await asyncpg.connect(postgres.dsn)
+        for number in range(200):
+            await connection.execute(f"DO $$ BEGIN RAISE WARNING 'line {number} {'x' * 400}'; END $$")
+            await asyncio.sleep(0.01)
+            sizes.append(log.stat().st_size)
+        assert await eventually(lambda: log.stat().st_size < 20_000)
+        await connection.execute("DO $$ BEGIN RAISE WARNING 'the last line'; END $$")
+        await connection.close()
+    assert max(sizes) < 60_000
+    assert "line " in aside.read_text()
+    assert aside.stat().st_size < 60_000
+    assert "the last line" in log.read_text()
+    assert "\0" not in log.read_text()
+
+
 async def test_a_killed_server_is_started_again_under_the_same_address(tmp_path: Path) -> None:
     async with started(tmp_path) as postgres:
         dsn, pid = postgres.dsn, postgres.pid

@@ -13,6 +13,7 @@ import contextlib
 import fcntl
 import importlib.util
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -30,13 +31,16 @@ import structlog
 from smartcover.errors import LedgerUnavailable, SettingsError
 from smartcover.ledger.identity import LAUNCHER, Identity, choose_identity, own, reachable_programs
 from smartcover.ledger.orphan import forget_strange_note, stop_orphan
+from smartcover.ledger.server_log import ServerLog
 
 _log = structlog.get_logger(__name__)
 
 MAJOR = "18"
 _USER = "smartcover"
 _DATABASE = "smartcover"
-_LOG_LIMIT_BYTES = 8 << 20
+_PASSWORD = re.compile(r"[0-9a-f]{48}")
+#: Seconds between two looks at how long the server's log is.
+_LOG_LOOK_SECONDS = 10.0
 #: Longest wait for a start; crash recovery of a busy database takes a while.
 _START_SECONDS = 120.0
 _STOP_SECONDS = 30.0
@@ -80,8 +84,9 @@ class EmbeddedPostgres:
         self._identity: Identity | None = None
         self._programs = Path()
         self._process: asyncio.subprocess.Process | None = None
-        self._log_offset_bytes = 0
-        self._supervisor: asyncio.Task[None] | None = None
+        self._log = ServerLog(self._folder / "postgres.log")
+        self._password = ""
+        self._companions: list[asyncio.Task[None]] = []
 
     async def start(self) -> str:
         """
@@ -105,13 +110,16 @@ class EmbeddedPostgres:
         except BaseException:
             await self.stop()
             raise
-        self._supervisor = asyncio.create_task(self._supervise(), name="embedded PostgreSQL")
+        self._companions = [
+            asyncio.create_task(self._supervise(), name="embedded PostgreSQL"),
+            asyncio.create_task(self._bound_log_for_ever(), name="log of the embedded PostgreSQL"),
+        ]
         return self.dsn
 
     @property
     def dsn(self) -> str:
         """Where the running server is reached."""
-        return _dsn(self._folder, str(self._sockets))
+        return _dsn(self._password, str(self._sockets))
 
     @classmethod
     def dsn_in_use(cls, folder: Path) -> str | None:
@@ -121,7 +129,7 @@ class EmbeddedPostgres:
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
-                    return _dsn(folder, (folder / "sockets").read_text())
+                    return _dsn((folder / "password").read_text(), (folder / "sockets").read_text())
         except FileNotFoundError:  # never started, or about to start for the first time
             pass
         except PermissionError as error:
@@ -135,9 +143,9 @@ class EmbeddedPostgres:
 
     async def stop(self) -> None:
         """Stop the server; transactions under way are rolled back."""
-        if self._supervisor is not None:
-            self._supervisor.cancel()
-            await asyncio.gather(self._supervisor, return_exceptions=True)
+        for companion in self._companions:
+            companion.cancel()
+        await asyncio.gather(*self._companions, return_exceptions=True)
         if self._process is not None:
             await self._end(self._process)
         if self._sockets is not None:
@@ -168,12 +176,10 @@ class EmbeddedPostgres:
         (self._folder / "sockets").write_text(str(self._sockets))
         self._sockets.mkdir(mode=0o700)
         password = self._folder / "password"
-        if not password.exists():
-            draft = password.with_suffix(".new")
-            draft.unlink(missing_ok=True)
-            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                file.write(secrets.token_hex(24))
-            draft.rename(password)
+        self._password = password.read_text(errors="replace") if password.exists() else ""
+        if _PASSWORD.fullmatch(self._password) is None:
+            self._password = secrets.token_hex(24)
+            _keep(password, self._password)
         own(self._identity, self._cluster, password, self._sockets)
 
     def _take_lock(self) -> None:
@@ -234,9 +240,10 @@ class EmbeddedPostgres:
         if code != 0:
             raise LedgerUnavailable(
                 "the embedded database cannot be made; see postgres.log below the data folder",
-                detail=self._last_words(),
+                detail=self._log.last_words(),
             )
         await asyncio.to_thread(draft.rename, self._cluster)
+        await asyncio.to_thread(_sync_folder, self._folder)
 
     def _clear_drafts(self) -> None:
         for left in self._folder.glob("cluster.new*"):
@@ -250,16 +257,24 @@ class EmbeddedPostgres:
         """Start the server and wait until it answers; leftovers of a killed one get time to end."""
         assert self._sockets is not None
         deadline = time.monotonic() + _START_SECONDS
+        password_was_set = False
         while True:
             # Either may have been cut off by the kill of a start. The folder of the socket is nobody else's.
             forget_strange_note(self._cluster)
             (self._sockets / ".s.PGSQL.5432.lock").unlink(missing_ok=True)
             options = [f"-c{name}={value}" for name, value in _OPTIONS.items()]
             self._process = await self._run("postgres", f"-D{self._cluster}", f"-k{self._sockets}", *options)
-            if await self._answers(deadline):
-                return
+            try:
+                if await self._answers(deadline):
+                    return
+            except asyncpg.InvalidPasswordError:
+                if not password_was_set:
+                    await self._end(self._process)
+                    await self._set_password()
+                    password_was_set = True
+                    continue
             await self._end(self._process)
-            words = self._last_words()
+            words = self._log.last_words()
             if time.monotonic() > deadline or not any(leftover in words for leftover in _LEFTOVERS):
                 raise LedgerUnavailable(
                     "the embedded database does not start; see postgres.log below the data folder", detail=words
@@ -272,12 +287,31 @@ class EmbeddedPostgres:
         while time.monotonic() < deadline and self._process.returncode is None:
             try:
                 await self._make_database()
+            except asyncpg.InvalidPasswordError:
+                raise
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
                 await asyncio.sleep(pause)
                 pause = min(pause * 1.5, 0.3)  # each look during a recovery is a line in the server's log
             else:
                 return True
         return False
+
+    async def _set_password(self) -> None:
+        """
+        Let the cluster know the password of the file, which was lost, cut off or comes from elsewhere.
+
+        Whoever may write to the folder may do so: it protects the socket, and nothing else.
+        """
+        _log.warning("the embedded database does not know the password in its folder; setting it")
+        process = await self._run(
+            "postgres", "--single", f"-D{self._cluster}", "postgres", stdin=asyncio.subprocess.PIPE
+        )
+        try:
+            await process.communicate(f"ALTER ROLE {_USER} PASSWORD '{self._password}'\n".encode())
+        except BaseException:
+            process.kill()
+            await process.wait()
+            raise
 
     async def _make_database(self) -> None:
         maintenance = self.dsn.replace(f"@/{_DATABASE}?", "@/postgres?")
@@ -310,18 +344,24 @@ class EmbeddedPostgres:
                 _log.error("the embedded database cannot be started yet", error=repr(error), exc_info=True)
             up_since = time.monotonic()
 
-    async def _run(self, program: str, *arguments: str) -> asyncio.subprocess.Process:
+    async def _bound_log_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(_LOG_LOOK_SECONDS)
+            try:
+                await asyncio.to_thread(self._log.bound)
+            except OSError as error:
+                _log.warning("the log of the embedded database cannot be kept short", error=str(error))
+
+    async def _run(
+        self, program: str, *arguments: str, stdin: int = asyncio.subprocess.DEVNULL
+    ) -> asyncio.subprocess.Process:
         assert self._identity is not None
-        log = self._folder / "postgres.log"
-        if log.exists() and log.stat().st_size > _LOG_LIMIT_BYTES:
-            log.replace(log.with_suffix(".log.1"))
-        with log.open("ab") as file:
-            self._log_offset_bytes = file.tell()
+        with self._log.open() as log:
             return await asyncio.create_subprocess_exec(
                 *self._command(program, arguments),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=file,
-                stderr=file,
+                stdin=stdin,
+                stdout=log,
+                stderr=log,
                 cwd="/",
                 env={"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC", "HOME": "/"},
             )
@@ -331,18 +371,30 @@ class EmbeddedPostgres:
         launcher = [sys.executable, "-I", str(LAUNCHER), self._identity.mode, str(os.getpid())]
         return [*launcher, str(self._programs / program), *arguments]
 
-    def _last_words(self) -> str:
-        """Give what the program started last has said, so that the words of an earlier start mislead nobody."""
-        log = self._folder / "postgres.log"
-        with contextlib.suppress(OSError), log.open("rb") as file:
-            file.seek(max(self._log_offset_bytes, log.stat().st_size - 2000))
-            return file.read().decode(errors="replace")
-        return ""
 
-
-def _dsn(folder: Path, sockets: str) -> str:
-    password = (folder / "password").read_text()
+def _dsn(password: str, sockets: str) -> str:
     return f"postgresql://{_USER}:{password}@/{_DATABASE}?host={quote(sockets, safe='')}"
+
+
+def _keep(path: Path, text: str) -> None:
+    """Write a file that only its owner reads, whole or not at all whatever happens, a power cut included."""
+    draft = path.with_suffix(".new")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.rename(path)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Let the names in a folder outlast a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _programs_of_the_wheel() -> Path:
