@@ -6,7 +6,7 @@ Every error that smartcover raises on purpose.
                         EngineKilled
       StorageError      ObjectMissing, BucketMissing, BucketNotEmpty, BucketTaken, UploadMissing, AccessDenied,
                         DigestMismatch, IncompleteBody, RangeUnsatisfiable, PreconditionFailed, InvalidPart,
-                        PartsOutOfOrder, StorageUnavailable
+                        PartsOutOfOrder, StorageUnavailable, RegisterUnavailable
       RequestError      BadParameter, MalformedBody, MissingBody, BodyTooLarge, BadKey, KeyTooLong, BadBucketName,
                         MissingLength, BadUri, MissingHost, InvalidDigest, RequestTimedOut,
                         SignatureMismatch, SignatureMissing, UnknownKey, RequestExpired, ClockSkewed, NotBound,
@@ -169,6 +169,10 @@ class StorageUnavailable(StorageError):
 
     code = "ServiceUnavailable"
     retryable = True
+
+
+class RegisterUnavailable(StorageUnavailable):
+    """The database, which knows of the objects, does not answer; try again."""
 
 
 class RequestError(SmartCoverError):

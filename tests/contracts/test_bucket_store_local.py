@@ -16,7 +16,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from smartcover.errors import SettingsError, StorageError, StorageUnavailable
+from smartcover.errors import RegisterUnavailable, SettingsError, StorageError, StorageUnavailable
 from smartcover.storage import BucketStore, FileReader, LocalStore, LocalVideo, require_known_folder
 from smartcover.storage import blobs as blobs_module
 from smartcover.storage.shelf import QUERIES
@@ -270,7 +270,7 @@ class TestLocalStore(BucketStoreContract):
         store = LocalStore(root, pool)
         await pool.close()
         for call in (store.bucket(B), store.put(B, "k", body(b"x"), headers={}), store.head(B, "k"), store.sweep()):
-            with pytest.raises(StorageUnavailable):
+            with pytest.raises(RegisterUnavailable):
                 await call
 
     async def test_a_database_killed_under_a_call_is_unavailable(

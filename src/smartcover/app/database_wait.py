@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 
 import structlog
 
-from smartcover.errors import LedgerUnavailable
+from smartcover.errors import LedgerUnavailable, RegisterUnavailable, SmartCoverError
 
 T = TypeVar("T")
 
@@ -28,7 +28,8 @@ class DatabaseWait:
     """
     Repeats what needs the database until it answers, for a time.
 
-    Only absence is waited for. Wrong credentials, a wrong address or a wrong schema are `SettingsError`s and pass.
+    Only absence is waited for, however often it comes. Wrong credentials, a wrong address or a wrong schema are
+    `SettingsError`s and pass, as does the word of a store that is no database.
 
     Args:
         seconds: Longest wait of one step; 0 tries once.
@@ -61,7 +62,7 @@ class DatabaseWait:
             while True:
                 try:
                     found = await self._unless_stopped(step())
-                except LedgerUnavailable as error:
+                except (LedgerUnavailable, RegisterUnavailable) as error:
                     now = time.monotonic()
                     if began is None:
                         began = now
@@ -84,11 +85,12 @@ class DatabaseWait:
                         _log.info("the database is there", waited_seconds=round(time.monotonic() - began, 1))
                     return found
 
-    def _given_up(self, error: LedgerUnavailable) -> LedgerUnavailable:
+    def _given_up(self, error: LedgerUnavailable | RegisterUnavailable) -> SmartCoverError:
         if not self._seconds:
             return error
+        met = error.public.removesuffix(".")
         return LedgerUnavailable(
-            f"{error.public}; waited for {self._seconds:g} s (SMARTCOVER_DATABASE_WAIT_SECONDS)", detail=error.detail
+            f"{met}; waited for {self._seconds:g} s (SMARTCOVER_DATABASE_WAIT_SECONDS)", detail=error.detail
         )
 
     async def _unless_stopped(self, work: Awaitable[T]) -> T:

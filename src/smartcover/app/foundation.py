@@ -10,7 +10,7 @@ from pathlib import Path
 
 from smartcover.app.database_wait import DatabaseWait
 from smartcover.app.owed import owed_by_runs
-from smartcover.errors import SettingsError, StorageUnavailable
+from smartcover.errors import SettingsError
 from smartcover.ledger import (
     Database,
     EmbeddedPostgres,
@@ -20,7 +20,6 @@ from smartcover.ledger import (
     QueueLimits,
     check_schema,
     open_pool,
-    require_usable_schema,
     upgrade,
 )
 from smartcover.settings import Settings, shared_keys_place
@@ -52,7 +51,7 @@ async def foundation(
 
     Args:
         data: The folder of the embedded database and of local objects; None when this process has none.
-        wait: How long a database at `SMARTCOVER_DATABASE_URL` may be away; None tries once.
+        wait: How long a database may be away; None tries once.
         slots: How many jobs the process works on at once, if it does nothing else.
 
     Raises:
@@ -60,15 +59,16 @@ async def foundation(
             does not let us in.
         LedgerUnavailable: If the database does not answer.
     """
+    wait = wait or DatabaseWait()
     async with contextlib.AsyncExitStack() as stack:
         if settings.database_url is not None:
             dsn = settings.database_url.get_secret_value()
-            await (wait or DatabaseWait()).through(lambda: check_schema(dsn))
+            await wait.through(partial(check_schema, dsn))
         elif data is not None:
             embedded = EmbeddedPostgres(data / "postgres")
             stack.push_async_callback(embedded.stop)
             dsn = await embedded.start()
-            await upgrade(dsn)
+            await wait.through(partial(upgrade, dsn))
         else:
             raise SettingsError(
                 "a role of its own needs a database that all roles share; set SMARTCOVER_DATABASE_URL "
@@ -93,7 +93,7 @@ async def foundation(
         objects = Database(dsn, pool)
         if not settings.storage.startswith("s3:"):
             root = _objects(settings, data)
-            await (wait or DatabaseWait()).through(partial(_accept_folder, root, pool, objects))
+            await wait.through(partial(require_known_folder, root, pool))
         yield Foundation(ledger, _store(settings, data, pool), objects, pools)
 
 
@@ -108,15 +108,6 @@ def share_connections(most: int, slots: int | None) -> tuple[int, int]:
         most = min(most, 6 + slots // 2)
     for_store = max(2, most * 3 // 8)
     return most - for_store, for_store
-
-
-async def _accept_folder(root: Path, pool: Pool, objects: Database) -> None:
-    """Refuse a folder that cannot be the right one; raises `LedgerUnavailable` where the database is away."""
-    try:
-        await require_known_folder(root, pool)
-    except StorageUnavailable:
-        await require_usable_schema(objects)
-        await require_known_folder(root, pool)  # the database answers: this is the folder's word
 
 
 def _store(settings: Settings, data: Path | None, pool: Pool) -> BucketStore:

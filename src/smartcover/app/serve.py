@@ -38,8 +38,7 @@ from smartcover.app.parts import (
     make_worker,
 )
 from smartcover.app.readiness import checks
-from smartcover.errors import LedgerUnavailable, SettingsError, StorageUnavailable
-from smartcover.ledger import require_usable_schema
+from smartcover.errors import LedgerUnavailable, SettingsError
 from smartcover.service import SecretMaker, create_bucket
 from smartcover.settings import Settings
 from smartcover.worker import EngineRunner, WorkerMetrics
@@ -138,7 +137,7 @@ async def _serve(
             await wait.through(ring.load)
             parts["keys"] = partial(ring.run, stop)
             for name in settings.buckets:
-                await wait.through(partial(_make_bucket, base, name, settings.region))
+                await wait.through(partial(create_bucket, base.store, base.ledger, name, settings.region))
             server = _api(settings, base, ring, maker, probes, api.HttpMetrics(metrics.registry))
             url = url_of(listener, address)
             parts["http"] = partial(server.run_until, listener, stop)
@@ -163,15 +162,6 @@ async def _waiting_pages(settings: Settings, listener: socket.socket | None) -> 
     pages = api.create_waiting(api.Probes({"database": away}, metrics_without_ledger))
     async with serving(pages, listener.dup(), edge_config(settings)):
         yield
-
-
-async def _make_bucket(base: Foundation, name: str, region: str) -> None:
-    """Make a bucket; raises `LedgerUnavailable` where the store fails because the database is away."""
-    try:
-        await create_bucket(base.store, base.ledger, name, region)
-    except StorageUnavailable:
-        await require_usable_schema(base.objects)
-        await create_bucket(base.store, base.ledger, name, region)  # the database answers: this is the store's word
 
 
 def _api(

@@ -10,7 +10,6 @@ import asyncpg
 
 from smartcover.errors import StorageError, StorageUnavailable
 
-DATABASE_AWAY = "The database, which knows of the objects, does not answer; try again."
 DISK_FULL = "The disk of the object store is full. Nothing was changed; free some space and try again."
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -34,12 +33,17 @@ _PASSING = (
 
 
 @contextmanager
-def storage_failures(doing: str, public: str | None = None) -> Iterator[None]:
+def storage_failures(
+    doing: str, public: str | None = None, *, kind: type[StorageUnavailable] = StorageUnavailable
+) -> Iterator[None]:
     """
     Turn what asyncpg and the operating system raise inside into a `StorageError`.
 
     `doing` goes to the log with the original text, never to a client, who is told `public` of what may pass. Wrap our
     own calls only: a failure of a request's body or of the reader's own code is not the store's.
+
+    Args:
+        kind: What to raise of what may pass: `RegisterUnavailable` around calls of the database alone.
 
     Raises:
         StorageUnavailable: When the same call may succeed later: connection, disk, lock, timeout.
@@ -50,9 +54,9 @@ def storage_failures(doing: str, public: str | None = None) -> Iterator[None]:
     except asyncpg.DiskFullError as error:
         raise StorageUnavailable(DISK_FULL, detail=f"{doing}: {error}") from error
     except _PASSING as error:
-        raise StorageUnavailable(public, detail=f"{doing}: {type(error).__name__}: {error}") from error
+        raise kind(public, detail=f"{doing}: {type(error).__name__}: {error}") from error
     except OSError as error:
         public = DISK_FULL if error.errno in _FULL else public
-        raise StorageUnavailable(public, detail=f"{doing}: {type(error).__name__}: {error}") from error
+        raise kind(public, detail=f"{doing}: {type(error).__name__}: {error}") from error
     except asyncpg.PostgresError as error:
         raise StorageError(detail=f"{doing}: {type(error).__name__}: {error}") from error

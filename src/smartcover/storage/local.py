@@ -19,7 +19,14 @@ from uuid import UUID, uuid4
 
 import asyncpg
 
-from smartcover.errors import BucketNotEmpty, ObjectMissing, SettingsError, StorageError, StorageUnavailable
+from smartcover.errors import (
+    BucketNotEmpty,
+    ObjectMissing,
+    RegisterUnavailable,
+    SettingsError,
+    StorageError,
+    StorageUnavailable,
+)
 from smartcover.storage.blobs import BLOCK_BYTES, BlobFolder, BlobReader, is_blob_folder
 from smartcover.storage.bucket import (
     BucketInfo,
@@ -31,7 +38,7 @@ from smartcover.storage.bucket import (
     UploadEvent,
     VideoSource,
 )
-from smartcover.storage.failures import DATABASE_AWAY, storage_failures
+from smartcover.storage.failures import storage_failures
 from smartcover.storage.local_sweep import LocalSweeper
 from smartcover.storage.local_uploads import LocalUploads
 from smartcover.storage.registered import RegisteredStore
@@ -58,13 +65,14 @@ async def require_known_folder(root: Path, pool: Connections) -> None:
 
     Raises:
         SettingsError: If the folder is none of blobs and the database knows of objects.
-        StorageUnavailable: If the folder cannot be looked at, or the database does not answer.
+        StorageUnavailable: If the folder cannot be looked at.
+        RegisterUnavailable: If the database does not answer.
     """
     unseen = f"{root} cannot be looked at; see whether its share is mounted and may be read"
     with storage_failures("look for blobs", unseen):
         if await asyncio.to_thread(is_blob_folder, root):
             return
-    with storage_failures("look for objects", DATABASE_AWAY):
+    with storage_failures("look for objects", kind=RegisterUnavailable):
         async with pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as connection:
             known = await QUERIES.any_objects(connection)
     if known:

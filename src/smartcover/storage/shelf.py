@@ -16,10 +16,17 @@ import aiosql
 import asyncpg
 import structlog
 
-from smartcover.errors import BodyTooLarge, BucketMissing, DigestMismatch, IncompleteBody, StorageUnavailable
+from smartcover.errors import (
+    BodyTooLarge,
+    BucketMissing,
+    DigestMismatch,
+    IncompleteBody,
+    RegisterUnavailable,
+    StorageUnavailable,
+)
 from smartcover.storage.blobs import BLOCK_BYTES, BlobFolder, BlobReader, BlobWriter, Contents
 from smartcover.storage.bucket import ObjectInfo, UploadEvent
-from smartcover.storage.failures import DATABASE_AWAY, DISK_FULL, storage_failures
+from smartcover.storage.failures import DISK_FULL, storage_failures
 from smartcover.storage.rules import check_bucket_name
 
 log = structlog.get_logger(__name__)
@@ -57,7 +64,7 @@ class Register:
     @asynccontextmanager
     async def connection(self, doing: str) -> AsyncIterator[Any]:
         """Lend a connection; failures inside become `StorageError`s that tell the log what we were `doing`."""
-        with storage_failures(doing, DATABASE_AWAY):
+        with storage_failures(doing, kind=RegisterUnavailable):
             async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as connection:
                 yield connection
 

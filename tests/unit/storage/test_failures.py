@@ -7,8 +7,8 @@ import errno
 import asyncpg
 import pytest
 
-from smartcover.errors import BucketMissing, StorageError, StorageUnavailable
-from smartcover.storage.failures import DATABASE_AWAY, storage_failures
+from smartcover.errors import BucketMissing, RegisterUnavailable, StorageError, StorageUnavailable
+from smartcover.storage.failures import storage_failures
 
 
 @pytest.mark.parametrize(
@@ -41,8 +41,9 @@ def test_what_may_pass_is_unavailable(error: Exception) -> None:
 
 
 def test_a_database_that_is_away_is_not_said_to_be_the_store() -> None:
-    with pytest.raises(StorageUnavailable, match=r"^The database") as caught, storage_failures("find", DATABASE_AWAY):
+    with pytest.raises(RegisterUnavailable) as caught, storage_failures("find", kind=RegisterUnavailable):
         raise asyncpg.CannotConnectNowError("starting up at 10.1.2.3")
+    assert caught.value.public.startswith("The database")
     assert "10.1.2.3" not in caught.value.public
 
 
