@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -217,6 +218,7 @@ def test_an_output_that_takes_no_more_is_one_line(clip: Path, tmp_path: Path, ar
         (("--width", "0"), "width is 0"),
         (("--time-limit", "0"), "--time-limit is 0; give more"),
         (("--time-limit", "nan"), "--time-limit is nan; give more"),
+        (("-j", "0"), "--concurrency is 0; give 1 to 64"),
     ],
 )
 def test_a_wrong_option_is_one_line(clip: Path, tmp_path: Path, arguments: tuple[str, str], words: str) -> None:
@@ -224,3 +226,19 @@ def test_a_wrong_option_is_one_line(clip: Path, tmp_path: Path, arguments: tuple
     assert result.returncode == 1
     assert result.stderr.startswith(f"smartcover: {words}")
     assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("concurrency", [1, 3])
+def test_ctrl_c_ends_a_run_of_many_videos_soon_and_without_a_word(clip: Path, tmp_path: Path, concurrency: int) -> None:
+    command = [sys.executable, "-m", "smartcover", "pick", *[str(clip)] * 400, "-j", str(concurrency)]
+    process = subprocess.Popen(
+        [*command, "-o", str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        assert "my clip" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert (process.returncode, errors) == (130, "")

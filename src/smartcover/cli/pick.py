@@ -6,25 +6,30 @@ import contextlib
 import os
 import shlex
 import sys
+import threading
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
 from smartcover.cli.pick_report import (
+    Bars,
     Written,
     describe,
     describe_failure,
     one_line,
     print_document,
     print_table,
-    show_progress,
 )
+from smartcover.cli.side_by_side import results_in_order
 from smartcover.engine import CoverOptions, Limits, Picks, pick_covers
 from smartcover.engine.types import MAX_COUNT, MAX_SIDE_PX
 from smartcover.errors import BadParameter, NotAVideo, SmartCoverError
+
+_MOST_AT_ONCE = 64
 
 _LONGEST_STEM_BYTES = 240
 """With what is put behind it, a name has at most the 255 bytes that file systems allow."""
@@ -62,6 +67,9 @@ def pick(
     time_limit: Annotated[
         float, typer.Option(metavar="SECONDS", help="For each video; half of it at most goes into looking.")
     ] = Limits().seconds,
+    concurrency: Annotated[
+        int, typer.Option("-j", "--concurrency", help=f"How many videos at once, 1 to {_MOST_AT_ONCE}.")
+    ] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
     sheet: Annotated[bool, typer.Option("--sheet", help="Add a contact sheet that shows why.")] = False,
 ) -> None:
@@ -81,6 +89,8 @@ def pick(
     )
     if not time_limit > 0:
         raise BadParameter(f"--time-limit is {time_limit:g}; give more than 0 seconds")
+    if not 1 <= concurrency <= _MOST_AT_ONCE:
+        raise BadParameter(f"--concurrency is {concurrency}; give 1 to {_MOST_AT_ONCE}")
     limits = Limits(seconds=time_limit)
     _make_folder(output)
     paths = [Path(video) for video in videos]
@@ -91,30 +101,68 @@ def pick(
     _spare_inputs(paths, results)
     if gpu:
         _tell_what_has_no_accelerator()
+    picker = _Picker(options, limits, output, with_sheet=sheet)
+    tasks = [
+        _Task(video, stem, f"{number} of {len(videos)}: " if len(videos) > 1 else "")
+        for number, (video, stem) in enumerate(zip(videos, stems, strict=True), start=1)
+    ]
     entries: list[dict[str, Any]] = []
     failed = False
-    for number, (video, path, stem) in enumerate(zip(videos, paths, stems, strict=True), start=1):
-        place = f"{number} of {len(videos)}: " if len(videos) > 1 else ""
-        try:
-            _refuse_what_is_no_file(video)
-            with show_progress(f"{place}{path.name}") as on_progress:
-                picks = pick_covers(path, options, limits=limits, on_progress=on_progress)
-            covers = _write_covers(picks, output, stem)
-            written = Written(video, covers, _write_sheet(picks, path, output, stem) if sheet else None)
-        except Exception as error:
-            if _is_interrupt(error):
-                raise KeyboardInterrupt from error
-            failed = True
-            _tell(error, video)
-            entries.append(describe_failure(error, video))
-            continue
-        entries.append(describe(picks, written))
-        if not as_json:
-            print_table(picks, written)
+    with picker.bars.shown():
+        for entry, error in results_in_order(picker.pick, tasks, at_once=concurrency, stop=picker.stop.set):
+            entries.append(entry)
+            if error is not None:
+                failed = True
+                with picker.bars.put_aside():
+                    _tell(error, entry["path"])
+            elif not as_json:
+                with picker.bars.put_aside():
+                    print_table(entry)
     if as_json:
         print_document(entries)
     if failed:
         raise typer.Exit(1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """A video as it was given, the name of its files, and its place among the videos as words."""
+
+    video: str
+    stem: str
+    place: str
+
+
+class _Picker:
+    """Picks covers of videos, several of them at once in threads, and writes them."""
+
+    def __init__(self, options: CoverOptions, limits: Limits, folder: Path, *, with_sheet: bool) -> None:
+        self.bars = Bars()
+        self.stop = threading.Event()
+        self._options, self._limits, self._folder, self._with_sheet = options, limits, folder, with_sheet
+
+    def pick(self, task: _Task) -> tuple[dict[str, Any], Exception | None]:
+        """Give the entry of a video in the document, and what failed if something did."""
+        path = Path(task.video)
+        try:
+            _refuse_what_is_no_file(task.video)
+            with self.bars.bar(f"{task.place}{path.name}") as tell:
+                picks = pick_covers(path, self._options, limits=self._limits, on_progress=self._heeding_stop(tell))
+            covers = _write_covers(picks, self._folder, task.stem)
+            sheet = _write_sheet(picks, path, self._folder, task.stem) if self._with_sheet else None
+        except Exception as error:
+            if _is_interrupt(error):
+                raise KeyboardInterrupt from error
+            return describe_failure(error, task.video), error
+        return describe(picks, Written(task.video, covers, sheet)), None
+
+    def _heeding_stop(self, tell: Callable[[float], None]) -> Callable[[str, float], None]:
+        def on_progress(_step: str, share: float) -> None:
+            if self.stop.is_set():  # Ctrl-C came to another thread
+                raise KeyboardInterrupt
+            tell(share)
+
+        return on_progress
 
 
 def _refuse_what_is_no_file(video: str) -> None:

@@ -7,8 +7,8 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,8 +96,8 @@ def print_document(entries: list[dict[str, Any]]) -> None:
 
 
 @_printing()
-def print_table(picks: Picks, written: Written) -> None:
-    """Print the covers of a video for a person."""
+def print_table(entry: Mapping[str, Any]) -> None:
+    """Print the covers of a video for a person, out of its entry."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -107,8 +107,9 @@ def print_table(picks: Picks, written: Written) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a name may have characters that the output's encoding lacks
     console = Console(highlight=False)
+    paths = [Path(cover["path"]) for cover in entry["covers"]]
     table = Table(
-        title=escape(one_line(f"{written.video} -> {written.covers[0].parent}/")),
+        title=escape(one_line(f"{entry['path']} -> {paths[0].parent}/")),
         title_justify="left",
         box=None,
         pad_edge=False,
@@ -116,31 +117,58 @@ def print_table(picks: Picks, written: Written) -> None:
     )
     for heading in ("cover", "at", "score", "size", "why"):
         table.add_column(heading, overflow="fold")
-    for cover, path in zip(picks.covers, written.covers, strict=True):
-        size = f"{cover.width_px}x{cover.height_px}"
-        why = ", ".join(cover.reasons) or "the best there is"
-        table.add_row(escape(one_line(path.name)), clock(cover.seconds), f"{cover.score:.2f}", size, why)
+    for path, cover in zip(paths, entry["covers"], strict=True):
+        size = f"{cover['width_px']}x{cover['height_px']}"
+        why = ", ".join(cover["reasons"]) or "the best there is"
+        table.add_row(escape(one_line(path.name)), clock(cover["seconds"]), f"{cover['score']:.2f}", size, why)
     console.print(table)
-    for note in filter(None, (picks.fallback, picks.unseen)):
+    for note in filter(None, (entry["fallback"], entry["unseen"])):
         console.print(f"[yellow]{escape(note)}[/yellow]")
-    if written.sheet is not None:
-        console.print(f"contact sheet: {escape(one_line(str(written.sheet)))}", soft_wrap=True)
-    console.print(f"[dim]{picks.timings['total']:.2f} s[/dim]\n")
+    if "sheet" in entry:
+        console.print(f"contact sheet: {escape(one_line(entry['sheet']))}", soft_wrap=True)
+    console.print(f"[dim]{entry['timings']['total']:.2f} s[/dim]\n")
 
 
-@contextmanager
-def show_progress(title: str) -> Iterator[Callable[[str, float], None] | None]:
-    """Show a bar on standard error while a person waits; nothing when it goes to a file or a program."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.progress import Progress
+class Bars:
+    """A bar on standard error for each video that is under way; none when that goes to a file or a program."""
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(escape(one_line(title)), total=1.0)
-        yield lambda _step, share: bar.update(task, completed=share)
+    def __init__(self) -> None:
+        self._progress: Any = None
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import Progress
+
+            self._progress = Progress(console=Console(stderr=True), transient=True)
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Show bars for a while."""
+        with self._progress or nullcontext():
+            yield
+
+    @contextmanager
+    def put_aside(self) -> Iterator[None]:
+        """Take the bars away for what is printed meanwhile."""
+        if self._progress is None:
+            yield
+            return
+        self._progress.stop()
+        yield
+        self._progress.start()
+
+    @contextmanager
+    def bar(self, title: str) -> Iterator[Callable[[float], None]]:
+        """Show a bar for a while; what is given is told the share that is done, 0..1."""
+        if self._progress is None:
+            yield lambda _share: None
+            return
+        from rich.markup import escape
+
+        task = self._progress.add_task(escape(one_line(title)), total=1.0)
+        try:
+            yield lambda share: self._progress.update(task, completed=share)
+        finally:
+            self._progress.remove_task(task)
 
 
 def one_line(text: str) -> str:

@@ -47,7 +47,8 @@ def pick_covers(
     Choose the covers of a video, best first.
 
     There is a cover whenever one frame decodes; `Picks.fallback` says when rules had to be relaxed for it or time was
-    left for fewer covers, and `Picks.unseen` which part of the video was not looked at.
+    left for fewer covers, and `Picks.unseen` which part of the video was not looked at. Several threads may call this
+    at once.
 
     Args:
         video: A path, or a reader of bytes at positions.

@@ -46,9 +46,7 @@ async def test_the_word_of_the_store_and_wrong_settings_end_the_start(error: typ
 
 
 async def test_the_wait_is_told_with_what_was_met_last() -> None:
-    with pytest.raises(
-        LedgerUnavailable, match=r"does not answer; try again; waited for 0.05 s"
-    ):
+    with pytest.raises(LedgerUnavailable, match=r"does not answer; try again; waited for 0.05 s"):
         await DatabaseWait(0.05).through(Step(*[RegisterUnavailable] * 100))
 
 

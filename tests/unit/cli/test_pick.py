@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -61,6 +62,44 @@ def test_an_interrupt_ends_the_run(
     monkeypatch.setattr(command, "pick_covers", _failing_at("odd.mp4", KeyboardInterrupt()))
     assert _run(*clips, "-n", "1", "-o", tmp_path / "out") == 130
     assert "two" not in capsys.readouterr().out
+
+
+def test_covers_are_the_same_and_in_the_same_order_however_many_videos_are_picked_from_at_once(
+    clips: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "no.mp4").write_bytes(b"no video")
+    documents = []
+    for concurrency in ("1", "3"):
+        assert _run(*clips, tmp_path / "no.mp4", "-j", concurrency, "--json", "-o", tmp_path / "out") == 1
+        document = json.loads(capsys.readouterr().out)
+        for entry in document["videos"]:
+            entry.pop("timings", None)
+        written = [(path.name, path.read_bytes()) for path in sorted((tmp_path / "out").iterdir())]
+        documents.append((document, written))
+    assert documents[0] == documents[1]
+
+
+def test_an_interrupt_ends_a_run_of_several_videos_at_once(
+    clips: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The one that is under way ends with it, however long it would have taken."""
+    under_way, ended = threading.Event(), threading.Event()
+
+    def pick(video: Path, *_others: Any, on_progress: Callable[[str, float], None], **_named: Any) -> Picks:
+        if video.name == "one.mp4":
+            assert under_way.wait(30)
+            raise KeyboardInterrupt
+        try:
+            while True:
+                on_progress("look", 0.5)
+                under_way.set()
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(command, "pick_covers", pick)
+    assert _run(*clips, "-j", "2", "-o", tmp_path / "out") == 130
+    assert ended.is_set()
+    assert capsys.readouterr() == ("", "")
 
 
 def test_a_person_sees_how_far_a_run_has_come_though_its_document_goes_elsewhere(
