@@ -133,6 +133,16 @@ class TestEveryWayToPointTheSdkHere:
         )
         assert target.read_bytes() == data
 
+    @pytest.mark.observed
+    @pytest.mark.call("GET /?uploads", sdk="python")
+    def test_uploads_under_way_are_listed_as_folders(self, client: Any, key: str) -> None:
+        begun = [client.create_multipart_upload(BUCKET, f"{key}/{name}") for name in ("a/1", "a/2", "b")]
+        page = client.list_multipart_uploads(BUCKET, Prefix=f"{key}/", Delimiter="/")
+        assert [entry["Prefix"] for entry in page["CommonPrefixes"]] == [f"{key}/a/"]
+        assert [entry["UploadId"] for entry in page["Upload"]] == [begun[2]["UploadId"]]
+        for upload in begun:
+            client.abort_multipart_upload(BUCKET, upload["Key"], upload["UploadId"])
+
     @pytest.mark.documented
     @pytest.mark.call("HEAD /", sdk="python")
     def test_the_bucket_is_there(self, client: Any) -> None:

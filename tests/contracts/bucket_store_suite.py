@@ -483,6 +483,7 @@ class BucketStoreContract:
             store.list(B, delimiter="\0"),
             store.uploads(B, prefix="\0"),
             store.uploads(B, key_marker="\0"),
+            store.uploads(B, delimiter="\0"),
             store.uploads(B, key_marker="a", upload_id_marker="\0"),
         ):
             with pytest.raises(BadKey):
@@ -678,6 +679,51 @@ class BucketStoreContract:
             "b/1",
             "b/2",
         ]
+
+    @pytest.mark.parametrize("limit", [1, 2, 3, 1000])
+    @pytest.mark.parametrize(("prefix", "delimiter"), [("", "/"), ("b", "/"), ("b/", "/"), ("", "/2"), ("", "b/")])
+    async def test_open_uploads_are_folded_by_a_delimiter_page_by_page(
+        self, store: BucketStore, prefix: str, delimiter: str, limit: int
+    ) -> None:
+        keys = ["a", "b", "b", "b/1", "b/1", "b/2/x", "b/2/y", "b0", "c/1", "c/2", "d"]
+        made = [await store.start_upload(B, key, headers={}) for key in keys]
+        expected: list[str] = []
+        for upload in sorted(made, key=lambda upload: (upload.key, upload.upload_id)):
+            if upload.key.startswith(prefix):
+                at = upload.key.find(delimiter, len(prefix))
+                entry = upload.upload_id if at < 0 else upload.key[: at + len(delimiter)]
+                expected += [entry] if expected[-1:] != [entry] else []
+        seen: list[str] = []
+        key_marker = id_marker = ""
+        while True:
+            page = await store.uploads(
+                B,
+                prefix=prefix,
+                delimiter=delimiter,
+                key_marker=key_marker,
+                upload_id_marker=id_marker,
+                limit=limit,
+            )
+            entries = [(upload.key, upload.upload_id) for upload in page.uploads]
+            entries += [(folded, folded) for folded in page.common_prefixes]
+            assert len(entries) <= limit
+            seen += [entry for _, entry in sorted(entries)]
+            if page.next_key_marker is None:
+                break
+            key_marker, id_marker = page.next_key_marker, page.next_upload_id_marker or ""
+        assert seen == expected
+
+    async def test_a_folded_prefix_is_jumped_over_however_many_uploads_it_holds(self, store: BucketStore) -> None:
+        for number in range(7):
+            await store.start_upload(B, f"a/{number}", headers={})
+        await store.start_upload(B, "b", headers={})
+        page = await store.uploads(B, delimiter="/", limit=1)
+        assert (page.uploads, page.common_prefixes) == ((), ("a/",))
+        assert (page.next_key_marker, page.next_upload_id_marker) == ("a/", None)
+        for marker in ("a/", "a/3"):
+            page = await store.uploads(B, delimiter="/", key_marker=marker, limit=1)
+            assert ([upload.key for upload in page.uploads], page.common_prefixes) == (["b"], ())
+            assert page.next_key_marker is None
 
     # Staged objects
 

@@ -127,10 +127,15 @@ async def list_uploads(edge: Edge, call: Call) -> Answer:
     """List the uploads under way."""
     query = call.query
     limit = query.integer("max-uploads", default=_MAX_PAGE, low=1, high=_MAX_PAGE)
-    prefix = query.text("prefix") or ""
+    prefix, delimiter = query.text("prefix") or "", query.text("delimiter") or ""
     key_marker, upload_id_marker = query.text("key-marker") or "", query.text("upload-id-marker") or ""
     page = await edge.store.uploads(
-        call.bucket, prefix=prefix, key_marker=key_marker, upload_id_marker=upload_id_marker, limit=limit
+        call.bucket,
+        prefix=prefix,
+        delimiter=delimiter,
+        key_marker=key_marker,
+        upload_id_marker=upload_id_marker,
+        limit=limit,
     )
     return xml_answer(
         list_multipart_uploads_result(
@@ -140,7 +145,9 @@ async def list_uploads(edge: Edge, call: Call) -> Answer:
                     UploadSummary(entry.key, entry.upload_id, entry.initiated_at, call.secret_id)
                     for entry in page.uploads
                 ],
+                common_prefixes=page.common_prefixes,
                 prefix=prefix,
+                delimiter=delimiter,
                 key_marker=key_marker,
                 upload_id_marker=upload_id_marker,
                 max_uploads=limit,

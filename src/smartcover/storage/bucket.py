@@ -82,9 +82,14 @@ class ObjectPage:
 
 @dataclass(frozen=True, slots=True)
 class UploadPage:
-    """A page of open multipart uploads."""
+    """
+    A page of open multipart uploads, and the prefixes that others are folded into.
+
+    Without an id the next page begins behind all that is folded into the key marker.
+    """
 
     uploads: tuple[UploadInfo, ...]
+    common_prefixes: tuple[str, ...]
     next_key_marker: str | None
     next_upload_id_marker: str | None
 
@@ -311,11 +316,12 @@ class BucketStore(Protocol):
         bucket: str,
         *,
         prefix: str = "",
+        delimiter: str = "",
         key_marker: str = "",
         upload_id_marker: str = "",
         limit: int = 1000,
     ) -> UploadPage:
-        """List open multipart uploads."""
+        """List open multipart uploads; with a delimiter, keys are folded as `list` folds those of objects."""
 
     async def complete_upload(
         self,

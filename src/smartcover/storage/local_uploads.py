@@ -11,7 +11,7 @@ from uuid import UUID
 
 from smartcover.errors import BucketMissing, StorageUnavailable, UploadMissing
 from smartcover.storage.blobs import Contents
-from smartcover.storage.bucket import ObjectInfo, PartInfo, PartPage, UploadEvent, UploadInfo, UploadPage
+from smartcover.storage.bucket import ObjectInfo, PartInfo, PartPage, UploadEvent, UploadInfo
 from smartcover.storage.crc64 import combine
 from smartcover.storage.rules import (
     MAX_PART_NUMBER,
@@ -20,7 +20,6 @@ from smartcover.storage.rules import (
     check_key,
     check_part_number,
     check_parts,
-    check_text,
     joined_etag,
     page_limit,
     parts_fingerprint,
@@ -93,23 +92,13 @@ class Uploads(ABC):
         )
         return PartPage(upload_info(upload), shown, shown[-1].number if len(rows) > limit > 0 else None)
 
-    async def page(self, bucket: str, *, prefix: str, key_marker: str, upload_id_marker: str, limit: int) -> UploadPage:
-        """Give a page of open uploads in order of key and id; the bucket was checked by the caller."""
-        check_text(prefix, "Prefix")
-        check_text(key_marker, "Key marker")
-        check_text(upload_id_marker, "Upload id marker")
-        limit = page_limit(limit)
-        # Without an id the marker stands behind all uploads of its key: ids are hex and '~' is above them.
-        key, upload_id = (key_marker, upload_id_marker or "~") if key_marker >= prefix else (prefix, "")
+    async def behind(self, bucket: str, prefix: str, key: str, upload_id: str, limit: int) -> Sequence[UploadInfo]:
+        """Give open uploads behind a key and an id, in this order; the bucket was checked by the caller."""
         async with self._register.connection("list uploads") as connection:
             found = QUERIES.open_uploads(
-                connection, bucket=bucket, prefix=prefix, key=key, upload_id=upload_id, limit=limit + 1
+                connection, bucket=bucket, prefix=prefix, key=key, upload_id=upload_id, limit=limit
             )
-            rows = [row async for row in found]
-        shown = tuple(upload_info(row) for row in rows[:limit])
-        if len(rows) <= limit or not shown:
-            return UploadPage(shown, None, None)
-        return UploadPage(shown, shown[-1].key, shown[-1].upload_id)
+            return [upload_info(row) async for row in found]
 
     async def complete(
         self, bucket: str, key: str, upload_id: str, parts: Sequence[tuple[int, str]], *, event: UploadEvent | None

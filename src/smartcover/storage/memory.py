@@ -51,6 +51,7 @@ from smartcover.storage.rules import (
     parts_fingerprint,
     resolve_range,
 )
+from smartcover.storage.upload_pages import upload_page
 
 _BLOCK_BYTES = 1 << 20
 
@@ -249,29 +250,31 @@ class MemoryStore:
         bucket: str,
         *,
         prefix: str = "",
+        delimiter: str = "",
         key_marker: str = "",
         upload_id_marker: str = "",
         limit: int = 1000,
     ) -> UploadPage:
-        check_text(prefix, "Prefix")
-        check_text(key_marker, "Key marker")
-        check_text(upload_id_marker, "Upload id marker")
         await self.bucket(bucket)
-        limit = page_limit(limit)
-        found = sorted(
-            (
+
+        async def behind(key: str, upload_id: str, most: int) -> Sequence[UploadInfo]:
+            found = [
                 upload.info
                 for upload in self._open_uploads()
                 if upload.info.bucket == bucket
                 and upload.info.key.startswith(prefix)
-                and (upload.info.key, upload.info.upload_id) > (key_marker, upload_id_marker or "~")
-            ),
-            key=lambda info: (info.key, info.upload_id),
+                and (upload.info.key, upload.info.upload_id) > (key, upload_id)
+            ]
+            return sorted(found, key=lambda info: (info.key, info.upload_id))[:most]
+
+        return await upload_page(
+            behind,
+            prefix=prefix,
+            delimiter=delimiter,
+            key_marker=key_marker,
+            upload_id_marker=upload_id_marker,
+            limit=limit,
         )
-        shown = tuple(found[:limit])
-        if len(found) <= limit or not shown:
-            return UploadPage(shown, None, None)
-        return UploadPage(shown, shown[-1].key, shown[-1].upload_id)
 
     async def complete_upload(
         self,

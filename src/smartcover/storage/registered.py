@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
 
 from smartcover.errors import BucketMissing
 from smartcover.storage.bucket import (
@@ -17,6 +18,7 @@ from smartcover.storage.bucket import (
 from smartcover.storage.local_uploads import Uploads
 from smartcover.storage.rules import check_bucket_name
 from smartcover.storage.shelf import QUERIES, Register
+from smartcover.storage.upload_pages import upload_page
 
 
 class RegisteredStore:
@@ -64,13 +66,19 @@ class RegisteredStore:
         bucket: str,
         *,
         prefix: str = "",
+        delimiter: str = "",
         key_marker: str = "",
         upload_id_marker: str = "",
         limit: int = 1000,
     ) -> UploadPage:
         await self.bucket(bucket)
-        return await self._uploads.page(
-            bucket, prefix=prefix, key_marker=key_marker, upload_id_marker=upload_id_marker, limit=limit
+        return await upload_page(
+            partial(self._uploads.behind, bucket, prefix),
+            prefix=prefix,
+            delimiter=delimiter,
+            key_marker=key_marker,
+            upload_id_marker=upload_id_marker,
+            limit=limit,
         )
 
     async def complete_upload(

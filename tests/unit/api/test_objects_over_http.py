@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import AsyncIterator
 
 import pytest
@@ -210,6 +211,22 @@ def test_a_listing_folds_pages_and_escapes(edge: RunningEdge) -> None:
 
 def test_a_page_of_no_keys_is_not_truncated(edge: RunningEdge) -> None:
     assert exchange(edge.port, build("GET", "/?max-keys=0")).node("IsTruncated") == "false"
+
+
+def test_uploads_under_way_are_folded_by_a_delimiter(edge: RunningEdge) -> None:
+    for key in ("fold/a/1", "fold/a/2", "fold/b%20c/1", "fold/z"):
+        exchange(edge.port, build("POST", f"/{key}?uploads"))
+    page = exchange(edge.port, build("GET", "/?uploads&prefix=fold/&delimiter=/&max-uploads=2&encoding-type=url"))
+    assert (page.node("Delimiter"), page.node("IsTruncated")) == ("/", "true")
+    assert b"<NextUploadIdMarker/>" in page.body
+    assert re.findall(rb"<CommonPrefixes><Prefix>([^<]*)<", page.body) == [b"fold/a/", b"fold/b%20c/"]
+    assert b"<Upload>" not in page.body
+    marker = page.node("NextKeyMarker")
+    rest = exchange(
+        edge.port, build("GET", f"/?uploads&prefix=fold/&delimiter=/&key-marker={marker}&upload-id-marker=")
+    )
+    assert (rest.node("IsTruncated"), rest.node("Key")) == ("false", "fold/z")
+    assert b"<CommonPrefixes>" not in rest.body
 
 
 def test_a_multipart_upload_is_joined_in_order(edge: RunningEdge) -> None:
