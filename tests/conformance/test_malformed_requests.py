@@ -100,11 +100,11 @@ CASES = [
     Case("a NUL in the target", b"GET /a\x00b HTTP/1.1\r\nHost: x\r\n\r\n", 400, "InvalidArgument"),
     Case("a NUL in a header", b"GET /a HTTP/1.1\r\nHost: x\r\nX-A: a\x00b\r\n\r\n", 400, "InvalidArgument"),
     Case("a header without a colon", b"GET /a HTTP/1.1\r\nHost: x\r\nnonsense\r\n\r\n", 400, "InvalidArgument"),
-    Case("no Host", b"GET /a HTTP/1.1\r\n\r\n", 400, "InvalidArgument"),
+    Case("no Host", b"GET /a HTTP/1.1\r\n\r\n", 400, "MissingHost"),
     Case("an empty Host", b"GET /a HTTP/1.1\r\nHost:\r\n\r\n", 400, "MissingHost"),
     Case("no Host in HTTP/1.0", b"GET /a HTTP/1.0\r\n\r\n", 400, "MissingHost"),
     Case("a Host that is none", b"GET /a HTTP/1.1\r\nHost: <script>\r\n\r\n", 400, "MissingHost"),
-    Case("two Host headers", b"GET /a HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, "InvalidArgument"),
+    Case("two Host headers", b"GET /a HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, "MissingHost"),
     Case("headers without end", b"GET /a HTTP/1.1\r\nHost: x\r\nX-A: " + b"a" * 300_000, 400, "InvalidArgument"),
     Case(
         "ten thousand headers",

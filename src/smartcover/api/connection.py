@@ -8,9 +8,11 @@ for a client that does not read. Here the first gets the error document like any
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from http import HTTPStatus
 from uuid import uuid4
 
 import h11
@@ -22,6 +24,10 @@ from smartcover.protocol import XML_CONTENT_TYPE, error_document
 
 #: How long we swallow what still comes after a refusal, so that the client reads our answer and not a reset.
 _LINGER_SECONDS = 1.0
+#: How much of h11's words a client is told; they may quote what it sent.
+_LONGEST_REASON = 200
+#: How h11 begins to say that HTTP/1.1 wants exactly one Host header.
+_OF_HOST = ("Missing mandatory Host", "Found multiple Host")
 
 
 def edge_protocol(
@@ -102,11 +108,16 @@ class _EdgeProtocol(H11Protocol):
         return True
 
     def send_400_response(self, msg: str) -> None:
-        self._refuse(
-            "InvalidArgument",
-            "The request is not HTTP/1.1, or its request line and headers are larger than "
-            f"{self.edge_config.max_header_bytes} bytes",
-        )
+        """Refuse what h11 could not read; uvicorn calls this while it handles h11's error, and keeps that to itself."""
+        error = sys.exception()
+        if getattr(error, "error_status_hint", None) == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
+            limit_bytes = self.edge_config.max_header_bytes
+            self._refuse("InvalidArgument", f"The request line and headers are larger than {limit_bytes} bytes")
+        elif str(error).startswith(_OF_HOST):
+            self._refuse("MissingHost", "The request has no Host header, or several; send one")
+        else:
+            why = str(error)[:_LONGEST_REASON]
+            self._refuse("InvalidArgument", f"The request cannot be read as HTTP/1.1: {why}")
 
     def pause_writing(self) -> None:
         super().pause_writing()

@@ -15,6 +15,7 @@ from smartcover.errors import BadParameter
 from smartcover.protocol.xml_codec import Tree
 
 _DIGITS: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
+_WITH_ZEROS: Final = re.compile(r"([0-9]{1,9})(?:\.0{1,20})?", re.ASCII)
 _PRINTABLE_ASCII: Final = re.compile(r"[\x20-\x7e]*", re.ASCII)
 _SHOWN_CHARACTERS: Final = 80
 MAX_INTEGER: Final = 999_999_999
@@ -67,14 +68,20 @@ class Fields:
                 return choice
         raise BadParameter(f"{self.path_of(name)} is {shown(value)}; give one of {', '.join(choices)}")
 
-    def integer(self, name: str, low: int, high: int) -> int | None:
-        """Give a whole number between two limits, both included."""
+    def integer(self, name: str, low: int, high: int, *, with_zeros: bool = False) -> int | None:
+        """
+        Give a whole number between two limits, both included.
+
+        Args:
+            with_zeros: Read `5.0` as 5, as emitters write it that know floating-point numbers only.
+        """
         value = self._word(name)
         if value is None:
             return None
-        if _DIGITS.fullmatch(value) is None or not low <= int(value) <= high:
+        number = whole_number(value) if with_zeros or _DIGITS.fullmatch(value) is not None else None
+        if number is None or not low <= number <= high:
             raise BadParameter(f"{self.path_of(name)} is {shown(value)}; give a whole number from {low} to {high}")
-        return int(value)
+        return number
 
     def printable_ascii(self, name: str, max_characters: int) -> str | None:
         """Give a text of printable ASCII characters, spaces included."""
@@ -137,6 +144,12 @@ class Fields:
         if isinstance(value, list):
             raise BadParameter(f"{self.path_of(name)} is a list of lists; give it once")
         return value
+
+
+def whole_number(text: str) -> int | None:
+    """Read a whole number of up to nine digits, also with zeros behind a point; None for all else."""
+    match = _WITH_ZEROS.fullmatch(text.strip())
+    return None if match is None else int(match[1])
 
 
 def shown(value: str) -> str:

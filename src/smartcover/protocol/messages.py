@@ -13,7 +13,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from smartcover.errors import BadParameter
-from smartcover.protocol.fields import MAX_INTEGER, Fields
+from smartcover.protocol.fields import MAX_INTEGER, Fields, whole_number
 
 TAG: Final = "SmartCover"
 FORMATS: Final = ("jpg", "png", "webp")
@@ -80,7 +80,7 @@ class SmartCoverParams(Message):
 
         Args:
             check_ranges: Hold the options against the documented ranges, as for a request. Without it numbers need
-                only be numbers: a callback tells what was done elsewhere and is not ours to judge.
+                only be numbers, `5.0` among them: a callback tells what was done elsewhere and is not ours to judge.
 
         Raises:
             BadParameter: If an option is out of range or not a number.
@@ -89,7 +89,10 @@ class SmartCoverParams(Message):
             fields.choice("Format", FORMATS)
             fields.choice("DeleteDuplicates", ("true", "false"))
         for name, low, high in _NUMBERS:
-            fields.integer(name, low if check_ranges else 0, high if check_ranges else MAX_INTEGER)
+            if check_ranges:
+                fields.integer(name, low, high)
+            else:
+                fields.integer(name, 0, MAX_INTEGER, with_zeros=True)
         texts = ((name, fields.text(name)) for name in fields.names() if name in COVER_NODES)
         return cls(sent=tuple((name, text) for name, text in texts if text is not None and text.strip()))
 
@@ -127,10 +130,10 @@ class SmartCoverParams(Message):
         text = self.text(node)
         if text is None:
             return None
-        try:
-            return int(text)
-        except ValueError as error:
-            raise BadParameter(f"{node} is {text[:20]!r}; give a whole number") from error
+        number = whole_number(text)
+        if number is None:
+            raise BadParameter(f"{node} is {text[:20]!r}; give a whole number")
+        return number
 
 
 class Output(Message):

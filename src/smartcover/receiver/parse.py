@@ -92,7 +92,7 @@ def _jobs_detail(response: Fields) -> JobsDetail:
         input=_input(job.child("Input")),
         operation=_operation(job.child("Operation")),
         workflow=_workflow(job),
-        progress=job.integer("Progress", 0, MAX_INTEGER),
+        progress=job.integer("Progress", 0, MAX_INTEGER, with_zeros=True),
     )
 
 
@@ -127,7 +127,7 @@ def _operation(fields: Fields | None) -> OperationDetail:
         template_name=fields.text("TemplateName"),
         output=_output(fields.child("Output")),
         user_data=fields.text("UserData"),
-        job_level=fields.integer("JobLevel", 0, MAX_INTEGER),
+        job_level=fields.integer("JobLevel", 0, MAX_INTEGER, with_zeros=True),
     )
     if output_file is None:
         return detail

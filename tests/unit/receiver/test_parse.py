@@ -196,3 +196,31 @@ def test_reading_is_fast_enough_for_a_busy_receiver() -> None:
         for body in bodies:
             parse(body)
     assert time.process_time() - start < 2.0
+
+
+@pytest.mark.parametrize("format", ["XML", "JSON"])
+def test_numbers_of_an_emitter_that_knows_floating_point_only_are_read(format: str) -> None:
+    """Java writes a double of 5 as 5.0, and so does JSON made of one."""
+    if format == "XML":
+        body = (
+            b"<Response><EventName>TaskFinish</EventName><JobsDetail><JobId>j1</JobId><State>Success</State>"
+            b"<Progress>100.0</Progress><Operation><JobLevel>1.00</JobLevel><SmartCover><Count>5.0</Count>"
+            b"<Width> 1280.0 </Width></SmartCover></Operation></JobsDetail></Response>"
+        )
+    else:
+        body = (
+            b'{"EventName":"TaskFinish","JobsDetail":{"JobId":"j1","State":"Success","Progress":100.0,"Operation":'
+            b'{"JobLevel":1.00,"SmartCover":{"Count":5.0,"Width":" 1280.0 "}}}}'
+        )
+    detail = task(body)
+    cover = detail.operation.smart_cover
+    assert cover is not None
+    assert (detail.progress, detail.operation.job_level, cover.count, cover.width) == (100, 1, 5, 1280)
+
+
+@pytest.mark.parametrize("text", ["5.5", "5.", ".0", "-5.0", "5e0", "0x5", "5,0", "five", "NaN", "5.0.0", "\u0665"])
+def test_what_is_no_whole_number_is_refused(text: str) -> None:
+    for place in ('"Progress":%s', '"Operation":{"JobLevel":%s}', '"Operation":{"SmartCover":{"Count":%s}}'):
+        body = SMALLEST.decode().replace('"JobId"', place % f'"{text}"' + ',"JobId"')
+        with pytest.raises(MalformedCallback, match="whole number"):
+            parse(body.encode())
