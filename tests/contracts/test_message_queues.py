@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import time
 import uuid
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -281,6 +282,18 @@ async def test_a_broker_that_fails_is_tried_again_until_it_takes_the_message(kin
         while got[-1].headers["webhook-id"] != second.delivery_id:
             got.append(await asyncio.wait_for(arrived.get(), 20))
     assert got[-1].body == second.body
+
+
+async def test_a_broker_that_fell_silent_does_not_hold_up_the_stop(kind: str, url: str) -> None:
+    if kind == "kafka":
+        pytest.skip("Kafka tells its clients its own address, past the proxy")
+    name = uuid.uuid4().hex
+    async with proxy_to(url) as proxy, Reader(kind, url, name, "Queue").open():
+        async with sender(proxy.url(url)) as broker:
+            assert (await broker.send(a_message(name))).outcome == "ok"
+            proxy.blocked = True
+            before = time.monotonic()
+        assert time.monotonic() - before < 3.5
 
 
 async def test_an_acknowledgement_that_takes_its_time_is_waited_for(kind: str, url: str) -> None:
