@@ -142,8 +142,8 @@ class Gatherer:
         self._index.announce_keyframes({visit.start for visit in visits if not visit.moments} - held.keys())
         looks: list[Look] = []
         for number, visit in enumerate(visits):
-            if self._budget.sampling_is_over:
-                break
+            if self._budget.sampling_is_over and (visit.is_long or visit.start not in held):
+                continue
             if visit.is_long and self._source.is_strict and all(look.damage for look in looks):
                 # What builds on damage is damaged, and such looks are not taken: the long way is left to a later try.
                 break
@@ -161,7 +161,9 @@ class Gatherer:
 
     def _visit(self, visit: Visit, held: dict[Fraction, Run]) -> list[Look]:
         keyframe = held.get(visit.start)
-        if visit.moments:
+        if self._budget.sampling_is_over:
+            run = keyframe  # what was read is looked at, and nothing more is read
+        elif visit.moments:
             most = round(float(visit.moments[-1] - visit.start) * self._facts.frame_rate * 2) + 16
             self._index.announce_run(visit.start, visit.moments[-1] + Fraction(1, 4))
             run = self._reader.run_until(visit.start, visit.moments[-1] + Fraction(1, 4), most)

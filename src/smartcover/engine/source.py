@@ -60,13 +60,26 @@ class BoundedReader:
 
     It counts and limits what is read, returns real `bytes` and never more than asked for (the decoder copies without
     a bound), and carries no `name`, from which a playlist format would build paths of other files.
+
+    After a read that failed there is nothing more: the decoder reads on before it says so, and each further failure
+    would be printed on standard error.
     """
 
     def __init__(self, raw: SeekableReader, budget: Budget) -> None:
         self._raw = raw
         self._budget = budget
+        self._has_failed = False
 
     def read(self, size: int) -> bytes:
+        if self._has_failed:
+            return b""
+        try:
+            return self._read(size)
+        except BaseException:
+            self._has_failed = True
+            raise
+
+    def _read(self, size: int) -> bytes:
         self._budget.check_time()
         if size <= 0:
             return b""

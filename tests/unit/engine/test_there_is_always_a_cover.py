@@ -265,6 +265,22 @@ def test_the_first_keyframe_is_looked_at_however_long_before_the_start_it_is_dec
     assert picks.unseen is None
 
 
+@pytest.mark.parametrize("suffix", ["ts", "h264", "mkv"])
+def test_what_was_read_before_the_bytes_were_spent_gets_covers_and_standard_error_nothing(
+    tmp_path: Path, suffix: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A transport stream is sought through first, and a raw stream read on, before anything of it is looked at."""
+    random = np.random.default_rng(1)
+    noise = [random.integers(0, 255, (96, 160, 3), np.uint8) for _ in range(400)]
+    clip = write_clip(tmp_path / f"clip.{suffix}", noise, rate=25)
+    half = clip.stat().st_size // 2
+    picks = pick_covers(clip, limits=Limits(bytes=half, between_pixels=160 * 96 * 60))
+    assert len(picks.covers) == 3
+    if suffix == "ts":
+        assert picks.unseen is not None
+    assert capfd.readouterr() == ("", "")
+
+
 def test_a_part_of_which_nothing_decodes_cleanly_is_told_as_unseen(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mkv", _pictures(80), keyframe_every=40)
     assert pick_covers(clip).unseen is None
