@@ -62,10 +62,10 @@ def write_clip(
     return path
 
 
-def planes_frame(luma: npt.NDArray[Any], blue: npt.NDArray[Any], red: npt.NDArray[Any], pix_fmt: str) -> av.VideoFrame:
-    """Make a 4:4:4 frame of given code values, untouched by any conversion."""
-    frame = av.VideoFrame(luma.shape[1], luma.shape[0], pix_fmt)
-    for plane, values in zip(frame.planes, (luma, blue, red), strict=True):
+def planes_frame(*planes: npt.NDArray[Any], pix_fmt: str) -> av.VideoFrame:
+    """Make a frame of given code values, untouched by any conversion: one array for each plane that the format has."""
+    frame = av.VideoFrame(planes[0].shape[1], planes[0].shape[0], pix_fmt)
+    for plane, values in zip(frame.planes, planes, strict=True):
         rows = np.zeros((values.shape[0], plane.line_size // values.itemsize), dtype=values.dtype)
         rows[:, : values.shape[1]] = values
         plane.update(rows.tobytes())

@@ -96,12 +96,17 @@ class ColourConverter:
         """Convert to what may be a view of a frame: whoever keeps many copies them, and lets the frames go."""
         if frame.colorspace == _MATRIX_YCGCO and not frame.format.is_rgb:
             return self._from_ycgco(frame, size, interpolation)
+        if _is_limited_grey(frame):
+            frame = _with_chroma(frame)
         hdr = hdr_kind(frame)
         if hdr or frame.color_primaries in _TO_709:
-            deep = self._to_array(frame, size, "rgb48le", interpolation)
-            return _strips(deep, hdr, frame.color_primaries)
+            deep_format = "rgba64le" if _has_alpha(frame) else "rgb48le"
+            deep = self._to_array(frame, size, deep_format, interpolation).view(np.uint16)
+            colours = _strips(deep[..., :3], hdr, frame.color_primaries)
+            return _flatten(colours, (deep[..., 3:] >> 8).astype(np.uint8)) if _has_alpha(frame) else colours
         if _has_alpha(frame):
-            return _flatten(self._to_array(frame, size, "rgba", interpolation))
+            rgba = self._to_array(frame, size, "rgba", interpolation)
+            return _flatten(rgba[..., :3], rgba[..., 3:])
         return self._to_array(frame, size, pixel_format, interpolation)
 
     def _from_ycgco(self, frame: VideoFrame, size: tuple[int, int], interpolation: int) -> npt.NDArray[np.uint8]:
@@ -136,7 +141,7 @@ class ColourConverter:
             frame.colorspace = _MATRIX_UNSPECIFIED
             frame.color_trc = frame.color_primaries = 2
             converted = VideoReformatter().reformat(frame, width=width_px, height=height_px, format=pixel_format)
-        view: npt.NDArray[Any] = converted.to_ndarray()  # uint16 for rgb48le, which only _strips reads
+        view: npt.NDArray[Any] = converted.to_ndarray()  # uint16 for the deep formats
         return view
 
 
@@ -168,22 +173,34 @@ def _source_range(frame: VideoFrame) -> int | None:
 
 
 def _has_alpha(frame: VideoFrame) -> bool:
-    return frame.format.name.startswith(("yuva", "rgba", "bgra", "argb", "abgr", "gbrap", "ya", "pal8"))
+    """Tell by the format: one with a palette may hold transparent colours too."""
+    return frame.format.name == "pal8" or any(component.is_alpha for component in frame.format.components)
 
 
-def _flatten(rgba: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    alpha = rgba[..., 3:].astype(np.uint16)
+def _is_limited_grey(frame: VideoFrame) -> bool:
+    return frame.format.name.startswith(("gray", "ya")) and frame.color_range == ColorRange.MPEG
+
+
+def _with_chroma(frame: VideoFrame) -> VideoFrame:
+    """Give a frame of limited range colours to no effect: the scaler takes grey alone for full range, as in a PNG."""
+    alpha, bits = "a" if _has_alpha(frame) else "", frame.format.components[0].bits
+    name = f"yuv{alpha}420p" if bits == 8 else f"yuv{alpha}420p{bits}le"
+    coloured = frame.reformat(format=name, src_color_range=ColorRange.JPEG, dst_color_range=ColorRange.JPEG)
+    coloured.color_range = ColorRange.MPEG
+    return coloured
+
+
+def _flatten(colours: npt.NDArray[np.uint8], alpha: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Lay sRGB pixels (rows, columns, 3) on the background by their opacity (rows, columns, 1)."""
     if alpha.min() == 255:
-        return np.ascontiguousarray(rgba[..., :3])
-    mixed = (rgba[..., :3] * alpha + _BACKGROUND * (255 - alpha) + 127) // 255
+        return np.ascontiguousarray(colours)
+    opacity = alpha.astype(np.uint16)
+    mixed = (colours * opacity + _BACKGROUND * (255 - opacity) + 127) // 255
     return mixed.astype(np.uint8)
 
 
-def _strips(
-    deep: npt.NDArray[np.uint8] | npt.NDArray[np.uint16], hdr: Literal["pq", "hlg"] | None, primaries: int
-) -> npt.NDArray[np.uint8]:
+def _strips(codes: npt.NDArray[np.uint16], hdr: Literal["pq", "hlg"] | None, primaries: int) -> npt.NDArray[np.uint8]:
     """Map a 16-bit picture strip by strip, so that a 4K frame needs no gigabyte of floats."""
-    codes = deep.view(np.uint16)
     result = np.empty(codes.shape, dtype=np.uint8)
     for top in range(0, codes.shape[0], _STRIP_ROWS):
         rows = slice(top, top + _STRIP_ROWS)

@@ -6,6 +6,7 @@ import io
 import math
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -38,7 +39,7 @@ def _encode_bars(matrix: str, *, full_range: bool, height_px: int, width_px: int
     columns = np.arange(width_px) * len(BARS) // width_px
     planes = [np.round(values)[columns] for values in (luma * scale + offset, blue * chroma + 128, red * chroma + 128)]
     full = [np.tile(values.clip(0, 255).astype(np.uint8), (height_px, 1)) for values in planes]
-    return [planes_frame(full[0], full[1], full[2], "yuv444p") for _number in range(2)]
+    return [planes_frame(full[0], full[1], full[2], pix_fmt="yuv444p") for _number in range(2)]
 
 
 @pytest.mark.parametrize(
@@ -78,7 +79,7 @@ def test_colours_stored_as_ycgco_are_told_apart(tmp_path: Path, full_range: bool
     ]
     columns = np.arange(size[1]) * len(BARS) // size[1]
     planes = [np.tile(np.round(plane).clip(0, 255).astype(np.uint8)[columns], (size[0], 1)) for plane in values]
-    frames = [planes_frame(planes[0], planes[1], planes[2], "yuv444p") for _number in range(2)]
+    frames = [planes_frame(planes[0], planes[1], planes[2], pix_fmt="yuv444p") for _number in range(2)]
     tags = (8, 2 if full_range else 1, 2, 2)
     picture = _cover(write_clip(tmp_path / "clip.mp4", frames, pix_fmt="yuv444p", options=LOSSLESS, tags=tags))
     for number, colour in enumerate(BARS):
@@ -100,7 +101,7 @@ def _pq_code(nits: float) -> int:
 def test_hdr_greys_land_where_the_tone_curve_says(tmp_path: Path, transfer: int, code: int, expected: int) -> None:
     luma = np.full((96, 160), code, dtype=np.uint16)
     chroma = np.full((96, 160), 512, dtype=np.uint16)
-    frames = [planes_frame(luma, chroma, chroma, "yuv444p10le") for _number in range(2)]
+    frames = [planes_frame(luma, chroma, chroma, pix_fmt="yuv444p10le") for _number in range(2)]
     clip = write_clip(tmp_path / "clip.mp4", frames, pix_fmt="yuv444p10le", options=LOSSLESS, tags=(9, 1, transfer, 9))
     picks = pick_covers(clip, CoverOptions(count=1, format="png"))
     assert picks.video.hdr == ("pq" if transfer == 16 else "hlg")
@@ -111,7 +112,7 @@ def test_hdr_greys_land_where_the_tone_curve_says(tmp_path: Path, transfer: int,
 def test_sdr_is_not_tone_mapped(tmp_path: Path) -> None:
     luma = np.full((96, 160), 64 + 876, dtype=np.uint16)
     chroma = np.full((96, 160), 512, dtype=np.uint16)
-    frames = [planes_frame(luma, chroma, chroma, "yuv444p10le") for _number in range(2)]
+    frames = [planes_frame(luma, chroma, chroma, pix_fmt="yuv444p10le") for _number in range(2)]
     clip = write_clip(tmp_path / "clip.mp4", frames, pix_fmt="yuv444p10le", options=LOSSLESS, tags=(1, 1, 1, 1))
     assert _cover(clip).min() >= 254
 
@@ -171,6 +172,51 @@ def test_transparent_video_is_laid_on_white(tmp_path: Path) -> None:
     cover = _cover(write_clip(tmp_path / "clip.mkv", frames, codec="ffv1", pix_fmt="bgra"))
     assert cover[5, 5].tolist() == [255, 255, 255]
     assert np.abs(cover[50, 60].astype(int) - (200, 30, 30)).max() <= 2
+
+
+def test_transparency_that_is_stored_behind_the_colours_counts(tmp_path: Path) -> None:
+    colours = [np.full((96, 160), value, dtype=np.uint8) for value in (120, 100, 180)]
+    opacity = np.zeros((96, 160), dtype=np.uint8)
+    opacity[20:80, 30:90] = 255
+    frames = [planes_frame(*colours, opacity, pix_fmt="yuva444p") for _number in range(2)]
+    clip = write_clip(tmp_path / "clip.mov", frames, codec="v408", pix_fmt="yuva444p")
+    with av.open(str(clip)) as container:
+        assert next(container.decode(video=0)).format.name == "uyva"
+    cover = _cover(clip)
+    assert cover[5, 5].tolist() == [255, 255, 255]
+    assert cover[50, 60].max() < 220
+
+
+@pytest.mark.parametrize(("transfer", "primaries", "matrix"), [(1, 9, 9), (16, 9, 9), (18, 9, 9), (1, 12, 1)])
+def test_transparent_video_of_wide_gamut_is_laid_on_white_too(
+    tmp_path: Path, transfer: int, primaries: int, matrix: int
+) -> None:
+    luma, chroma = np.full((96, 160), 400, dtype=np.uint16), np.full((96, 160), 512, dtype=np.uint16)
+    opacity = np.zeros((96, 160), dtype=np.uint16)
+    opacity[20:80, 30:90] = 1023
+    opacity[40:60, 50:70] = 512
+    shown = {}
+    for name, planes in (("yuva444p10le", (opacity,)), ("yuv444p10le", ())):
+        frames = [planes_frame(luma, chroma, chroma, *planes, pix_fmt=name) for _number in range(2)]
+        tags = (matrix, 1, transfer, primaries)
+        shown[name] = _cover(write_clip(tmp_path / "clip.mkv", frames, codec="ffv1", pix_fmt=name, tags=tags))
+    grey, transparent = shown["yuv444p10le"][30, 40].astype(int), shown["yuva444p10le"].astype(int)
+    assert transparent[5, 5].tolist() == [255, 255, 255]
+    assert np.abs(transparent[30, 40] - grey).max() <= 1
+    assert np.abs(transparent[50, 60] - (grey + 255) / 2).max() <= 2
+
+
+@pytest.mark.parametrize(("pix_fmt", "step"), [("gray", 1), ("gray10le", 4), ("gray12le", 16)])
+@pytest.mark.parametrize("full_range", [False, True])
+def test_greys_have_the_range_that_their_stream_says(tmp_path: Path, pix_fmt: str, step: int, full_range: bool) -> None:
+    greys = np.arange(160) * 255 // 159
+    codes = np.round(greys * step if full_range else greys * 219 * step / 255 + 16 * step)
+    kind: Any = np.uint8 if step == 1 else np.uint16
+    frames = [planes_frame(np.tile(codes.astype(kind), (96, 1)), pix_fmt=pix_fmt) for _number in range(2)]
+    tags = (2, 2 if full_range else 1, 2, 2)
+    cover = _cover(write_clip(tmp_path / "clip.mkv", frames, codec="ffv1", pix_fmt=pix_fmt, tags=tags))
+    # The largest code of full range is a little above the one that stands for white of 8 bits.
+    assert np.abs(cover[48].astype(int) - greys[:, None]).max() <= 1
 
 
 @pytest.mark.parametrize("codec", ["libvpx", "libvpx-vp9"])

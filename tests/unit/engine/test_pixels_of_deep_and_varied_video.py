@@ -53,7 +53,7 @@ def _bars_clip(
     codes = _codes(_bars_at(size[1]), matrix, full_range=tags[1] == 2, bits=bits)
     planes = [np.tile(plane.astype(kind), (size[0], 1)) for plane in codes]
     pix_fmt = "yuv444p10le" if bits > 8 else "yuv444p"
-    frames = [planes_frame(planes[0], planes[1], planes[2], pix_fmt) for _number in range(2)]
+    frames = [planes_frame(planes[0], planes[1], planes[2], pix_fmt=pix_fmt) for _number in range(2)]
     return write_clip(path, frames, pix_fmt=pix_fmt, options=LOSSLESS, tags=tags)
 
 
@@ -130,7 +130,7 @@ _TO_XYZ_2020 = _to_xyz([(0.708, 0.292), (0.170, 0.797), (0.131, 0.046)])
 def test_wide_gamut_sdr_is_brought_into_srgb(tmp_path: Path, signal: tuple[float, float, float]) -> None:
     code = _codes(np.array([signal]), "2020", full_range=False, bits=10)
     planes = [np.full((96, 160), plane[0], dtype=np.uint16) for plane in code]
-    frames = [planes_frame(planes[0], planes[1], planes[2], "yuv444p10le") for _number in range(2)]
+    frames = [planes_frame(planes[0], planes[1], planes[2], pix_fmt="yuv444p10le") for _number in range(2)]
     clip = write_clip(tmp_path / "clip.mp4", frames, pix_fmt="yuv444p10le", options=LOSSLESS, tags=(9, 1, 14, 9))
     # Light by the sRGB curve (IEC 61966-2-1), primaries by chromaticity, and back by the same curve.
     light = _light_to_709(((np.array(signal) + 0.055) / 1.055) ** 2.4).clip(0, 1)
@@ -144,7 +144,7 @@ def test_greys_of_wide_gamut_sdr_keep_their_values(tmp_path: Path, transfer: int
     matrix, tag = ("2020", 9) if primaries == 9 else ("709", 1)
     codes = _codes(np.repeat(greys[:, None], 3, axis=1) / 255, matrix, full_range=False, bits=10)
     planes = [np.tile(plane.astype(np.uint16), (96, 1)) for plane in codes]
-    frames = [planes_frame(planes[0], planes[1], planes[2], "yuv444p10le") for _number in range(2)]
+    frames = [planes_frame(planes[0], planes[1], planes[2], pix_fmt="yuv444p10le") for _number in range(2)]
     tags = (tag, 1, transfer, primaries)
     clip = write_clip(tmp_path / "clip.mkv", frames, pix_fmt="yuv444p10le", options=LOSSLESS, tags=tags)
     assert np.abs(_cover(clip)[48] - greys[:, None]).max() <= 1
@@ -158,7 +158,7 @@ def test_hdr_keeps_order_and_hue(tmp_path: Path, transfer: int, white: float) ->
     columns = np.arange(168) * len(signals) // 168
     codes = _codes(signals[columns], "2020", full_range=False, bits=10)
     planes = [np.tile(plane.astype(np.uint16), (96, 1)) for plane in codes]
-    frames = [planes_frame(planes[0], planes[1], planes[2], "yuv444p10le") for _number in range(2)]
+    frames = [planes_frame(planes[0], planes[1], planes[2], pix_fmt="yuv444p10le") for _number in range(2)]
     clip = write_clip(tmp_path / "clip.mp4", frames, pix_fmt="yuv444p10le", options=LOSSLESS, tags=(9, 1, transfer, 9))
     picture = _cover(clip)
     shown = [picture[48, round((number + 0.5) * 168 / len(signals))] for number in range(len(signals))]
