@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any, Final
 
 import numpy as np
@@ -31,6 +32,11 @@ class DecoderWithAlpha:
     @property
     def is_open(self) -> bool:
         return bool(self._colours.is_open)
+
+    @property
+    def sample_aspect_ratio(self) -> Fraction | None:
+        aspect: Fraction | None = self._colours.sample_aspect_ratio
+        return aspect
 
     @property
     def skip_frame(self) -> str:

@@ -42,7 +42,7 @@ def make_cover(
     frame = deinterlace(decoded.frame) if looker.facts.is_interlaced(decoded.frame) else decoded.frame
     orientation = looker.facts.orientation_of_cover(decoded.frame)
     picture = orientation.apply(converter.full(frame))
-    square = orientation.swap(square_pixel_size(frame.width, frame.height, looker.facts.pixel_aspect))
+    square = orientation.swap(square_pixel_size(frame.width, frame.height, decoded.pixel_aspect))
     pts = decoded.pts
     # The decoded frame of an 8K video is 50 MB; it is not needed while the cover is resized and encoded.
     del decoded, frame
@@ -67,7 +67,7 @@ def make_cover(
 def _decode_again(looker: Looker, look: Look) -> Decoded | None:
     """Decode a look's packets again and give the frame of its time stamp, or the nearest."""
     if look.frame is not None:
-        return Decoded(look.frame, look.pts, look.damage)
+        return Decoded(look.frame, look.pts, look.damage, look.pixel_aspect)
     # The two fields of an interlaced frame may be packets of their own.
     shortest = look.run if looker.facts.interlaced else look.run.up_to(look.pts)
     # What is lost of a damaged frame is taken from the one decoded before it, whichever that is.

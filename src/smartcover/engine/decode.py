@@ -63,11 +63,16 @@ class Run:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decoded:
-    """A frame with its exact time stamp. `damage` counts the errors met in it and in what it was predicted from."""
+    """
+    A frame with its exact time stamp and the shape of its pixels (width by height; None where nothing tells it).
+
+    `damage` counts the errors met in it and in what it was predicted from.
+    """
 
     frame: VideoFrame
     pts: Fraction
     damage: int
+    pixel_aspect: Fraction | None
 
 
 def packet_time(packet: Packet[VideoStream]) -> Fraction | None:
@@ -265,14 +270,14 @@ class RunReader:
                     # there, which is an error to the decoder, and the picture is whole.
                     damage += not (open_group and begun == 2)
                     continue
-                for decoded in self._stamped(frames, times, damage):
+                for decoded in self._stamped(context, frames, times, damage):
                     damage = decoded.damage
                     yield decoded
             try:
                 frames = context.decode(None)
             except DAMAGE:
                 frames = []
-            yield from self._stamped(frames, times, damage)
+            yield from self._stamped(context, frames, times, damage)
         finally:
             _empty(context)
 
@@ -310,14 +315,18 @@ class RunReader:
         finally:
             _empty(context)
 
-    def _stamped(self, frames: list[VideoFrame], times: Iterator[Fraction], damage: int) -> Iterator[Decoded]:
+    def _stamped(
+        self, context: Any, frames: list[VideoFrame], times: Iterator[Fraction], damage: int
+    ) -> Iterator[Decoded]:
         """Give frames their times: their own, else the next of `times`, which are as far apart as frames are."""
+        pixel_aspect = self._source.pixel_aspect(context)
         for frame in frames:
             base, counted_time = frame.time_base or self._stream.time_base, next(times)
             pts = frame.pts * base if frame.pts is not None and base is not None else counted_time
             damage += frame.is_corrupt
             if frame.width > 0 and frame.height > 0:
-                yield Decoded(frame, pts, damage)
+                self._source.complete(frame)
+                yield Decoded(frame, pts, damage, pixel_aspect)
 
 
 def _empty(context: Any) -> None:

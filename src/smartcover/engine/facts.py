@@ -11,7 +11,7 @@ import av.sidedata.sidedata
 from av.video.frame import VideoFrame
 
 from smartcover.engine.colour import hdr_kind
-from smartcover.engine.decode import FALLBACK_FRAME_RATE
+from smartcover.engine.decode import FALLBACK_FRAME_RATE, Decoded
 from smartcover.engine.geometry import Orientation, square_pixel_size
 from smartcover.engine.source import Source
 from smartcover.engine.types import VideoInfo
@@ -41,12 +41,13 @@ class VideoFacts:
 
     Attributes:
         last_keyframe: Its time, set where only that tells how long the video is.
-        orientation, hdr, interlaced, size: As the first decoded frame has them; `size` is (width, height).
+        orientation, hdr, interlaced, size, pixel_aspect: As the first decoded frame has them; `size` is (width,
+            height).
     """
 
     def __init__(self, source: Source) -> None:
         self._source, self._stream = source, source.stream
-        self.pixel_aspect: Fraction | None = source.stream.sample_aspect_ratio
+        self.pixel_aspect: Fraction | None = None
         self.last_keyframe: Fraction | None = None
         self._read: tuple[Fraction, Fraction] | None = None
         self._frame_seen = False
@@ -113,11 +114,13 @@ class VideoFacts:
             first, last = self._read or (time, time)
             self._read = min(first, time), max(last, time)
 
-    def learn_frame(self, frame: VideoFrame) -> bool:
+    def learn_frame(self, decoded: Decoded) -> bool:
         """Note what the first frame says; False for all others."""
         if self._frame_seen:
             return False
         self._frame_seen = True
+        frame = decoded.frame
+        self.pixel_aspect = decoded.pixel_aspect
         self.orientation = orientation_of(frame)
         self.hdr = hdr_kind(frame)
         self.interlaced = self.is_interlaced(frame)

@@ -81,7 +81,7 @@ class Looker:
         def noted() -> Iterator[Decoded]:
             nonlocal damaged_from
             for decoded in frames:
-                if self.facts.learn_frame(decoded.frame):
+                if self.facts.learn_frame(decoded):
                     self._on_size(self.facts.display_size)
                 if decoded.damage and damaged_from is None:
                     damaged_from = decoded.pts
@@ -117,19 +117,21 @@ class Looker:
         return Look(
             pts=decoded.pts,
             seconds=max(0.0, float(decoded.pts - self.facts.start)),
-            picture=self._look_picture(frame, orientation),
+            picture=self._look_picture(decoded, orientation),
             glance=glance,
             damage=decoded.damage,
             suspect=False,
             run=run,
             frame=frame if keep else None,
+            pixel_aspect=decoded.pixel_aspect,
         )
 
     def _glance(self, frame: VideoFrame) -> Picture:
         return self._converter.glance(frame, _GLANCE_SIZE)
 
-    def _look_picture(self, frame: VideoFrame, orientation: Orientation) -> Picture:
-        square = square_pixel_size(frame.width, frame.height, self.facts.pixel_aspect)
+    def _look_picture(self, decoded: Decoded, orientation: Orientation) -> Picture:
+        frame = decoded.frame
+        square = square_pixel_size(frame.width, frame.height, decoded.pixel_aspect)
         return orientation.apply(self._converter.small(frame, fit_within(square, _LOOK_LONGEST_PX)))
 
     def look_closer(self, look: Look) -> list[Look]:

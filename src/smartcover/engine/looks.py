@@ -31,7 +31,8 @@ class Look:
 
     `neighbours` are empty when only the keyframe was decoded. `suspect` when the decoder met damage soon after: what
     it shows may be smeared already, as damage is often noticed late. `frame` is kept where it would be too much to
-    decode it again; `run` then holds only the keyframe that the decoder started from.
+    decode it again; `run` then holds only the keyframe that the decoder started from. `pixel_aspect` is that of the
+    frame it was made of.
     """
 
     pts: Fraction
@@ -43,6 +44,7 @@ class Look:
     run: Run
     neighbours: tuple[Neighbour, ...] = ()
     frame: VideoFrame | None = None
+    pixel_aspect: Fraction | None = None
 
 
 def frame_bytes(pixels: int, form: VideoFormat | None) -> int:

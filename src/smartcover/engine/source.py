@@ -6,6 +6,7 @@ import functools
 import io
 import os
 from collections.abc import Iterable
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,6 +17,8 @@ import av.error
 import av.stream
 import av.video.stream
 from av.codec.hwaccel import HWAccel, hwdevices_available
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange
 
 from smartcover.engine.alpha import DecoderWithAlpha
 from smartcover.engine.budget import Budget, BytesSpent
@@ -45,6 +48,10 @@ _NO_TIMESTAMPS = 0x80
 """FFmpeg's AVFMT_NOTIMESTAMPS."""
 
 _CODECS_WITH_ALPHA_BESIDE = ("vp8", "vp9")
+_CODECS_OF_ANY_MATRIX = ("vp8",)
+"""Codecs whose streams cannot name a matrix; the decoder's word is always the same."""
+_UNSPECIFIED = 2
+"""Code point of H.273 for a matrix, a transfer or primaries that are not told."""
 _DISPOSITIONS_OF_STILLS = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
 
 _ACCELERATORS = ("cuda", "videotoolbox", "vaapi", "d3d11va")
@@ -97,6 +104,18 @@ class BoundedReader:
 
     def tell(self) -> int:
         return self._raw.tell()
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """What is known of a stream before it is decoded here; `container_aspect` if its container has one of its own."""
+
+    colorspace: int
+    color_range: int
+    color_trc: int
+    color_primaries: int
+    pixel_aspect: Fraction | None
+    container_aspect: bool
 
 
 class Source:
@@ -161,7 +180,8 @@ class Source:
                 f"The picture is {context.width}x{context.height}, more than the "
                 f"{self.budget.limits.max_pixels} pixels allowed; raise max_pixels or scale the video down"
             )
-        options = {"max_pixels": str(self.budget.limits.max_pixels)}
+        # Else rows that would begin at an odd place in memory keep what the stream says is to be cut off at the left.
+        options = {"max_pixels": str(self.budget.limits.max_pixels), "flags": "+unaligned"}
         self.is_strict = strict
         if strict:
             options["err_detect"] = "explode"
@@ -172,6 +192,14 @@ class Source:
         )
         context.options = options | ({"skip_loop_filter": "all"} if self.looks_unfiltered else {})
         context.thread_count = 1
+        self._opened = _Opened(
+            colorspace=context.colorspace,
+            color_range=context.color_range,
+            color_trc=context.color_trc,
+            color_primaries=context.color_primaries,
+            pixel_aspect=self.stream.sample_aspect_ratio,
+            container_aspect=self.stream.sample_aspect_ratio != context.sample_aspect_ratio,
+        )
         self.decoder: Any = context
         has_alpha = context.name in _CODECS_WITH_ALPHA_BESIDE and self.stream.metadata.get("alpha_mode") == "1"
         # A frame whose transparency is damaged is lost: when all are, an opaque cover is better than none.
@@ -185,10 +213,28 @@ class Source:
         decoder.extradata = known.extradata
         decoder.options = dict(self._options)
         decoder.thread_count = 1
-        # What the container says of colours counts where the stream itself is silent.
-        decoder.colorspace, decoder.color_range = known.colorspace, known.color_range
-        decoder.color_trc, decoder.color_primaries = known.color_trc, known.color_primaries
         return decoder
+
+    def complete(self, frame: VideoFrame) -> None:
+        """
+        Tag a decoded frame with what was known of its colours on opening, where the stream itself is silent.
+
+        Many decoders set what their streams leave open to "unspecified", over what the container says.
+        """
+        opened, silent_of_matrix = self._opened, self.stream.codec_context.name in _CODECS_OF_ANY_MATRIX
+        if frame.colorspace == _UNSPECIFIED or (silent_of_matrix and opened.colorspace != _UNSPECIFIED):
+            frame.colorspace = opened.colorspace
+        if frame.color_range == ColorRange.UNSPECIFIED:
+            frame.color_range = opened.color_range
+        if frame.color_trc == _UNSPECIFIED:
+            frame.color_trc = opened.color_trc
+        if frame.color_primaries == _UNSPECIFIED:
+            frame.color_primaries = opened.color_primaries
+
+    def pixel_aspect(self, decoder: Any) -> Fraction | None:
+        """Give the shape of the pixels that a decoder gives: by the container, where it differs from the stream."""
+        own: Fraction | None = decoder.sample_aspect_ratio
+        return own if own and not self._opened.container_aspect else self._opened.pixel_aspect
 
     @property
     def is_raw(self) -> bool:
