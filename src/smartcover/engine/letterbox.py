@@ -17,25 +17,41 @@ _MIN_BAR_SHARE = 0.006
 """Digitised tapes have black columns of 8 in 720 or 640 (0.011 and more) at their sides."""
 
 
-def find_content(pictures: Sequence[npt.NDArray[np.uint8]]) -> Box | None:
+_FEW_WITHOUT = 0.2
+"""Share of a video's moments that may fill the frame, like a logo before a film or a card at its end."""
+
+
+def find_content(pictures: Sequence[npt.NDArray[np.uint8]], shown: npt.NDArray[np.uint8]) -> Box | None:
     """
-    Give the part of the picture inside the bars as shares (0..1), or None when there are none.
+    Give the part of a picture inside the bars as shares (0..1), or None when there are none.
 
     Args:
-        pictures: Upright looks at different moments, of one size; others are left out.
+        pictures: Upright looks at different moments, of one size; others are left out, and the few that fill the frame.
+        shown: The look whose content is wanted. What it shows itself is never taken for bars.
     """
-    if not pictures:
+    lit = [picture.max(axis=2) for picture in pictures if picture.shape == shown.shape]
+    barred = [light for light in lit if not _fills_the_frame(light)]
+    if len(lit) - len(barred) > _FEW_WITHOUT * len(lit):
         return None
-    shape = pictures[0].shape
-    brightest = np.zeros(shape[:2], dtype=np.uint8)
-    for picture in pictures:
-        if picture.shape == shape:
-            np.maximum(brightest, picture.max(axis=2), out=brightest)
-    top, bottom = _bars(np.percentile(brightest, 98, axis=1))
-    left, right = _bars(np.percentile(brightest, 98, axis=0))
+    brightest = shown.max(axis=2)
+    for light in barred:
+        np.maximum(brightest, light, out=brightest)
+    top, bottom = _bars(_brightness(brightest))
+    left, right = _bars(_brightness(brightest.T))
     if max(top, bottom, left, right) == 0.0:
         return None
     return Box(left, top, 1.0 - left - right, 1.0 - top - bottom)
+
+
+def _brightness(lines: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+    """Give the light of each line, but for what is a fiftieth of it or less."""
+    result: npt.NDArray[np.float64] = np.percentile(lines, 98, axis=1)
+    return result
+
+
+def _fills_the_frame(light: npt.NDArray[np.uint8]) -> bool:
+    """Tell whether something is lit up to every side."""
+    return all(_brightness(lines[[0, -1]]).min() > _BAR_LUMA for lines in (light, light.T))
 
 
 def _bars(lines: npt.NDArray[np.float64]) -> tuple[float, float]:

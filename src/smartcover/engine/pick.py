@@ -188,7 +188,7 @@ class _Picker:
 
         When the time is over, those that are ready are all there are.
         """
-        content = find_content([entry.look.picture for entry in studied]) if self._options.crop_letterbox else None
+        pictures = [entry.look.picture for entry in studied]
         # Whatever the closer looks left, no cover is taken that the networks did not see.
         self._jury.see_chosen(studied, self._options.count, len(studied) + 1)
         scores = self._jury.judge(studied).standings
@@ -203,6 +203,7 @@ class _Picker:
                     self._budget.check_time()
                     shown = settled(looker, self._jury, studied, entry.index)
                     score = scores[entry.index]
+                    content = find_content(pictures, shown.look.picture) if self._options.crop_letterbox else None
                     cover = make_cover(looker, shown, score, self._options, converter=self._converter, content=content)
                 except DecodeTimedOut:
                     selection = _cut_short(selection, rendered, self._budget.limits)

@@ -165,6 +165,33 @@ def test_black_bars_are_cut_away_on_request(tmp_path: Path) -> None:
     assert pick_covers(path, CoverOptions(count=1)).covers[0].height_px == 160
 
 
+@pytest.mark.parametrize("kind", ["picture", "white"])
+def test_black_bars_are_cut_away_though_a_few_moments_fill_the_frame(tmp_path: Path, kind: str) -> None:
+    frames = []
+    for number in range(20):
+        frame = plain(0, 160, 160)
+        frame[32:128] = shift(texture(96, 160, seed=2), number * 3)
+        frames.append(frame)
+    for number in (0, 10, 19):
+        frames[number] = texture(160, 160, seed=number + 5) if kind == "picture" else plain(255, 160, 160)
+    path = write_clip(tmp_path / "clip.mp4", frames, keyframe_every=1)
+    picks = pick_covers(path, CoverOptions(count=20, crop_letterbox=True))
+    full = {cover.height_px for cover in picks.covers if round(cover.seconds * 10) in (0, 10, 19)}
+    barred = {cover.height_px for cover in picks.covers if round(cover.seconds * 10) not in (0, 10, 19)}
+    assert full <= {160}
+    assert barred
+    assert all(height == pytest.approx(96, abs=4) for height in barred)
+
+
+def test_a_video_that_often_fills_the_frame_has_no_bars(tmp_path: Path) -> None:
+    frames = [texture(160, 160, seed=number + 5) for number in range(20)]
+    for number in range(0, 20, 2):
+        frames[number][:32] = frames[number][128:] = 0
+    path = write_clip(tmp_path / "clip.mp4", frames, keyframe_every=1)
+    picks = pick_covers(path, CoverOptions(count=4, crop_letterbox=True))
+    assert {cover.height_px for cover in picks.covers} == {160}
+
+
 def test_the_narrow_black_columns_of_a_digitised_tape_are_bars_too(tmp_path: Path) -> None:
     frames = []
     for number in range(10):
