@@ -35,20 +35,20 @@ _ASKINGS: Final = (_DEAD_AFTER_SECONDS - _ASK_AFTER_SECONDS) // _ASK_AGAIN_SECON
 
 #: What each session asks of the server. On a Unix socket the TCP ones mean nothing and are ignored.
 _SESSION: Final = {
-    "application_name": "smartcover",
     # A process that freezes inside a transaction must not hold its rows for ever, whoever runs the server.
     "idle_in_transaction_session_timeout": "15s",
     "tcp_user_timeout": f"{_DEAD_AFTER_SECONDS}s",
     "tcp_keepalives_idle": str(_ASK_AFTER_SECONDS),
     "tcp_keepalives_interval": str(_ASK_AGAIN_SECONDS),
     "tcp_keepalives_count": str(_ASKINGS),
+    # The promises rest on it, however the server is set up: a statement that has waited for a lock reads what was
+    # committed meanwhile.
+    "default_transaction_isolation": "read committed",
 }
 
-#: Asks for what the promises rest on, however the server is set up: a statement that has waited for a lock reads what
-#: was committed meanwhile, and what is answered as committed is on the disk. A stricter commit stays as it is.
-_STRICT: Final = """
-    SELECT set_config('default_transaction_isolation', 'read committed', false),
-           CASE current_setting('synchronous_commit') WHEN 'off' THEN set_config('synchronous_commit', 'on', false) END
+#: A commit that is answered before it is on the disk is asked to wait; one that waits for more stays as it is.
+_COMMIT: Final = """
+    SELECT CASE current_setting('synchronous_commit') WHEN 'off' THEN set_config('synchronous_commit', 'on', false) END
 """
 
 
@@ -82,17 +82,26 @@ async def connect(
         dsn,
         timeout=timeout,
         command_timeout=command_timeout,
-        server_settings=_SESSION,
+        server_settings={"application_name": "smartcover"},
         target_session_attrs=SessionAttribute.read_write,
         **options,
     )
     _watch(connection)
     try:
-        await connection.execute(_STRICT, timeout=timeout)
+        await connection.execute(_asking(), timeout=timeout)
     except BaseException:
         connection.terminate()
         raise
     return connection
+
+
+def _asking() -> str:
+    """
+    Say what a session asks for.
+
+    Not while the connection is made: a pooler in between refuses parameters that it does not know.
+    """
+    return "; ".join([*(f"SET {name} = '{value}'" for name, value in _SESSION.items()), _COMMIT])
 
 
 @dataclass(frozen=True, slots=True)

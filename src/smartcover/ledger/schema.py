@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
+import secrets
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -42,13 +44,17 @@ _REFUSALS: Final = (
     ssl.SSLCertVerificationError,
 )
 
+#: What comes of prepared statements when a client's statements reach one session after another.
+_OF_A_POOLER: Final = (asyncpg.DuplicatePreparedStatementError, asyncpg.InvalidSQLStatementNameError)
+
 
 async def upgrade(dsn: str) -> None:
     """
     Bring the database to this version's schema; waits for another process that is doing so.
 
     Raises:
-        SettingsError: If the schema is newer than this version, or the database does not let us in.
+        SettingsError: If the schema is newer than this version, the database does not let us in, or a pooler shares
+            sessions.
         LedgerUnavailable: If the database does not answer.
     """
 
@@ -76,7 +82,8 @@ async def check_schema(dsn: str) -> None:
     Refuse a database whose schema is not this version's.
 
     Raises:
-        SettingsError: If the schema is older or newer, or the database does not let us in; the text says what to do.
+        SettingsError: If the schema is older or newer, the database does not let us in, or a pooler shares sessions;
+            the text says what to do.
         LedgerUnavailable: If the database does not answer.
     """
 
@@ -90,6 +97,32 @@ async def check_schema(dsn: str) -> None:
             )
 
     await _with_connection(dsn, work, "read the schema", statement_seconds=_READ_SECONDS)
+
+
+async def _shares_sessions(dsn: str) -> bool:
+    """
+    Tell whether what one client sets is there for another that is connected at the same time.
+
+    A pooler of transactions does that. What a session asks for, prepared statements and LISTEN go astray behind it.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        clients = []
+        for _ in range(2):
+            clients.append(await connect(dsn, command_timeout=_READ_SECONDS))
+            stack.callback(clients[-1].terminate)
+        mark = secrets.token_hex(8)
+        await clients[0].execute(f"SET smartcover.mark = '{mark}'")
+        try:
+            return bool(await clients[1].fetchval("SELECT current_setting('smartcover.mark', true)") == mark)
+        except _OF_A_POOLER:
+            return True
+
+
+def _pools_transactions(dsn: str) -> SettingsError:
+    return SettingsError(
+        f"a pooler at {_place(dsn)} gives one session to several clients; let it pool sessions (in PgBouncer "
+        "pool_mode = session), or set SMARTCOVER_DATABASE_URL to the server itself"
+    )
 
 
 @functools.cache
@@ -137,6 +170,8 @@ async def _with_connection(
     engine = create_async_engine("postgresql+asyncpg://", async_creator=open_one, poolclass=NullPool)
     try:
         with ledger_failures(doing):
+            if await _shares_sessions(dsn):
+                raise _pools_transactions(dsn)
             try:
                 async with engine.connect() as connection:
                     return await connection.run_sync(work)
