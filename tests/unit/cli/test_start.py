@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
 import sys
 from types import ModuleType
 
@@ -22,6 +23,19 @@ def test_an_interrupt_while_the_command_line_is_loaded_ends_it_without_a_word(
     with pytest.raises(SystemExit) as ended:
         start.main()
     assert (ended.value.code, capsys.readouterr().err) == (130, "")
+
+
+def test_nothing_is_loaded_before_the_command_hears_interrupts() -> None:
+    loaded = "import sys, smartcover.__main__; print(*sorted(name for name in sys.modules if 'smartcover' in name))"
+    ran = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["smartcover", "smartcover.__main__"]
+
+
+def test_the_names_of_the_library_are_there_when_they_are_asked_for() -> None:
+    ask = "import smartcover as s; print(s.errors.NotAVideo.__name__, s.pick_covers.__module__); s.no"
+    ran = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=False)
+    assert ran.stdout.split() == ["NotAVideo", "smartcover.engine"]
+    assert ran.stderr.endswith("AttributeError: module 'smartcover' has no attribute 'no'\n")
 
 
 @pytest.mark.parametrize("words", [["serve"], ["serve", "--bucket", "videos"], ["db", "upgrade"], ["keys", "add", "a"]])
