@@ -104,9 +104,9 @@ class Gatherer:
         return looks
 
     def _note_unseen(self, seen: Sequence[Stretch], start: Fraction, end: Fraction, much: Fraction) -> None:
-        """Note the longest part that was not seen, if it is more than a share of the whole."""
+        """Note the longest part that was not seen, if it is more than a share of the whole and a second."""
         last, following = widest_gap(seen, start, end)
-        if following - last > max(Fraction(0), end - start) * much:
+        if following - last > max(Fraction(1), (end - start) * much):
             self.unseen = float(last - self._facts.start), float(following - self._facts.start)
 
     def look_between(self, spoilt: Collection[Fraction]) -> list[Look]:
@@ -224,14 +224,17 @@ class Gatherer:
             if self._budget.sampling_is_over:
                 break
         held = [Run(tuple(run)) for run in runs]
+        end = self._facts.reached
+        if self._budget.sampling_is_over:  # so it may lie further on
+            end = max(end, self._facts.start + Fraction(self._facts.duration_seconds or 0).limit_denominator(1000))
         if thinned:
             by_start = {run.start: run for run in held}
             for run in held:
                 self._reader.remember(run)
-            return self._look_over(sorted(by_start), self._facts.reached, by_start)
-        return self._look_at_runs(held)
+            return self._look_over(sorted(by_start), end, by_start)
+        return self._look_at_runs(held, end)
 
-    def _look_at_runs(self, runs: list[Run]) -> list[Look]:
+    def _look_at_runs(self, runs: list[Run], end: Fraction) -> list[Look]:
         looks: list[Look] = []
         for number, (run, moments) in enumerate(zip(runs, self._share_moments(runs), strict=True)):
             if moments:
@@ -241,14 +244,13 @@ class Gatherer:
                 break
         if not looks:
             return self._look_at_packets(runs)
-        reached = {look.run: look.pts for look in looks}
-        end = max(run.end(self._facts.frame_rate) for run in runs)
+        looked_to = {look.run: look.pts for look in looks}
         seen: list[Stretch] = []
-        for run, following in zip(runs, [*(run.start for run in runs[1:]), end], strict=True):
-            if run in reached:
+        for run, following in zip(runs, [*(run.start for run in runs[1:]), self._facts.reached], strict=True):
+            if run in looked_to:
                 last = max(packet_time(packet) or run.start for packet in run.packets)
                 # What is shown last stays until the next begins.
-                seen += [(run.start, reached[run]), (last, following)]
+                seen += [(run.start, looked_to[run]), (last, following)]
         self._note_unseen(seen, runs[0].start, end, _MUCH)
         return looks
 

@@ -281,6 +281,16 @@ def test_what_was_read_before_the_bytes_were_spent_gets_covers_and_standard_erro
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize(("suffix", "told"), [("mkv", "nothing from 0 s to 16 s was looked at"), ("h264", None)])
+def test_what_was_not_even_read_is_told_where_the_container_knows_of_it(
+    tmp_path: Path, suffix: str, told: str | None
+) -> None:
+    clip = write_clip(tmp_path / f"clip.{suffix}", _pictures(400), rate=25)
+    picks = pick_covers(clip, limits=Limits(packets=1, between_pixels=160 * 96 * 60))
+    assert len(picks.covers) == 1
+    assert picks.unseen == told
+
+
 def test_a_part_of_which_nothing_decodes_cleanly_is_told_as_unseen(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mkv", _pictures(80), keyframe_every=40)
     assert pick_covers(clip).unseen is None
