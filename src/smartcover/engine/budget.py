@@ -8,8 +8,11 @@ from collections.abc import Callable
 from smartcover.engine.types import Limits
 from smartcover.errors import DecodeTimedOut
 
-_SAMPLING_SHARE = 0.5
-"""Share of the time after which sampling stops: ranking and rendering what was found need the rest."""
+_SAMPLING_SHARE, _LATE_SHARE = 0.5, 0.75
+"""
+Share of the time after which sampling stops: ranking and rendering what was found need the rest. Where reading alone
+took that long, what was read is looked at until the second.
+"""
 
 
 class BytesSpent(OSError):
@@ -46,6 +49,14 @@ class Budget:
                 f"The video was not done within {self.limits.seconds:g} seconds; raise the time limit or shorten it"
             )
 
+    def time_to_look(self) -> Callable[[], bool]:
+        """Give what tells whether there is still time to look at what was read until now."""
+        share = _LATE_SHARE if self._is_past(_SAMPLING_SHARE) else _SAMPLING_SHARE
+        return lambda: not self._is_past(share)
+
+    def _is_past(self, share: float) -> bool:
+        return self.elapsed_seconds() > self.limits.seconds * share
+
     def count_bytes(self, size_bytes: int) -> None:
         """
         Raises:
@@ -75,5 +86,5 @@ class Budget:
             or self.bytes_read >= self.limits.bytes
             or self.bytes_are_spent
             or self.held_bytes >= self.limits.held_bytes
-            or self.elapsed_seconds() > self.limits.seconds * _SAMPLING_SHARE
+            or self._is_past(_SAMPLING_SHARE)
         )

@@ -141,7 +141,10 @@ class Gatherer:
     def _visit_all(self, visits: list[Visit], held: dict[Fraction, Run]) -> list[Look]:
         self._index.announce_keyframes({visit.start for visit in visits if not visit.moments} - held.keys())
         looks: list[Look] = []
+        is_time = self._budget.time_to_look()
         for number, visit in enumerate(visits):
+            if not is_time():
+                break
             if self._budget.sampling_is_over and (visit.is_long or visit.start not in held):
                 continue
             if visit.is_long and self._source.is_strict and all(look.damage for look in looks):
@@ -236,11 +239,12 @@ class Gatherer:
 
     def _look_at_runs(self, runs: list[Run], end: Fraction) -> list[Look]:
         looks: list[Look] = []
+        is_time = self._budget.time_to_look()
         for number, (run, moments) in enumerate(zip(runs, self._share_moments(runs), strict=True)):
             if moments:
                 looks.extend(self._looker.look_at(run, moments))
                 self._on_look((number + 1) / len(runs))
-            if self._budget.elapsed_seconds() > self._budget.limits.seconds / 2:
+            if not is_time():
                 break
         if not looks:
             return self._look_at_packets(runs)
@@ -258,8 +262,9 @@ class Gatherer:
         """Look where packets say that frames are: evenly spread moments may all lie in a gap of hours."""
         share = self._wanted / max(1, sum(len(run.packets) for run in runs))
         looks: list[Look] = []
+        is_time = self._budget.time_to_look()
         for run in runs:
-            if self._budget.elapsed_seconds() > self._budget.limits.seconds / 2:
+            if not is_time():
                 break
             times = sorted(time for packet in run.packets if (time := packet_time(packet)) is not None)
             looks.extend(self._looker.look_at(run, times[:: max(1, round(1 / share))] or [run.start]))

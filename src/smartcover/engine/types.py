@@ -119,8 +119,9 @@ class Limits:
 
     Attributes:
         seconds: Wall time after which `DecodeTimedOut` is raised, or the covers that are ready are all there are.
-            Sampling stops by itself at half of it, so that what was found can still be ranked and rendered. The other
-            limits end the work of most videos within seconds; this one is for those that are built to last.
+            Sampling stops by itself at half of it, or at three quarters where reading alone took half, so that what was
+            found can still be ranked and rendered. The other limits end the work of most videos within seconds; this
+            one is for those that are built to last.
         max_pixels: Largest coded picture.
         candidates: Moments that are looked at; half as many again as covers are wanted, where that is more.
         packets, bytes: Most that may be read from the container before sampling ends with what it has.

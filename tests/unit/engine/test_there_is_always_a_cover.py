@@ -281,6 +281,36 @@ def test_what_was_read_before_the_bytes_were_spent_gets_covers_and_standard_erro
     assert capfd.readouterr() == ("", "")
 
 
+class _SlowFile(io.BytesIO):
+    """A file each of whose reads takes some seconds by the test's own clock."""
+
+    def __init__(self, data: bytes, read_seconds: float) -> None:
+        super().__init__(data)
+        self.now, self._read_seconds = 0.0, read_seconds
+
+    def read(self, size: int | None = -1) -> bytes:
+        self.now += self._read_seconds
+        return super().read(size)
+
+
+@pytest.mark.parametrize(("suffix", "read_seconds", "look_seconds"), [("ts", 7, 0), ("ts", 7, 9), ("h264", 9, 0)])
+def test_what_was_read_is_looked_at_though_reading_took_half_of_the_time(
+    tmp_path: Path, suffix: str, read_seconds: float, look_seconds: float
+) -> None:
+    random = np.random.default_rng(1)
+    noise = [random.integers(0, 255, (96, 160, 3), np.uint8) for _ in range(400)]
+    file = _SlowFile(write_clip(tmp_path / f"clip.{suffix}", noise, rate=25).read_bytes(), read_seconds)
+    budget = Budget(Limits(seconds=100, between_pixels=160 * 96 * 60), clock=lambda: file.now)
+
+    def on_look(_share: float) -> None:
+        file.now += look_seconds
+
+    with Source(file, budget, strict=True) as source:
+        looks = Gatherer(source, Looker(source, lambda _: None), 60, on_look).gather()
+    assert len(looks) >= (4 if look_seconds == 0 else 2)
+    assert 50 < file.now < 75 + look_seconds + read_seconds
+
+
 @pytest.mark.parametrize(("suffix", "told"), [("mkv", "nothing from 0 s to 16 s was looked at"), ("h264", None)])
 def test_what_was_not_even_read_is_told_where_the_container_knows_of_it(
     tmp_path: Path, suffix: str, told: str | None
