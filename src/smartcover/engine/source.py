@@ -180,8 +180,13 @@ class Source:
                 f"The picture is {context.width}x{context.height}, more than the "
                 f"{self.budget.limits.max_pixels} pixels allowed; raise max_pixels or scale the video down"
             )
-        # Else rows that would begin at an odd place in memory keep what the stream says is to be cut off at the left.
-        options = {"max_pixels": str(self.budget.limits.max_pixels), "flags": "+unaligned"}
+        options = {
+            "max_pixels": str(self.budget.limits.max_pixels),
+            # Else rows that would begin at an odd place in memory keep what the stream cuts off at the left.
+            "flags": "+unaligned",
+            # Where a stream does not tell: chroma lies there in nearly all video, and the scaler would take the centre.
+            "chroma_sample_location": "left",
+        }
         self.is_strict = strict
         if strict:
             options["err_detect"] = "explode"

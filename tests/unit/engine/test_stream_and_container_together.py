@@ -146,3 +146,31 @@ def test_the_pixel_shape_of_the_container_counts_over_that_of_the_stream(tmp_pat
         known = container.streams.video[0]
         assert (known.sample_aspect_ratio, known.codec_context.sample_aspect_ratio) == (Fraction(3), Fraction(2))
     assert _covers(clip)[0].shape[:2] == (96, 480)
+
+
+@pytest.mark.parametrize(
+    ("codec", "suffix", "pix_fmt", "at_left"),
+    [
+        ("libx264", ".mp4", "yuv420p", True),
+        ("libvpx-vp9", ".webm", "yuv420p", True),
+        ("prores_ks", ".mov", "yuv422p10le", True),
+        ("utvideo", ".avi", "yuv422p", True),
+        ("mjpeg", ".avi", "yuvj422p", False),
+    ],
+)
+def test_colours_stand_where_the_codec_puts_them(
+    tmp_path: Path, codec: str, suffix: str, pix_fmt: str, at_left: bool
+) -> None:
+    """JPEG's chroma lies between two pixels, that of most other codecs on the left one (H.273: type 0), told or not."""
+    step, rows = (4 if "10" in pix_fmt else 1), (48 if "420" in pix_fmt else 96)
+    kind = np.dtype(np.uint16 if step > 1 else np.uint8)
+    luma, grey, colour = (np.full(size, 128 * step, dtype=kind) for size in ((96, 160), (rows, 80), (rows, 80)))
+    colour[:, :40], colour[:, 40:] = 90 * step, 170 * step
+    if at_left:
+        colour[:, 40] = 150 * step  # weighed 1:2:1 about the pixel it lies on
+    frames = [planes_frame(luma, grey, colour, pix_fmt=pix_fmt) for _number in range(3)]
+    options = LOSSLESS if codec == "libx264" else {"b": "20M"}
+    row = _covers(write_clip(tmp_path / f"clip{suffix}", frames, codec=codec, pix_fmt=pix_fmt, options=options))[0][48]
+    reds = row[:, 0].astype(float)
+    share = (reds[-10] - reds) / (reds[-10] - reds[10])
+    assert share.clip(0, 1).sum() == pytest.approx(80, abs=0.2)
