@@ -342,9 +342,9 @@ def deinterlace(frame: VideoFrame) -> VideoFrame:
     """
     graph = av.filter.Graph()
     try:
-        buffer = graph.add_buffer(
-            width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base or Fraction(1, 25)
-        )
+        # The filter takes few formats; others are converted for it, and the range must be known for that.
+        told = f"video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}:range={int(frame.color_range)}"
+        buffer = graph.add("buffer", f"{told}:time_base={frame.time_base or Fraction(1, 25)}")
         filtered = graph.add("yadif", "mode=send_frame:parity=auto:deint=all")
         sink = graph.add("buffersink")
         buffer.link_to(filtered)

@@ -12,10 +12,12 @@ import av
 import numpy as np
 import numpy.typing as npt
 import pytest
+from av.video.reformatter import ColorRange
 from PIL import Image
 
 from smartcover.engine import CoverOptions, Picks, pick_covers
 from smartcover.engine.colour import ColourConverter
+from smartcover.engine.decode import deinterlace
 from tests.engine_clips import plain, planes_frame, texture, write_clip
 
 BARS = [(255, 255, 255), (190, 190, 20), (20, 180, 180), (30, 170, 30), (180, 40, 180), (190, 30, 30), (30, 30, 190)]
@@ -163,6 +165,22 @@ def test_a_container_tells_of_fields_where_its_codec_cannot(tmp_path: Path, fiel
     picks = pick_covers(clip, CoverOptions(count=1, format="png"))
     assert picks.video.interlaced == interlaced
     assert (_step_between_rows(picks) < 2) == interlaced
+
+
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "nv12", "uyvy422", "yuva444p10le"])
+@pytest.mark.parametrize("full_range", [False, True])
+def test_deinterlacing_keeps_the_light(pix_fmt: str, full_range: bool) -> None:
+    """Also of formats that the filter does not take and that are converted for it."""
+    depth = 4 if "10" in pix_fmt else 1
+    luma = np.full((96, 160), 200 * depth, dtype=np.uint16 if depth > 1 else np.uint8)
+    grey, opaque = np.full_like(luma, 128 * depth), np.full_like(luma, 256 * depth - 1)
+    whole = "yuva444p10le" if depth > 1 else "yuva444p"
+    frame = planes_frame(luma, grey, grey, opaque, pix_fmt=whole)
+    value = int(ColorRange.JPEG if full_range else ColorRange.MPEG)
+    frame = frame.reformat(format=pix_fmt, src_color_range=value, dst_color_range=value)
+    frame.color_range, frame.time_base, frame.pts = value, Fraction(1, 25), 0
+    expected = 200 if full_range else (200 - 16) * 255 / 219
+    assert np.abs(ColourConverter().full(deinterlace(frame)).astype(float) - expected).max() <= 1
 
 
 def test_transparent_video_is_laid_on_white(tmp_path: Path) -> None:
