@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smartcover.engine.geometry import Box
+from smartcover.engine.sessions import Picture
 
 _BAR_LUMA = 26
 """Limited-range black is 16 and compression leaves some dirt on it."""
@@ -16,40 +17,63 @@ _MAX_BAR_SHARE = 0.4
 _MIN_BAR_SHARE = 0.006
 """Digitised tapes have black columns of 8 in 720 or 640 (0.011 and more) at their sides."""
 
-
 _FEW_WITHOUT = 0.2
 """Share of a video's moments that may fill the frame, like a logo before a film or a card at its end."""
 
 
-def find_content(pictures: Sequence[npt.NDArray[np.uint8]], shown: npt.NDArray[np.uint8]) -> Box | None:
+class Letterbox:
     """
-    Give the part of a picture inside the bars as shares (0..1), or None when there are none.
+    The black bars of a video, as looks at its moments show them.
 
     Args:
-        pictures: Upright looks at different moments, of one size; others are left out, and the few that fill the frame.
-        shown: The look whose content is wanted. What it shows itself is never taken for bars.
+        pictures: Upright looks at different moments. The few that fill the frame are left out.
     """
-    lit = [picture.max(axis=2) for picture in pictures if picture.shape == shown.shape]
-    barred = [light for light in lit if not _fills_the_frame(light)]
-    if len(lit) - len(barred) > _FEW_WITHOUT * len(lit):
-        return None
-    brightest = shown.max(axis=2)
-    for light in barred:
-        np.maximum(brightest, light, out=brightest)
-    top, bottom = _bars(_brightness(brightest))
-    left, right = _bars(_brightness(brightest.T))
-    if max(top, bottom, left, right) == 0.0:
-        return None
-    return Box(left, top, 1.0 - left - right, 1.0 - top - bottom)
+
+    def __init__(self, pictures: Sequence[Picture]) -> None:
+        lit: dict[tuple[int, ...], list[Picture]] = {}
+        for picture in pictures:
+            lit.setdefault(picture.shape, []).append(_light(picture))
+        self._brightest = {shape: _brightest_with_bars(lights) for shape, lights in lit.items()}
+
+    def content(self, shown: Picture) -> Box | None:
+        """
+        Give the part of a look inside the bars as shares (0..1), or None when there are none.
+
+        Only looks of its size count, and what it shows itself is never taken for bars.
+        """
+        of_others, own = self._brightest.get(shown.shape), _light(shown)
+        if of_others is None:
+            return None
+        brightest = np.maximum(of_others, own)
+        top, bottom = _bars(_brightness(brightest))
+        left, right = _bars(_brightness(brightest.T))
+        if max(top, bottom, left, right) == 0.0:
+            return None
+        return Box(left, top, 1.0 - left - right, 1.0 - top - bottom)
 
 
-def _brightness(lines: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+def _light(picture: Picture) -> Picture:
+    """Give the brightest channel of each pixel."""
+    red, green, blue = (picture[..., channel] for channel in range(3))
+    return np.maximum(np.maximum(red, green), blue)  # thirty times as fast as the maximum over an axis of three
+
+
+def _brightest_with_bars(lights: Sequence[Picture]) -> Picture | None:
+    """Give the most light that each pixel has in moments with bars; None if too many have none."""
+    barred = [light for light in lights if not _fills_the_frame(light)]
+    if len(lights) - len(barred) > _FEW_WITHOUT * len(lights):
+        return None
+    brightest: Picture = np.maximum.reduce(barred)
+    return brightest
+
+
+def _brightness(lines: Picture) -> npt.NDArray[np.float64]:
     """Give the light of each line, but for what is a fiftieth of it or less."""
     result: npt.NDArray[np.float64] = np.percentile(lines, 98, axis=1)
     return result
 
 
-def _fills_the_frame(light: npt.NDArray[np.uint8]) -> bool:
+def _fills_the_frame(light: Picture) -> bool:
     """Tell whether something is lit up to every side."""
     return all(_brightness(lines[[0, -1]]).min() > _BAR_LUMA for lines in (light, light.T))
 

@@ -16,7 +16,7 @@ from smartcover.engine.faces import FaceFinder
 from smartcover.engine.geometry import Orientation, output_size
 from smartcover.engine.instants import best_after, settled
 from smartcover.engine.jury import Judgement, Jury, networks_for
-from smartcover.engine.letterbox import find_content
+from smartcover.engine.letterbox import Letterbox
 from smartcover.engine.looking import Looker
 from smartcover.engine.looks import Look
 from smartcover.engine.memory import keep_freed_memory
@@ -188,7 +188,7 @@ class _Picker:
 
         When the time is over, those that are ready are all there are.
         """
-        pictures = [entry.look.picture for entry in studied]
+        letterbox = Letterbox([entry.look.picture for entry in studied]) if self._options.crop_letterbox else None
         # Whatever the closer looks left, no cover is taken that the networks did not see.
         self._jury.see_chosen(studied, self._options.count, len(studied) + 1)
         scores = self._jury.judge(studied).standings
@@ -203,7 +203,7 @@ class _Picker:
                     self._budget.check_time()
                     shown = settled(looker, self._jury, studied, entry.index)
                     score = scores[entry.index]
-                    content = find_content(pictures, shown.look.picture) if self._options.crop_letterbox else None
+                    content = None if letterbox is None else letterbox.content(shown.look.picture)
                     cover = make_cover(looker, shown, score, self._options, converter=self._converter, content=content)
                 except DecodeTimedOut:
                     selection = _cut_short(selection, rendered, self._budget.limits)
