@@ -288,7 +288,7 @@ async def test_a_job_that_its_store_fails_for_too_long_fails_with_a_callback(
     assert (job.state, job.code, job.attempt) == (JobState.FAILED, "ServiceUnavailable", 1)
     assert "object in/clip.mp4" in job.message
     assert "10.0.0.7" not in job.message
-    assert 3 <= store.asked <= 4, "two waits, and a last try when the time is over"
+    assert 2 <= store.asked <= 4, "three waits, or fewer if a start takes long, and a last try when the time is over"
     (owed,) = await ledger.deliveries(job_id=job_id)
     assert b"<Code>ServiceUnavailable</Code>" in owed.body
     store.refusing = False

@@ -75,7 +75,7 @@ async def test_sessions_may_be_pooled(server: ServerPostgres) -> None:
             before = time.monotonic()
             await teller.execute("SELECT pg_notify('smartcover', 'jobs')")
             await woken
-            assert time.monotonic() - before < 5, "nobody was woken"
+            assert time.monotonic() - before < 15, "nobody was woken"
             await teller.close()
         await ledger.close()
 
