@@ -23,6 +23,7 @@ from smartcover.engine.glances import (
     is_cut_off,
     likeness_when_raised,
     mixture,
+    patched,
     stillness,
 )
 from smartcover.engine.norms import LETTERED
@@ -36,6 +37,9 @@ _ABOUT_SAME_VIEW = 0.8
 
 _PARTLY_SAME_VIEW = 0.5
 """Correlation of glances from which one may show the other through speckles, as a dissolve by single pixels does."""
+
+_SAME_CONTRAST = 0.85
+"""Share of its contrast that a picture must have of another's to be a measure of its sharpness."""
 
 _LEAST_LIFT = 12.0
 """How much brighter a glance must be, of 255, before it is compared as an over-exposed picture."""
@@ -93,6 +97,7 @@ class _Seen:
     cut_off: bool
     held: bool
     stillness: float
+    width: int
 
     @classmethod
     def of(cls, member: Member) -> _Seen:
@@ -104,7 +109,9 @@ class _Seen:
         held = changes_nothing(member.glance, member.neighbours)
         still = 1.0 if held else stillness(member.glance, member.neighbours)
         sides = _sides(member.glance)
-        return cls(light, float(mean), float(spread), varied, sides, is_cut_off(light), held, still)
+        return cls(
+            light, float(mean), float(spread), varied, sides, is_cut_off(light), held, still, member.glance.shape[1]
+        )
 
 
 class Company:
@@ -204,8 +211,12 @@ class Company:
         earlier, later = (tuple(rows[other] for other in others) for others in (before, after))
         key = rows[place], earlier, later
         if key not in self._mixtures:
-            own, *others = ([self._seen[row].light for row in some] for some in ((rows[place],), earlier, later))
-            self._mixtures[key] = mixture(own[0], *others)
+            own = self._seen[rows[place]]
+            around = [[self._seen[row].light for row in some] for some in (earlier, later)]
+            self._mixtures[key] = {
+                **mixture(own.light, *around),
+                "patched": patched(own.light, *around, width=own.width),
+            }
         return self._mixtures[key]
 
 
@@ -287,7 +298,9 @@ def _against_twins(
         result["twin_glare"] = own["bright_share"] - members[least].signals["bright_share"]
         result["twin_lift"] = float(means[place] - means[least]) / 255
     if twins:
-        sharpest = members[max(twins, key=lambda twin: members[twin].signals["sharpness"])].signals
+        # A blur takes contrast too: a sharper one with less of it is dimmed, and letters over it are what is sharp.
+        measures = [twin for twin in twins if spreads[twin] > _SAME_CONTRAST * spreads[place]] or [place]
+        sharpest = members[max(measures, key=lambda twin: members[twin].signals["sharpness"])].signals
         result["twin_sharpness"] = (own["sharpness"] + 1.0) / (sharpest["sharpness"] + 1.0)
         result["twin_blur"] = max(members[twin].signals["blur_extent"] for twin in twins)
         result["twin_softening"] = own["blur_extent"] - sharpest["blur_extent"]

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from smartcover.engine.norms import FILMED, LETTERED, PAGE, Clip, Signals, is_blend, is_smoothed, is_wordy, mixes
+from smartcover.engine.norms import (
+    FILMED,
+    LETTERED,
+    ONE_COLOUR,
+    PAGE,
+    Clip,
+    Signals,
+    is_blend,
+    is_smoothed,
+    is_wordy,
+    mixes,
+)
 from smartcover.engine.safety import REJECT_FROM
 from smartcover.engine.types import RejectionKind
 
@@ -40,12 +52,22 @@ Noise from which a frame may be speckled, and how many times as much it must be 
 and as one around it that shows partly the same has. Sharp grass, grain and snow reach it too, in all of their scene.
 """
 
+_PURE, _MUCH_PURER = 180.0, 50.0
+"""Colourfulness from which colours are as pure as on a test card, and how much more it is than that of a video."""
+
+_PATCHED = 0.12
+"""Share of another picture in a frame from which it is a wipe."""
+
 _SHUT, _OPEN = 0.15, 0.5
 _BLURRED, _DULL_BLURRED, _FURTHER_BLURRED = 0.58, 0.52, 0.22
 """
 Blur extent from which a frame is blurred, and from which if it has little detail too; and by how much it must exceed
 that of the video's sharper frames.
 """
+
+_NO_SHARPER: frozenset[RejectionKind] = frozenset({"blurry", "eyes", "frozen"})
+_NO_PICTURE: frozenset[RejectionKind] = frozenset({"dark", "flat", "card", "broken"})
+"""Kinds of defects with which a frame is no sharper and no richer in contrast than the picture is; and without one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +122,8 @@ def find_defect(signals: Signals, clip: Clip, *, broken: bool) -> Defect | None:
         return Defect("transition", "the frame is a mixture of what comes before and after: a fade or dissolve")
     if mixes(signals, 0.2):
         return Defect("transition", "the frame is a mixture of an earlier and a later picture: a fade or dissolve")
+    if signals.get("patched", 0.0) > _PATCHED > clip.whole:
+        return Defect("transition", "the frame is an earlier picture in one part and a later one in another: a wipe")
     if signals.get("twin_sharpness", 1.0) < 0.75 and signals.get("twin_softening", 0.0) > 0.05:
         return Defect("blurry", "the same view is sharper elsewhere in this video")
     if is_smoothed(signals):
@@ -126,6 +150,22 @@ def find_defect(signals: Signals, clip: Clip, *, broken: bool) -> Defect | None:
     return None
 
 
+def norms_of(every: Sequence[Signals], broken: Sequence[bool]) -> Clip:
+    """
+    Say what is normal in a video: what is rejected for one reason is no measure by which others are rejected.
+
+    Letters, bars and glare have more sharpness and contrast than a picture, and beside black and title cards a picture
+    with much white in it is no exception.
+    """
+    clip = Clip.of([signals for signals, damaged in zip(every, broken, strict=True) if not damaged] or every[:1])
+    found = [find_defect(signals, clip, broken=damaged) for signals, damaged in zip(every, broken, strict=True)]
+    kinds = [(signals, None if defect is None else defect.kind) for signals, defect in zip(every, found, strict=True)]
+    return clip.measured_by(
+        better=[signals for signals, kind in kinds if kind is None or kind in _NO_SHARPER],
+        usual=[signals for signals, kind in kinds if kind not in _NO_PICTURE],
+    )
+
+
 def _eyes_are_shut(signals: Signals) -> bool:
     """Of 14 such frames in the judged clips, judges called 13 unusable and one weak."""
     seen = signals.get("faces", 0.0) > 0 and signals.get("face_size", 0.0) > 0.08
@@ -142,16 +182,17 @@ def _find_card(signals: Signals, clip: Clip) -> Defect | None:
     if signals.get("likeness_of_neighbours", 1.0) < 0.45:
         return Defect("flat", "the frame is nothing but noise")
     # A video of cards with a few filmed frames is still better shown by those.
-    if signals.get("one_colour", 0.0) > 0.87 and clip.plain < 0.75:
+    if signals.get("one_colour", 0.0) > ONE_COLOUR and clip.plain < 0.75:
         return Defect("card", f"{signals['one_colour']:.0%} of the frame is one colour: a title, logo or credits")
     if signals.get("ruled", 0.0) > 0.985 and signals["flat_share"] > 0.9 and clip.flat < 0.85:
         return Defect("card", "the frame is made of bars: a test card")
     # Pure colours without grain: the judged frames stay under 160, the test patterns reach 230.
-    pure = signals["colourfulness"] > 180 and signals["noise"] < 0.05
-    if pure and signals.get("ruled", 0.0) > 0.9 and signals["flat_share"] > 0.8 and clip.calm < 150:
+    pure = signals["colourfulness"] > max(_PURE, clip.calm + _MUCH_PURER) and signals["noise"] < 0.05
+    if pure and signals["flat_share"] > 0.7:
         return Defect("card", "the frame is made of plain pure colours: a test card")
     # The judged frames of grade 2 and more stay under 0.62; grain and grids do not hide it.
-    drawn = signals.get("straight", 0.0) > (0.75 if signals["colourfulness"] > 85 else 0.8)
+    straight, crisp = signals.get("straight", 0.0), signals["blur_extent"] < LETTERED and clip.soft > FILMED
+    drawn = straight > (0.65 if crisp else 0.75 if signals["colourfulness"] > 85 else 0.8)
     if drawn and clip.grown < 0.6:
         return Defect("card", "the frame is made of straight lines and bars: a test card or a table")
     # A view that is softer elsewhere in the video is filmed, however sharp it is here.

@@ -10,8 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from smartcover.engine.signals import Bytes, Floats
+
+Mask = npt.NDArray[np.bool_]
 
 _LUMA = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
 
@@ -24,7 +27,15 @@ From which light on a glance may be clipped; which share of it clipped at least,
 compared as an over-exposed picture.
 """
 
-NO_MIXTURE: Mapping[str, float] = {"mixture_rest": 1.0, "mixed": 0.0}
+NO_MIXTURE: Mapping[str, float] = {"mixture_rest": 1.0, "mixed": 0.0, "patched": 0.0}
+
+_TELLING, _TELLING_SHARE, _LIKE, _EXPLAINED, _SCATTERED = 20.0, 0.6, 0.3, 0.8, 0.15
+"""
+Difference of two glances at a place, of 255, from which it tells them apart; on what share of the places two must so
+differ before a third is compared with both; what share of it a picture may be off to be like one of them there; the
+share of those places that must be like one or the other; and of neighbours among these the share that may be like
+different ones (wipes have up to 0.15, a picture that moves 0.2).
+"""
 
 _GAINS = 0.8, 4.0
 _MIXED_FROM = 0.06
@@ -95,6 +106,43 @@ def mixture(own: Floats, before: Sequence[Floats], after: Sequence[Floats]) -> M
             rest = own - earlier - share * apart
             best = min(best, (float(rest @ rest) / energy, min(share, 1 - share)))
     return {"mixture_rest": best[0], "mixed": best[1]}
+
+
+def patched(own: Floats, before: Sequence[Floats], after: Sequence[Floats], *, width: int) -> float:
+    """
+    Say how far a glance is an earlier one in some places and a later one in others, as a wipe leaves it.
+
+    Only two that differ nearly everywhere are compared: across a cut all of a glance is like one of them, and what
+    moves changes some places only. The places that are like one must lie together: those of a picture that moves as a
+    whole are like both by chance.
+
+    Args:
+        width: Places in a row of the glances.
+
+    Returns:
+        The smaller of both shares of the places that tell them apart, 0..0.5; 0 where both together do not explain it.
+    """
+    early, late = ([glance for glance in some if glance.std() >= STRUCTURED] for some in (before, after))
+    best = 0.0
+    for earlier in early:
+        for later in late:
+            apart = np.abs(later - earlier)
+            telling = apart >= _TELLING
+            places = np.count_nonzero(telling)
+            if places < _TELLING_SHARE * len(own):
+                continue
+            old, new = (telling & (np.abs(own - one) < _LIKE * apart) for one in (earlier, later))
+            shares = [float(np.count_nonzero(like) / places) for like in (old, new)]
+            if min(shares) > best and sum(shares) > _EXPLAINED and _lie_together(old, new, width):
+                best = min(shares)
+    return best
+
+
+def _lie_together(one: Mask, other: Mask, width: int) -> bool:
+    """Tell whether few places of one kind have a neighbour of the other kind, beside or below."""
+    kinds = one.astype(np.int8) - other.astype(np.int8)
+    beside = np.concatenate([kinds[step:] * kinds[:-step] for step in (1, width)])
+    return bool(np.count_nonzero(beside < 0) < _SCATTERED * np.count_nonzero(beside))
 
 
 def stillness(here: Bytes, neighbours: Sequence[Bytes]) -> float:

@@ -14,10 +14,10 @@ import numpy.typing as npt
 from smartcover.engine import safety
 from smartcover.engine.budget import Budget
 from smartcover.engine.company import Company, Member
-from smartcover.engine.defects import Defect, doubt, find_defect, wreckage
+from smartcover.engine.defects import Defect, doubt, find_defect, norms_of, wreckage
 from smartcover.engine.faces import FaceFinder
 from smartcover.engine.looks import Look
-from smartcover.engine.norms import WORDY_LINES, Clip
+from smartcover.engine.norms import WORDY_LINES
 from smartcover.engine.reframing import likeness_when_reframed
 from smartcover.engine.scorer_hook import UserScorer
 from smartcover.engine.scoring import Score, score_all, with_own
@@ -143,11 +143,10 @@ class Jury:
             members = [self._member(entry) for entry in studied]
             company = self._company.signals(members)
             known = [{**entry.signals, **signals} for entry, signals in zip(studied, company, strict=True)]
-            intact = [signals for entry, signals in zip(studied, known, strict=True) if not entry.look.damage]
-            clip = Clip.of(intact or known[:1])
+            broken = [entry.look.damage > 0 for entry in studied]
+            clip = norms_of(known, broken)
             defects = (
-                find_defect(signals, clip, broken=entry.look.damage > 0)
-                for entry, signals in zip(studied, known, strict=True)
+                find_defect(signals, clip, broken=damaged) for signals, damaged in zip(known, broken, strict=True)
             )
             doubts = (doubt(signals, clip) for signals in known)
             apart = self._company.distances(members)

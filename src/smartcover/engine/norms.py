@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 Signals = Mapping[str, float]
 
@@ -16,6 +16,9 @@ frames tell how those look that were not read.
 
 _ENOUGH_OTHERS = 0.4
 """Share of a video's frames that are otherwise, from which a frame may be called an exception among them."""
+
+_ENOUGH_TO_MEASURE = 3
+"""How many frames must be left to tell what is normal in a video without those that have a defect."""
 
 _ENOUGH_FILM = 0.15
 """
@@ -32,6 +35,9 @@ Blur extent under which a frame may be as sharp as only letters and lines are (1
 and that much of a video must exceed for it to be filmed.
 """
 
+ONE_COLOUR = 0.87
+"""Share of one colour from which a frame may be a title, a logo or nothing at all."""
+
 PAGE = 0.75
 """Share of plain ground from which a frame may be a page of a recording of a screen: those mostly stand still."""
 
@@ -45,8 +51,9 @@ class Clip:
     Attributes:
         sharp, detailed, contrasty, focused, eyes: What the better frames reach.
         bright, plain, flat, grown, calm: White, one colour, flatness, straight lines and pure colours of what is usual,
-            or of the frames that have least of it.
-        shaded, pale, quiet: White, lowlights and noise that two fifths of the frames stay under.
+            or of the frames that have least of it; straight lines and colours of those that are not all one colour.
+        shaded, pale, quiet, whole: White, lowlights, noise and shares of another picture that two fifths of the frames
+            stay under.
         soft: Blur extent that two fifths of the frames exceed.
         moving, lively: How much moves in all but the stillest 30 and 90 % of the frames that are no mixture.
         smeared: Blur extent that three quarters of the frames reach which are blurred beside others of their view; out
@@ -71,6 +78,7 @@ class Clip:
     lively: float = 0.0
     shaded: float = 0.0
     quiet: float = 0.0
+    whole: float = 0.0
     lettered: float = 0.0
     smeared: float = math.inf
 
@@ -81,6 +89,7 @@ class Clip:
         read = [signals for signals in every if "text_lines" in signals]
         has_film = sum(_looks_filmed(signals) for signals in every) >= max(3, _ENOUGH_FILM * len(every))
         wordless = _wordless(read, has_film=has_film)
+        pictured = _enough([signals for signals in every if signals.get("one_colour", 0.0) < ONE_COLOUR], every)
         return cls(
             sharp=_quantile([signals["sharpness"] for signals in alive], 0.8),
             detailed=_quantile([signals["detail"] for signals in every], 0.8),
@@ -95,13 +104,41 @@ class Clip:
             shaded=_quantile([signals["bright_share"] for signals in every], _ENOUGH_OTHERS),
             pale=_quantile([signals.get("lowlights", 0.0) for signals in every], _ENOUGH_OTHERS),
             quiet=_quantile([signals.get("noise", 0.0) for signals in every], _ENOUGH_OTHERS),
+            whole=_quantile([signals.get("patched", 0.0) for signals in every], _ENOUGH_OTHERS),
             soft=_quantile([signals["blur_extent"] for signals in every if not _is_plain(signals)], 1 - _ENOUGH_OTHERS),
-            grown=_quantile([signals.get("straight", 0.0) for signals in every], 0.1),
-            calm=_quantile([signals["colourfulness"] for signals in every], 0.05),
+            grown=_quantile([signals.get("straight", 0.0) for signals in pictured], 0.1),
+            calm=_quantile([signals["colourfulness"] for signals in pictured], 0.05),
             wordless=wordless,
             lettered=_lettered(read, wordless) if has_film else 0.0,
             smeared=_smeared(every),
         )
+
+    def measured_by(self, better: Sequence[Signals], usual: Sequence[Signals]) -> Clip:
+        """
+        Ask for no more than some of the frames show, if those are enough to tell.
+
+        Args:
+            better: Frames that say what sharpness, detail and contrast the better ones reach.
+            usual: Frames that say how much white, paleness and noise is usual.
+        """
+        result, alive = self, [signals for signals in _without_drawings(better) if not signals.get("held", 0.0)]
+        if len(alive) >= _ENOUGH_TO_MEASURE:
+            result = replace(
+                result,
+                sharp=min(self.sharp, _quantile([signals["sharpness"] for signals in alive], 0.8)),
+                detailed=min(self.detailed, _quantile([signals["detail"] for signals in better], 0.8)),
+                contrasty=min(self.contrasty, _quantile([signals["contrast"] for signals in better], 0.8)),
+                focused=max(self.focused, _quantile([signals["blur_extent"] for signals in alive], 0.2)),
+            )
+        if len(usual) >= _ENOUGH_TO_MEASURE:
+            result = replace(
+                result,
+                bright=max(self.bright, _quantile([signals["bright_share"] for signals in usual], 0.5)),
+                shaded=max(self.shaded, _quantile([signals["bright_share"] for signals in usual], _ENOUGH_OTHERS)),
+                pale=max(self.pale, _quantile([signals.get("lowlights", 0.0) for signals in usual], _ENOUGH_OTHERS)),
+                quiet=max(self.quiet, _quantile([signals.get("noise", 0.0) for signals in usual], _ENOUGH_OTHERS)),
+            )
+        return result
 
 
 def _without_drawings(every: Sequence[Signals]) -> Sequence[Signals]:

@@ -10,10 +10,10 @@ from PIL import Image, ImageFilter
 
 from smartcover.engine.cards import card_signals
 from smartcover.engine.company import Company, Member
-from smartcover.engine.defects import Defect, find_defect
+from smartcover.engine.defects import Defect, find_defect, norms_of
 from smartcover.engine.norms import Clip
 from smartcover.engine.signals import difference, picture_signals, prepare, signature
-from tests.engine_clips import plain, texture
+from tests.engine_clips import plain, shift, texture
 
 Picture = np.ndarray
 SCALES = (9, 16), (135, 240)
@@ -69,7 +69,8 @@ def _defects(pictures: list[Picture], neighbours: list[list[Picture]] | None = N
         ]
     )
     known = [{**one, **other} for one, other in zip(own, company, strict=True)]
-    return [find_defect(signals, Clip.of(known), broken=False) for signals in known]
+    clip = norms_of(known, [False] * len(known))
+    return [find_defect(signals, clip, broken=False) for signals in known]
 
 
 @pytest.mark.parametrize(
@@ -262,3 +263,32 @@ def test_speckles_are_seen_beside_a_quiet_picture_of_partly_the_same_and_grass_i
     assert dissolving[1]["twin_noise"] == noise[0] < noise[1] / 4
     alone = company_signals([_member(0.0, later), _member(1.0, half), _member(2.0, half), _member(9.0, quiet)])
     assert alone[1]["twin_noise"] == noise[1]
+
+
+def test_letters_over_a_dimmed_picture_do_not_make_its_clear_views_blurred() -> None:
+    soft = [_blurred(_filmed(1, 8 * number), 1.2) for number in range(4)]
+    titled = [_lit(picture, 0.5) for picture in soft]
+    for picture in titled:
+        picture[60:200:20, 120:360:3] = 235
+    kinds = [defect and defect.kind for defect in _defects([*soft, *titled])]
+    assert kinds[:4] == [None] * 4
+    assert None not in kinds[4:]
+
+
+@pytest.mark.parametrize(
+    ("share", "found"), [(0.05, None), (0.3, "transition"), (0.7, "transition")], ids=["start", "third", "late"]
+)
+def test_a_wipe_is_seen_between_the_pictures_that_it_joins(share: float, found: str | None) -> None:
+    wiped = _filmed(1)
+    wiped[:, : round(480 * share)] = _filmed(2)[:, : round(480 * share)]
+    assert [defect and defect.kind for defect in _defects([_filmed(1), wiped, _filmed(2)])] == [None, found, None]
+
+
+def test_what_moves_through_a_picture_is_no_wipe_nor_is_one_that_moves_as_a_whole() -> None:
+    passing = [_filmed(1), _filmed(1), _filmed(1)]
+    for place, picture in enumerate(passing):
+        picture[:, 120 * place : 120 * place + 120] = 250
+    moving = [shift(GOOD, 6 * number) for number in range(10)]
+    for pictures in (passing, moving):
+        company = company_signals([_member(0.1 * place, picture) for place, picture in enumerate(pictures)])
+        assert all(one["patched"] == 0.0 for one in company)

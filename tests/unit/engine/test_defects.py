@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from smartcover.engine.defects import Defect, doubt, find_defect
+from smartcover.engine.defects import Defect, doubt, find_defect, norms_of
 from smartcover.engine.norms import Clip
 from smartcover.engine.signals import picture_signals
 from tests.engine_clips import plain, texture
@@ -81,6 +81,49 @@ def test_what_is_sharper_than_anything_filmed_is_a_card() -> None:
     assert defect is not None
     assert defect.kind == "card"
     assert _in_a_video(drawn, drawn) is None, "a video of drawings is shown by them"
+
+
+def test_a_wipe_is_an_exception_in_its_video() -> None:
+    wiped = {**FILMED, "patched": 0.3}
+    assert (defect := _in_a_video(wiped, FILMED)) is not None
+    assert defect.kind == "transition"
+    assert find_defect(wiped, Clip.of([wiped] * 7 + [FILMED] * 3), broken=False) is None, "patterns that run through"
+
+
+def test_beside_black_titles_and_noise_what_a_video_shows_is_no_exception() -> None:
+    portrait = {**FILMED, "bright_share": 0.72, "flat_share": 0.7, "brightness": 0.8}
+    black = {**picture_signals(plain(0)), "one_colour": 1.0}
+    title = {**FILMED, "one_colour": 0.93, "flat_share": 0.9, "blur_extent": 0.13, "colourfulness": 0.0}
+    noise = {**FILMED, "likeness_of_neighbours": 0.1}
+    for planted in (black, title, noise):
+        every = [portrait] * 5 + [planted] * 5
+        clip = norms_of(every, [False] * 10)
+        assert [find_defect(signals, clip, broken=False) is None for signals in every] == [True] * 5 + [False] * 5
+
+
+def test_the_pure_colours_of_a_drawn_video_are_no_test_card_beside_titles() -> None:
+    drawn = {**FILMED, "colourfulness": 185.0, "noise": 0.0, "flat_share": 0.9}
+    card = {**drawn, "colourfulness": 260.0}
+    title = {**FILMED, "one_colour": 0.93, "colourfulness": 0.0}
+    clip = norms_of([*[drawn] * 5, *[title] * 5, card], [False] * 11)
+    assert find_defect(drawn, clip, broken=False) is None
+    assert find_defect(card, clip, broken=False) is not None
+
+
+def test_pure_colours_are_a_test_card_however_their_borders_run() -> None:
+    card = {**FILMED, "colourfulness": 260.0, "noise": 0.01, "flat_share": 0.82, "ruled": 0.88}
+    assert (defect := _in_a_video(card, FILMED)) is not None
+    assert defect.kind == "card"
+    assert _in_a_video({**card, "colourfulness": 150.0}, FILMED) is None
+
+
+def test_grain_over_a_countdown_does_not_make_it_a_picture() -> None:
+    countdown = {**FILMED, "straight": 0.72, "blur_extent": 0.17}
+    defect = _in_a_video(countdown, FILMED)
+    assert defect is not None
+    assert defect.kind == "card"
+    assert _in_a_video({**countdown, "blur_extent": 0.3}, FILMED) is None, "a window and a shelf are as straight"
+    assert _in_a_video({**countdown, "straight": 0.6}, FILMED) is None
 
 
 def test_a_third_of_a_frame_in_white_is_over_exposed_where_others_have_none_and_a_page_is_not() -> None:
@@ -219,6 +262,16 @@ def test_letters_over_a_held_picture_do_not_set_the_sharpness_that_moving_frames
     clip = Clip.of([lettered] * 6 + [moving] * 4)
     assert find_defect(moving, clip, broken=False) is None
     assert find_defect(moving, Clip.of([{**lettered, "held": 0.0}] * 6 + [moving] * 4), broken=False) is not None
+
+
+def test_what_is_rejected_for_another_reason_does_not_make_the_rest_of_a_video_blurred() -> None:
+    soft = {**FILMED, "sharpness": 15.0, "blur_extent": 0.6, "text_lines": 0.0, "text_share": 0.0}
+    credits_ = {**FILMED, "sharpness": 80.0, "blur_extent": 0.25, "text_lines": 6.0, "text_share": 0.2}
+    every = [soft] * 6 + [credits_] * 4
+    assert find_defect(soft, Clip.of(every), broken=False) is not None
+    assert find_defect(soft, norms_of(every, [False] * 10), broken=False) is None
+    sharp = {**credits_, "text_lines": 0.0}
+    assert find_defect(soft, norms_of([soft] * 6 + [sharp] * 4, [False] * 10), broken=False) is not None
 
 
 def test_a_dissolve_by_single_pixels_is_told_by_its_noise_in_a_filmed_video_that_has_little() -> None:
