@@ -12,7 +12,7 @@ from av.video.stream import VideoStream
 
 from smartcover.engine.decode import Decoded, Run, packet_time
 from smartcover.engine.looking import Looker
-from smartcover.engine.looks import Look, frame_bytes
+from smartcover.engine.looks import Look
 from smartcover.engine.sampling import (
     WIDE,
     Stretch,
@@ -24,7 +24,7 @@ from smartcover.engine.sampling import (
     wide_stretches,
     widest_gap,
 )
-from smartcover.engine.source import Source
+from smartcover.engine.source import Source, frame_bytes
 
 _FEW_KEYFRAMES = 3
 """Fewer than these for more bytes than the file has: seeking then reads it all in search of each."""

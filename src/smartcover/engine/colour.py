@@ -51,7 +51,7 @@ _BACKGROUND = 255
 _REFINED = int(Interpolation.BICUBIC | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND)
 _GLANCE = int(Interpolation.FAST_BILINEAR)
 _SMALL = int(Interpolation.BILINEAR | Interpolation.ACCURATE_RND)
-_STRIP_ROWS = 256
+_STRIP_ROWS = 32
 
 _MOST_BY_PLANES_PX = 2560 * 1440
 """Planes must be copied into one picture: of 4K that is 25 MB more at the peak of memory."""

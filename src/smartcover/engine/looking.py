@@ -14,10 +14,10 @@ from smartcover.engine.decode import Decoded, Run, RunReader, shown_at
 from smartcover.engine.facts import VideoFacts, orientation_of
 from smartcover.engine.geometry import Orientation, fit_within, square_pixel_size
 from smartcover.engine.index import ContainerIndex
-from smartcover.engine.looks import Look, frame_bytes, neighbours_of
+from smartcover.engine.looks import Look, neighbours_of
 from smartcover.engine.sampling import is_near, part
 from smartcover.engine.sessions import Picture
-from smartcover.engine.source import Source
+from smartcover.engine.source import Source, frame_bytes
 
 _LOOK_LONGEST_PX = 480
 """Longer side of the pictures that are looked at: enough for a face of a tenth of the height, cheap to score."""

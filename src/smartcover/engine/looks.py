@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 
 from smartcover.engine.decode import Run
@@ -45,11 +44,6 @@ class Look:
     neighbours: tuple[Neighbour, ...] = ()
     frame: VideoFrame | None = None
     pixel_aspect: Fraction | None = None
-
-
-def frame_bytes(pixels: int, form: VideoFormat | None) -> int:
-    """Tell how much memory a frame of so many pixels takes, about; as for the commonest formats where none is known."""
-    return max(1, pixels * (form.padded_bits_per_pixel if form is not None else 12) // 8)
 
 
 def neighbours_of(trail: Sequence[tuple[float, Picture]], place: int) -> Iterator[Neighbour]:

@@ -17,6 +17,7 @@ import av.error
 import av.stream
 import av.video.stream
 from av.codec.hwaccel import HWAccel, hwdevices_available
+from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange
 
@@ -40,6 +41,8 @@ _BUFFER_SIZE_BYTES = 64 * 1024
 
 _CODECS_WITH_LOOP_FILTER = ("h264", "hevc")
 _UNFILTERED_PIXELS = 1280 * 720
+_UNFILTERED_FRAME_BYTES = 16 * 2**20
+"""Larger frames, as of 4K with ten bits, are decoded by one decoder for all: each holds several of them."""
 _CODECS_WITHOUT_FIELDS = ("mjpeg", "huffyuv", "ffvhuff", "jpeg2000", "png")
 """Codecs whose frames cannot say that they are interlaced."""
 _FIELD_ORDER_PROGRESSIVE = 1
@@ -104,6 +107,11 @@ class BoundedReader:
 
     def tell(self) -> int:
         return self._raw.tell()
+
+
+def frame_bytes(pixels: int, form: VideoFormat | None) -> int:
+    """Tell how much memory a frame of so many pixels takes, about; as for the commonest formats where none is known."""
+    return max(1, pixels * (form.padded_bits_per_pixel if form is not None else 12) // 8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,8 +200,11 @@ class Source:
             options["err_detect"] = "explode"
         self._options = options
         # Pictures that are looked at far smaller than they are do not show what the filter smooths: a tenth less work.
+        pixels = context.width * context.height
         self.looks_unfiltered = (
-            context.name in _CODECS_WITH_LOOP_FILTER and context.width * context.height >= _UNFILTERED_PIXELS
+            context.name in _CODECS_WITH_LOOP_FILTER
+            and pixels >= _UNFILTERED_PIXELS
+            and frame_bytes(pixels, context.format) <= _UNFILTERED_FRAME_BYTES
         )
         context.options = options | ({"skip_loop_filter": "all"} if self.looks_unfiltered else {})
         context.thread_count = 1
