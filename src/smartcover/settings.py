@@ -87,8 +87,8 @@ class Settings(BaseSettings):
         86_400.0,
         ge=0,
         le=30 * 86_400,
-        description="How long a job or batch is tried again whose objects the store does not give or take, before it "
-        "fails with ServiceUnavailable; 0 = not at all.",
+        description="How long a job or batch is tried again that the store or the database fails, before it fails with "
+        "ServiceUnavailable; 0 = not at all.",
     )
     s3_endpoint: str | None = Field(
         None, description="Address of the S3-compatible store, such as https://s3.example.com; none is AWS."

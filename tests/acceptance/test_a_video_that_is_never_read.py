@@ -48,7 +48,7 @@ def test_a_video_that_its_store_never_gives_fails_its_job_when_the_wait_is_over_
         "SMARTCOVER_S3_SECRET_ACCESS_KEY": "secret",
         "SMARTCOVER_S3_PATH_STYLE": "true",
         "SMARTCOVER_S3_ALLOW_HTTP": "true",
-        "SMARTCOVER_STORAGE_WAIT_SECONDS": "8",
+        "SMARTCOVER_STORAGE_WAIT_SECONDS": "25",
     }
     with installed(tmp_path, "api", "worker", "dispatcher", **settings) as here:
         clip = small_clip(tmp_path / "clip.mp4").read_bytes()
@@ -59,7 +59,7 @@ def test_a_video_that_its_store_never_gives_fails_its_job_when_the_wait_is_over_
         good = here.submit("in/clip.mp4", receiver.url, "out/good-${Number}.jpg")
         here.roles.wait_until(lambda: here.job(good)["State"] == "Success", "a job waits behind one that cannot end")
         assert here.job(bad)["State"] in ("Submitted", "Running"), "it is tried again, after a while"
-        here.roles.wait_until(lambda: here.job(bad)["State"] == "Failed", "the job is tried for ever", 60)
+        here.roles.wait_until(lambda: here.job(bad)["State"] == "Failed", "the job is tried for ever", 120)
         job = here.job(bad)
         assert job["Code"] == "ServiceUnavailable"
         assert re.match(

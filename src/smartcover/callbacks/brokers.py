@@ -260,11 +260,12 @@ class NatsPublisher:
         return name
 
     async def close(self) -> None:
-        with suppress(*self.faults):
-            if self._client is not None:
+        if self._client is not None:
+            with suppress(*self.faults):
                 # Before faststream drains it: what was published is acknowledged, and a drain waits for a silent
                 # server for ten seconds and lets nobody cut that short.
                 await self._client.close()
+        with suppress(*self.faults):
             await self._broker.stop()
 
 
