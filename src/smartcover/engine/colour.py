@@ -98,13 +98,12 @@ class ColourConverter:
             return self._from_ycgco(frame, size, interpolation)
         if _is_limited_grey(frame):
             frame = _with_chroma(frame)
-        hdr = hdr_kind(frame)
+        hdr, has_alpha = hdr_kind(frame), _has_alpha(frame)
         if hdr or frame.color_primaries in _TO_709:
-            deep_format = "rgba64le" if _has_alpha(frame) else "rgb48le"
-            deep = self._to_array(frame, size, deep_format, interpolation).view(np.uint16)
+            deep = self._to_array(frame, size, "rgba64le" if has_alpha else "rgb48le", interpolation).view(np.uint16)
             colours = _strips(deep[..., :3], hdr, frame.color_primaries)
-            return _flatten(colours, (deep[..., 3:] >> 8).astype(np.uint8)) if _has_alpha(frame) else colours
-        if _has_alpha(frame):
+            return _flatten(colours, (deep[..., 3:] >> 8).astype(np.uint8)) if has_alpha else colours
+        if has_alpha:
             rgba = self._to_array(frame, size, "rgba", interpolation)
             return _flatten(rgba[..., :3], rgba[..., 3:])
         return self._to_array(frame, size, pixel_format, interpolation)

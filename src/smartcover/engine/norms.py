@@ -91,19 +91,13 @@ class Clip:
         wordless = _wordless(read, has_film=has_film)
         pictured = _enough([signals for signals in every if signals.get("one_colour", 0.0) < ONE_COLOUR], every)
         return cls(
-            sharp=_quantile([signals["sharpness"] for signals in alive], 0.8),
-            detailed=_quantile([signals["detail"] for signals in every], 0.8),
-            contrasty=_quantile([signals["contrast"] for signals in every], 0.8),
-            bright=_quantile([signals["bright_share"] for signals in every], 0.5),
-            focused=_quantile([signals["blur_extent"] for signals in alive], 0.2),
+            **_reached(every, alive),
+            **_usual(every),
             plain=_quantile([signals.get("one_colour", 0.0) for signals in every], 0.1),
             flat=_quantile([signals["flat_share"] for signals in every], 0.2),
             eyes=max((signals.get("eyes_open", 0.0) for signals in every), default=0.0),
             moving=min(_moving(every, 0.3), _moving(undrawn, 0.3)),
             lively=min(_moving(every, 0.1), _moving(undrawn, 0.1)),
-            shaded=_quantile([signals["bright_share"] for signals in every], _ENOUGH_OTHERS),
-            pale=_quantile([signals.get("lowlights", 0.0) for signals in every], _ENOUGH_OTHERS),
-            quiet=_quantile([signals.get("noise", 0.0) for signals in every], _ENOUGH_OTHERS),
             whole=_quantile([signals.get("patched", 0.0) for signals in every], _ENOUGH_OTHERS),
             soft=_quantile([signals["blur_extent"] for signals in every if not _is_plain(signals)], 1 - _ENOUGH_OTHERS),
             grown=_quantile([signals.get("straight", 0.0) for signals in pictured], 0.1),
@@ -121,24 +115,35 @@ class Clip:
             better: Frames that say what sharpness, detail and contrast the better ones reach.
             usual: Frames that say how much white, paleness and noise is usual.
         """
-        result, alive = self, [signals for signals in _without_drawings(better) if not signals.get("held", 0.0)]
+        asked: dict[str, float] = {}
+        alive = [signals for signals in _without_drawings(better) if not signals.get("held", 0.0)]
         if len(alive) >= _ENOUGH_TO_MEASURE:
-            result = replace(
-                result,
-                sharp=min(self.sharp, _quantile([signals["sharpness"] for signals in alive], 0.8)),
-                detailed=min(self.detailed, _quantile([signals["detail"] for signals in better], 0.8)),
-                contrasty=min(self.contrasty, _quantile([signals["contrast"] for signals in better], 0.8)),
-                focused=max(self.focused, _quantile([signals["blur_extent"] for signals in alive], 0.2)),
-            )
+            reached = _reached(better, alive)
+            asked |= {name: min(getattr(self, name), reached[name]) for name in ("sharp", "detailed", "contrasty")}
+            asked["focused"] = max(self.focused, reached["focused"])
         if len(usual) >= _ENOUGH_TO_MEASURE:
-            result = replace(
-                result,
-                bright=max(self.bright, _quantile([signals["bright_share"] for signals in usual], 0.5)),
-                shaded=max(self.shaded, _quantile([signals["bright_share"] for signals in usual], _ENOUGH_OTHERS)),
-                pale=max(self.pale, _quantile([signals.get("lowlights", 0.0) for signals in usual], _ENOUGH_OTHERS)),
-                quiet=max(self.quiet, _quantile([signals.get("noise", 0.0) for signals in usual], _ENOUGH_OTHERS)),
-            )
-        return result
+            asked |= {name: max(getattr(self, name), value) for name, value in _usual(usual).items()}
+        return replace(self, **asked)
+
+
+def _reached(every: Sequence[Signals], alive: Sequence[Signals]) -> dict[str, float]:
+    """Say what the better frames reach; how sharp they are by those that are alive, neither drawn nor held."""
+    return {
+        "sharp": _quantile([signals["sharpness"] for signals in alive], 0.8),
+        "detailed": _quantile([signals["detail"] for signals in every], 0.8),
+        "contrasty": _quantile([signals["contrast"] for signals in every], 0.8),
+        "focused": _quantile([signals["blur_extent"] for signals in alive], 0.2),
+    }
+
+
+def _usual(every: Sequence[Signals]) -> dict[str, float]:
+    """Say how much white, paleness and noise is usual."""
+    return {
+        "bright": _quantile([signals["bright_share"] for signals in every], 0.5),
+        "shaded": _quantile([signals["bright_share"] for signals in every], _ENOUGH_OTHERS),
+        "pale": _quantile([signals.get("lowlights", 0.0) for signals in every], _ENOUGH_OTHERS),
+        "quiet": _quantile([signals.get("noise", 0.0) for signals in every], _ENOUGH_OTHERS),
+    }
 
 
 def _without_drawings(every: Sequence[Signals]) -> Sequence[Signals]:
