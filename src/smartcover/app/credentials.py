@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
 from smartcover.errors import SettingsError
+from smartcover.ledger import keep_private
 from smartcover.settings import Settings
 
 _FILE = "credentials.json"
@@ -46,20 +46,9 @@ def first_key_pair(settings: Settings, data: Path | None) -> tuple[KeyPair, Path
         raise SettingsError("set SMARTCOVER_SECRET_ID and SMARTCOVER_SECRET_KEY, the same for every API process")
     path = data / _FILE
     if not path.exists():
-        _write(path, KeyPair("AKID" + secrets.token_hex(16), secrets.token_urlsafe(30)))
+        pair = {"secret_id": "AKID" + secrets.token_hex(16), "secret_key": secrets.token_urlsafe(30)}
+        keep_private(path, json.dumps(pair))
     return _read(path), path
-
-
-def _write(path: Path, pair: KeyPair) -> None:
-    """Write the file whole or not at all, readable by its owner only."""
-    draft = path.with_suffix(".new")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        json.dump({"secret_id": pair.secret_id, "secret_key": pair.secret_key}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
 
 
 def _read(path: Path) -> KeyPair:

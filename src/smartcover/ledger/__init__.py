@@ -44,6 +44,7 @@ from smartcover.ledger.model import (
     Template,
     WorkflowOrigin,
 )
+from smartcover.ledger.private_file import keep_private
 from smartcover.ledger.queues import QueueLimits, QueuePage
 from smartcover.ledger.retention import Retention, expire
 from smartcover.ledger.runs import WhenRunEnds, run_state
@@ -139,6 +140,7 @@ __all__ = [
     "expected_revision",
     "expire",
     "jobs_detail",
+    "keep_private",
     "open_pool",
     "queue_detail",
     "require_usable_schema",

@@ -31,6 +31,7 @@ import structlog
 from smartcover.errors import LedgerUnavailable, SettingsError
 from smartcover.ledger.identity import LAUNCHER, Identity, choose_identity, own, reachable_programs
 from smartcover.ledger.orphan import forget_strange_note, stop_orphan
+from smartcover.ledger.private_file import keep_private, sync_folder
 from smartcover.ledger.server_log import ServerLog
 
 _log = structlog.get_logger(__name__)
@@ -179,7 +180,7 @@ class EmbeddedPostgres:
         self._password = password.read_text(errors="replace") if password.exists() else ""
         if _PASSWORD.fullmatch(self._password) is None:
             self._password = secrets.token_hex(24)
-            _keep(password, self._password)
+            keep_private(password, self._password)
         own(self._identity, self._cluster, password, self._sockets)
 
     def _take_lock(self) -> None:
@@ -243,7 +244,7 @@ class EmbeddedPostgres:
                 detail=self._log.last_words(),
             )
         await asyncio.to_thread(draft.rename, self._cluster)
-        await asyncio.to_thread(_sync_folder, self._folder)
+        await asyncio.to_thread(sync_folder, self._folder)
 
     def _clear_drafts(self) -> None:
         for left in self._folder.glob("cluster.new*"):
@@ -374,27 +375,6 @@ class EmbeddedPostgres:
 
 def _dsn(password: str, sockets: str) -> str:
     return f"postgresql://{_USER}:{password}@/{_DATABASE}?host={quote(sockets, safe='')}"
-
-
-def _keep(path: Path, text: str) -> None:
-    """Write a file that only its owner reads, whole or not at all whatever happens, a power cut included."""
-    draft = path.with_suffix(".new")
-    draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.rename(path)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Let the names in a folder outlast a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _programs_of_the_wheel() -> Path:
