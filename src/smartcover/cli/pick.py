@@ -65,7 +65,7 @@ def pick(
         bool, typer.Option("--gpu", help="Decode and run the networks on an accelerator, where there is one.")
     ] = False,
     time_limit: Annotated[
-        float, typer.Option(metavar="SECONDS", help="For each video; half of it at most goes into looking.")
+        float, typer.Option(metavar="SECONDS", help="For each video; half to three quarters at most goes into looking.")
     ] = Limits().seconds,
     concurrency: Annotated[
         int, typer.Option("-j", "--concurrency", help=f"How many videos at once, 1 to {_MOST_AT_ONCE}.")
