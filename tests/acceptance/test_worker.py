@@ -295,6 +295,32 @@ async def test_a_job_that_its_store_fails_for_too_long_fails_with_a_callback(
     assert (await store.list(BUCKET, prefix="out/")).objects == ()
 
 
+async def test_many_jobs_whose_videos_cannot_be_read_leave_the_slots_to_others_and_have_their_turn(
+    ledger: Ledger, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smartcover.worker.patience._SHORTEST_WAIT_SECONDS", 0.01)  # all of them are due again at once
+    tries = 0
+
+    async def unreadable() -> PickedCovers:
+        nonlocal tries
+        tries += 1
+        await asyncio.sleep(0.05)
+        raise StorageUnavailable
+
+    engine = Engine(unreadable)
+    bad = [await submit(ledger) for _ in range(50)]
+    async with running(worker_on(ledger, store, engine, concurrency=1)), asyncio.timeout(20):
+        while tries < len(bad):
+            await asyncio.sleep(0.01)
+        engine.answer = lambda: at_once() if engine.options[-1].count == 1 else unreadable()
+        good = [await submit(ledger, covers=CoverSpec(count=1)) for _ in range(20)]
+        before = tries
+        for job_id in good:
+            assert (await ended(ledger, job_id)).state is JobState.SUCCESS
+        assert 1 <= tries - before <= 10, "the others have their turn meanwhile"
+    assert {(await ledger.job(job_id)).state for job_id in bad} == {JobState.SUBMITTED}
+
+
 async def test_an_outage_that_ends_in_time_fails_no_job(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("smartcover.worker.patience._SHORTEST_WAIT_SECONDS", 0.1)
     monkeypatch.setattr("smartcover.worker.loop._IDLE_LOOK_SECONDS", 0.1)

@@ -271,6 +271,27 @@ async def test_a_job_handed_back_costs_no_attempt_and_waits_for_its_delay(ledger
     assert await claim(ledger) == []
 
 
+async def test_jobs_that_were_handed_back_to_wait_go_last_where_asked_for(ledger: Ledger) -> None:
+    await submit(ledger, 3, level=2)
+    stopped, *held_up = await claim(ledger, 3)
+    for one in held_up:
+        await ledger.hand_back(one, delay_seconds=0.01, held_up=True)
+    await ledger.hand_back(stopped)  # through no failure: it waits for nothing and loses no place
+    (late,) = await submit(ledger)
+    (elsewhere,) = await submit(ledger, bucket="elsewhere-1250000000")
+    await asyncio.sleep(0.02)
+    first = await ledger.claim_jobs("w", limit=3, lease_seconds=60, fresh_first=True)
+    assert {one.job.job_id for one in first} == {stopped.job.job_id, late, elsewhere}
+    rest = await ledger.claim_jobs("w", limit=3, lease_seconds=60, fresh_first=True)
+    assert [one.job.job_id for one in rest] == [one.job.job_id for one in held_up], "when nobody else waits"
+    for one in rest:
+        await ledger.hand_back(one, delay_seconds=0.01, held_up=True)
+    await submit(ledger)
+    await asyncio.sleep(0.02)
+    (in_turn,) = await claim(ledger)
+    assert in_turn.job.job_id == held_up[0].job.job_id, "in their order otherwise"
+
+
 async def test_a_job_may_be_handed_back_with_its_attempt_counted(ledger: Ledger) -> None:
     await submit(ledger)
     (taken,) = await claim(ledger)

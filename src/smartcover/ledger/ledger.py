@@ -231,27 +231,30 @@ class Ledger:
 
     # Work
 
-    async def claim_jobs(self, worker_id: str, *, limit: int, lease_seconds: float) -> list[Claim]:
+    async def claim_jobs(
+        self, worker_id: str, *, limit: int, lease_seconds: float, fresh_first: bool = False
+    ) -> list[Claim]:
         """
         Take up to `limit` waiting jobs, highest level first, then oldest.
 
         A queue's max_concurrent holds over all workers. Each claim counts an attempt and has a token of its own.
+
+        Args:
+            fresh_first: Whether jobs that were handed back with a delay come after all others, whatever their level.
         """
         if limit <= 0:
             return []
+        claim_jobs = QUERIES.claim_jobs_fresh_first if fresh_first else QUERIES.claim_jobs
         async with self._database.connection("claim jobs") as connection:
-            taken = [
-                row
-                async for row in QUERIES.claim_jobs(
-                    connection,
-                    most=limit,
-                    worker_id=worker_id,
-                    tokens=[self._make_token() for _ in range(limit)],
-                    lease_seconds=lease_seconds,
-                    most_queues=_QUEUES_PER_CLAIM,
-                )
-            ]
-        claims = [rows.claim(row) for row in taken]
+            taken = claim_jobs(
+                connection,
+                most=limit,
+                worker_id=worker_id,
+                tokens=[self._make_token() for _ in range(limit)],
+                lease_seconds=lease_seconds,
+                most_queues=_QUEUES_PER_CLAIM,
+            )
+            claims = [rows.claim(row) async for row in taken]
         return sorted(claims, key=lambda claim: (-claim.job.spec.level, claim.job.seq))
 
     async def renew(self, leases: Sequence[UUID], *, lease_seconds: float) -> frozenset[UUID]:

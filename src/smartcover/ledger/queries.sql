@@ -21,6 +21,11 @@ RETURNING *;
 -- The function (migrations, 0007) is one round trip; it locks queues and then looks at their jobs anew.
 SELECT * FROM smartcover_claim_jobs(:worker_id, :most::integer, :tokens::uuid[], :lease_seconds, :most_queues::integer);
 
+-- name: claim_jobs_fresh_first
+SELECT * FROM smartcover_claim_jobs_fresh_first(
+    :worker_id, :most::integer, :tokens::uuid[], :lease_seconds, :most_queues::integer
+);
+
 -- name: renew_leases
 -- A row that its holder is about to end is locked for as long as publishing takes: it counts as held and is passed
 -- over, or the other leases of the same worker would run out behind it.
@@ -50,7 +55,9 @@ WITH held_up AS (
 UPDATE jobs SET
     state = 'Submitted', attempt = greatest(0, attempt - (NOT :counted::boolean)::integer), worker_id = NULL,
     lease_token = NULL, lease_until = NULL, started_at = NULL,
-    not_before = smartcover_now() + make_interval(secs => :delay_seconds)
+    -- What was never made to wait stays among the fresh jobs.
+    not_before = CASE WHEN :delay_seconds > 0 OR not_before IS NOT NULL
+        THEN smartcover_now() + make_interval(secs => :delay_seconds) END
 WHERE job_id = :job_id AND lease_token = :token AND state = 'Running'
 RETURNING job_id;
 

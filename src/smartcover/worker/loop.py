@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
@@ -50,6 +51,9 @@ _IDLE_LOOK_SECONDS = 5.0
 _PAUSE_AFTER_FAILURE_SECONDS = 1.0
 #: Seconds after which a job whose decoder was killed is tried again.
 _RETRY_DELAY_SECONDS = 10.0
+#: Of so many claims one takes jobs in their order; the others take those that were handed back to wait after the rest,
+#: which thousands of jobs whose videos cannot be read would else keep from their turn.
+_CLAIMS_PER_TURN_OF_ALL = 8
 #: Longest time that handing back takes when a stop must not wait.
 _LET_GO_SECONDS = 2.0
 
@@ -97,6 +101,7 @@ class Worker:
         self._engine = engine
         self._config = config
         self._deliveries_of = deliveries_of
+        self._claims = itertools.count(1)
         self._running: dict[UUID, tuple[Claim, asyncio.Task[None]]] = {}
         #: Leases of jobs that came to their end here and are only tidied up behind: these cannot be lost any more.
         self._ended: set[UUID] = set()
@@ -132,7 +137,10 @@ class Worker:
         if free > 0:
             try:
                 claims = await self._ledger.claim_jobs(
-                    self._config.worker_id, limit=free, lease_seconds=self._config.lease_seconds
+                    self._config.worker_id,
+                    limit=free,
+                    lease_seconds=self._config.lease_seconds,
+                    fresh_first=next(self._claims) % _CLAIMS_PER_TURN_OF_ALL != 0,
                 )
             except LedgerError as error:
                 _log.warning("cannot claim jobs", error=error.public, detail=error.detail)
