@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smartcover.engine.colour import ColourConverter
+from smartcover.engine.cropping import Subject
 from smartcover.engine.damage import blockiness
 from smartcover.engine.decode import Decoded, deinterlace
 from smartcover.engine.framing import framing
@@ -47,10 +48,11 @@ def make_cover(
     # The decoded frame of an 8K video is 50 MB; it is not needed while the cover is resized and encoded.
     del decoded, frame
     signals = {**entry.signals, **_described(entry, picture)}
-    faces = _shares(entry)
+    subject = Subject(_shares(entry), entry.recognised)
     if content is not None:
-        picture, square, faces = _cut(picture, square, faces, content)
-    image = render(picture, square, options, faces)
+        picture, square = _cut(picture, square, content)
+        subject = subject.within(content)
+    image = render(picture, square, options, subject)
     return Cover(
         image=encode(image, options.format, options.quality),
         format=options.format,
@@ -103,17 +105,11 @@ def _described(entry: Studied, picture: npt.NDArray[np.uint8]) -> dict[str, floa
 
 
 def _cut(
-    picture: npt.NDArray[np.uint8], square: tuple[int, int], faces: tuple[Box, ...], content: Box
-) -> tuple[npt.NDArray[np.uint8], tuple[int, int], tuple[Box, ...]]:
+    picture: npt.NDArray[np.uint8], square: tuple[int, int], content: Box
+) -> tuple[npt.NDArray[np.uint8], tuple[int, int]]:
     """Keep only the content box (in shares) of a picture."""
     rows, columns = picture.shape[:2]
     top, bottom = round(content.top * rows), max(1, round(content.bottom * rows))
     left, right = round(content.left * columns), max(1, round(content.right * columns))
     cut_square = max(1, round(square[0] * content.width)), max(1, round(square[1] * content.height))
-    moved = tuple(
-        Box(face.left - content.left, face.top - content.top, face.width, face.height).scaled(
-            1 / content.width, 1 / content.height
-        )
-        for face in faces
-    )
-    return np.ascontiguousarray(picture[top:bottom, left:right]), cut_square, moved
+    return np.ascontiguousarray(picture[top:bottom, left:right]), cut_square

@@ -1,4 +1,4 @@
-"""Where pixels go: orientation, pixel aspect, output sizes and crop windows. Pure arithmetic on small values."""
+"""Where pixels go: orientation, pixel aspect and output sizes. Pure arithmetic on small values."""
 
 from __future__ import annotations
 
@@ -146,72 +146,3 @@ class Box:
 
     def scaled(self, by_x: float, by_y: float) -> Box:
         return Box(self.left * by_x, self.top * by_y, self.width * by_x, self.height * by_y)
-
-
-def widest_window(picture: tuple[int, int], shape: tuple[int, int]) -> tuple[float, float]:
-    """Give the size of the largest window of the proportions of `shape` inside a picture."""
-    scale = min(picture[0] / shape[0], picture[1] / shape[1])
-    return shape[0] * scale, shape[1] * scale
-
-
-def best_window(
-    picture: tuple[int, int],
-    shape: tuple[int, int],
-    interest: npt.NDArray[np.float32],
-    keep: tuple[Box, ...] = (),
-) -> Box:
-    """
-    Place the largest window of the proportions of `shape` where it holds most of what matters.
-
-    Args:
-        picture: Size in pixels.
-        interest: A map of any size over the whole picture, higher where more matters; not negative.
-        keep: Boxes (faces), most important first. A window that cuts one loses to one that does not.
-    """
-    width, height = widest_window(picture, shape)
-    spare_x, spare_y = picture[0] - width, picture[1] - height
-    if spare_x < 1 and spare_y < 1:
-        return Box(spare_x / 2, spare_y / 2, width, height)
-    rows, columns = interest.shape
-    integral = np.zeros((rows + 1, columns + 1))
-    integral[1:, 1:] = interest.cumsum(axis=0).cumsum(axis=1)
-    total = max(float(integral[-1, -1]), 1e-9)
-    best, best_value = Box(spare_x / 2, spare_y / 2, width, height), -np.inf
-    for step in np.linspace(0.0, 1.0, 65):
-        window = Box(spare_x * step, spare_y * step, width, height)
-        held = _mass(integral, window.scaled(columns / picture[0], rows / picture[1])) / total
-        # Half a percent of the mass is worth less than the middle: flat maps must not push the window to an edge.
-        value = held - 0.02 * abs(step - 0.5) - _cut_penalty(window, keep)
-        if value > best_value:
-            best, best_value = window, value
-    return best
-
-
-def _mass(integral: npt.NDArray[np.float64], window: Box) -> float:
-    """Sum of the map inside a window, with edges between cells interpolated."""
-
-    def corner(x: float, y: float) -> float:
-        x = min(max(x, 0.0), integral.shape[1] - 1.0)
-        y = min(max(y, 0.0), integral.shape[0] - 1.0)
-        left, top = min(int(x), integral.shape[1] - 2), min(int(y), integral.shape[0] - 2)
-        across, down = x - left, y - top
-        upper = integral[top, left] * (1 - across) + integral[top, left + 1] * across
-        lower = integral[top + 1, left] * (1 - across) + integral[top + 1, left + 1] * across
-        return float(upper * (1 - down) + lower * down)
-
-    return (
-        corner(window.right, window.bottom)
-        - corner(window.left, window.bottom)
-        - corner(window.right, window.top)
-        + corner(window.left, window.top)
-    )
-
-
-def _cut_penalty(window: Box, keep: tuple[Box, ...]) -> float:
-    penalty = 0.0
-    for rank, box in enumerate(keep):
-        across = min(box.right, window.right) - max(box.left, window.left)
-        down = min(box.bottom, window.bottom) - max(box.top, window.top)
-        inside = max(across, 0.0) * max(down, 0.0) / max(box.width * box.height, 1e-9)
-        penalty += (1.0 - inside) * 2.0 / (rank + 1)
-    return penalty

@@ -7,12 +7,11 @@ import io
 import struct
 
 import numpy as np
-import numpy.typing as npt
 import simplejpeg
 from PIL import Image, ImageCms, PngImagePlugin
 
-from smartcover.engine.framing import subject_map
-from smartcover.engine.geometry import Box, best_window, output_size
+from smartcover.engine.cropping import NOTHING_KNOWN, Subject, crop_window
+from smartcover.engine.geometry import Box, output_size
 from smartcover.engine.sessions import Picture
 from smartcover.engine.types import CoverOptions, ImageFormat
 
@@ -24,13 +23,15 @@ _SMALL_PICTURE_PX = 640 * 360
 """Small pictures keep full chroma too: there it costs little, and coloured edges show."""
 
 
-def render(picture: Picture, square: tuple[int, int], options: CoverOptions, faces: tuple[Box, ...] = ()) -> Picture:
+def render(
+    picture: Picture, square: tuple[int, int], options: CoverOptions, subject: Subject = NOTHING_KNOWN
+) -> Picture:
     """
     Bring an upright picture to its final size.
 
     Args:
         square: The (width, height) that the picture has with square pixels.
-        faces: Boxes as shares (0..1) of the picture, most important first; a crop keeps them whole if it can.
+        subject: What a crop is placed around.
     """
     size = output_size(square, options)
     exact = options.width_px is not None and options.height_px is not None
@@ -39,27 +40,8 @@ def render(picture: Picture, square: tuple[int, int], options: CoverOptions, fac
     if options.fit == "pad":
         return _padded(Image.fromarray(picture), square, size)
     scale_x, scale_y = picture.shape[1] / square[0], picture.shape[0] / square[1]
-    keep = tuple(_with_hair(face).scaled(square[0], square[1]) for face in faces)
-    window = best_window(square, size, interest_map(picture, faces), keep)
+    window = crop_window(picture, square, size, subject)
     return _resized(picture, size, window.scaled(scale_x, scale_y))
-
-
-def interest_map(picture: Picture, faces: tuple[Box, ...]) -> npt.NDArray[np.float32]:
-    """Map what matters in a picture on a 64x64 grid: what stands out, and faces above all. Sums to about 1."""
-    step = max(1, max(picture.shape[:2]) // 480)
-    interest = subject_map(np.ascontiguousarray(picture[::step, ::step])) + np.float32(0.05 / (64 * 64))
-    for rank, face in enumerate(faces):
-        left, right = int(face.left * 64), int(np.ceil(face.right * 64))
-        top, bottom = int(face.top * 64), int(np.ceil(face.bottom * 64))
-        region = interest[max(0, top) : max(0, bottom), max(0, left) : max(0, right)]
-        if region.size:
-            region += np.float32(1.0 / (rank + 1) / region.size)
-    return interest
-
-
-def _with_hair(face: Box) -> Box:
-    """Widen a face box to the head: detectors frame brow to chin."""
-    return Box(face.left - 0.15 * face.width, face.top - 0.35 * face.height, face.width * 1.3, face.height * 1.5)
 
 
 def _resized(picture: Picture, size: tuple[int, int], window: Box | None) -> Picture:

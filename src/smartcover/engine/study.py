@@ -32,7 +32,8 @@ class Studied:
     """
     A look with what is known of it. `fineness` is the picture's (see signals.py).
 
-    `faces` is None until they were looked for, `meaning` (see embedding.py) until all networks saw the picture.
+    `faces` is None until they were looked for, `meaning` and `recognised` (see embedding.py: the vector, and the
+    strength at each place) until all networks saw the picture.
     `closer` when the instants around it were looked at.
     """
 
@@ -42,6 +43,7 @@ class Studied:
     fineness: Floats
     faces: tuple[Face, ...] | None = None
     meaning: Floats | None = None
+    recognised: Floats | None = None
     closer: bool = False
 
     @property
@@ -113,7 +115,10 @@ class Networks:
             "appeal": appeal(seen.stages),
         }
         known = replace(
-            entry, signals={**entry.signals, **meaning}, meaning=seen.features / max(seen.recognisable, 1e-9)
+            entry,
+            signals={**entry.signals, **meaning},
+            meaning=seen.features / max(seen.recognisable, 1e-9),
+            recognised=seen.strength,
         )
         return self._asked(known if known.faces is not None else self.find(known))
 
@@ -124,7 +129,7 @@ class Networks:
         Faces may have: eyes shut and heads turn. Where there were none, none are looked for.
         """
         kept = {name: seen.signals[name] for name in _LASTING if name in seen.signals}
-        known = replace(instant, signals={**instant.signals, **kept}, meaning=seen.meaning)
+        known = replace(instant, signals={**instant.signals, **kept}, meaning=seen.meaning, recognised=seen.recognised)
         return self._asked(self.find(known, may_have_faces=bool(seen.faces)))
 
     def _asked(self, entry: Studied) -> Studied:

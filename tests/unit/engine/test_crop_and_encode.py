@@ -13,7 +13,7 @@ from PIL import Image
 
 from smartcover.engine import CoverOptions, Limits, pick_covers
 from smartcover.engine.faces import Face
-from smartcover.engine.geometry import Box, best_window, output_size
+from smartcover.engine.geometry import Box, output_size
 from smartcover.engine.pick import pick_covers as pick_with
 from smartcover.engine.render import encode, render
 from smartcover.engine.types import ImageFormat
@@ -91,15 +91,6 @@ def test_a_crop_is_never_stretched() -> None:
     assert abs(int(light.any(axis=0).sum()) - int(light.any(axis=1).sum())) <= 2
 
 
-@pytest.mark.parametrize("left", [0.02, 0.45, 0.9])
-def test_a_crop_keeps_the_face(left: float) -> None:
-    picture = plain(30, 200, 800)
-    face = Box(left, 0.3, 0.06, 0.3)
-    picture[60:120, round(left * 800) : round((left + 0.06) * 800)] = (255, 0, 0)
-    cropped = render(picture, (800, 200), CoverOptions(width_px=200, height_px=200), (face,))
-    assert ((cropped[..., 0] > 200) & (cropped[..., 1] < 60)).sum() >= 0.9 * 60 * 48
-
-
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -137,11 +128,6 @@ def test_a_video_longer_than_webp_holds_is_refused_in_webp_alone(tmp_path: Path)
     assert output_size((70_000, 16), CoverOptions(format="png")) == (70_000, 16)
     with pytest.raises(BadParameter, match="70000x16 px and jpg holds 65500 a side"):
         output_size((70_000, 16), CoverOptions())
-
-
-def test_a_flat_picture_is_cropped_in_the_middle() -> None:
-    window = best_window((400, 100), (100, 100), np.full((64, 64), 1 / 4096, dtype=np.float32))
-    assert window.left == pytest.approx(150, abs=8)
 
 
 def test_padding_shows_the_whole_picture_and_stretching_fills_the_size() -> None:
