@@ -61,11 +61,12 @@ def test_of_two_things_that_stand_out_a_crop_takes_the_one_that_is_recognised() 
 
 
 def test_of_two_like_things_one_above_the_other_a_crop_takes_the_upper() -> None:
-    upper, lower = (with_box(Box(0.3, top, 0.4, 0.15), width=320, height=640) for top in (0.15, 0.6))
-    window = crop_window(np.maximum(upper, lower), (320, 640), (2, 1), NOTHING_KNOWN)
-    assert window.top < 0.15 * 640
-    assert window.bottom > 0.3 * 640
-    nothing = crop_window(plain(110, 640, 320), (320, 640), (2, 1), NOTHING_KNOWN)
+    recognised = np.zeros((7, 7), dtype=np.float32)
+    recognised[[1, 4], 3] = 1.0  # the lower one is nearer to the middle
+    grey = plain(110, 640, 320)
+    window = crop_window(grey, (320, 640), (2, 1), Subject((), recognised))
+    assert window.top < 640 * 1.5 / 7 < window.bottom
+    nothing = crop_window(grey, (320, 640), (2, 1), NOTHING_KNOWN)
     assert nothing.top + nothing.height / 2 == pytest.approx(320, abs=16)
 
 
