@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -110,10 +111,23 @@ def test_what_is_no_file_is_refused_with_the_way_out(clip: Path, tmp_path: Path)
     assert result.returncode == 1
     assert result.stderr.splitlines() == [
         "smartcover: the name of a video is empty; give its path",
-        f"smartcover: {folder} is a folder; give the videos in it: smartcover pick '{folder}'/*",
+        f"smartcover: {folder} is a folder and no name in it ends as those of videos do, as in .mp4; "
+        "give another folder, or each file",
         "smartcover: http://127.0.0.1:9/x.mp4 is an address, and only files are read; download it and give its path",
     ]
     assert len(list((tmp_path / "out").iterdir())) == 3
+
+
+def test_a_folder_stands_for_the_videos_in_it(clip: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "my videos"
+    (folder / "below.mp4").mkdir(parents=True)
+    for name in ("b.MKV", "a 1.mp4", "C.mp4", ".hidden.mp4", "below.mp4/d.mp4"):
+        shutil.copy(clip, folder / name)
+    (folder / "notes.txt").write_text("not a video")
+    result = _pick(folder, clip, "-n", "1", "--json", "-o", tmp_path / "out")
+    assert (result.returncode, result.stderr) == (0, "")
+    paths = [video["path"] for video in json.loads(result.stdout)["videos"]]
+    assert paths == [str(folder / "a 1.mp4"), str(folder / "b.MKV"), str(folder / "C.mp4"), str(clip)]
 
 
 def test_videos_of_one_name_do_not_overwrite_each_other(clip: Path, tmp_path: Path) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shlex
 import sys
 import threading
 import traceback
@@ -25,9 +23,10 @@ from smartcover.cli.pick_report import (
     print_table,
 )
 from smartcover.cli.side_by_side import results_in_order
+from smartcover.cli.videos import refuse_what_is_no_file, videos_of
 from smartcover.engine import CoverOptions, Limits, Picks, pick_covers
 from smartcover.engine.types import MAX_COUNT, MAX_SIDE_PX
-from smartcover.errors import BadParameter, NotAVideo, SmartCoverError
+from smartcover.errors import BadParameter, SmartCoverError
 
 _MOST_AT_ONCE = 64
 
@@ -36,7 +35,9 @@ _LONGEST_STEM_BYTES = 240
 
 
 def pick(
-    videos: Annotated[list[str], typer.Argument(help="Video files.", metavar="VIDEO...", show_default=False)],
+    videos: Annotated[
+        list[str], typer.Argument(help="Video files, and folders of them.", metavar="VIDEO...", show_default=False)
+    ],
     count: Annotated[int, typer.Option("-n", "--count", help=f"How many covers of each video, 1 to {MAX_COUNT}.")] = 3,
     output: Annotated[Path, typer.Option("-o", "--output", help="Where to write; made if absent.")] = Path(),
     image_format: Annotated[
@@ -93,6 +94,7 @@ def pick(
         raise BadParameter(f"--concurrency is {concurrency}; give 1 to {_MOST_AT_ONCE}")
     limits = Limits(seconds=time_limit)
     _make_folder(output)
+    videos = videos_of(videos)
     paths = [Path(video) for video in videos]
     stems = _distinct_stems(paths)
     results = [output / _cover_name(stem, number, image_format) for stem in stems for number in range(count)]
@@ -145,7 +147,7 @@ class _Picker:
         """Give the entry of a video in the document, and what failed if something did."""
         path = Path(task.video)
         try:
-            _refuse_what_is_no_file(task.video)
+            refuse_what_is_no_file(task.video)
             with self.bars.bar(f"{task.place}{path.name}") as tell:
                 picks = pick_covers(path, self._options, limits=self._limits, on_progress=self._heeding_stop(tell))
             covers = _write_covers(picks, self._folder, task.stem)
@@ -163,23 +165,6 @@ class _Picker:
             tell(share)
 
         return on_progress
-
-
-def _refuse_what_is_no_file(video: str) -> None:
-    """
-    Say what to give instead of nothing, an address or a folder.
-
-    Raises:
-        NotAVideo: If `video` is one of these.
-    """
-    if not video:
-        raise NotAVideo("the name of a video is empty; give its path")
-    path = Path(video)
-    with contextlib.suppress(OSError):  # why a path cannot be looked at is told when it is opened
-        if path.is_dir():
-            raise NotAVideo(f"{path} is a folder; give the videos in it: smartcover pick {shlex.quote(str(path))}/*")
-        if "://" in video and not path.exists():
-            raise NotAVideo(f"{video} is an address, and only files are read; download it and give its path")
 
 
 def _tell(error: Exception, video: str) -> None:
