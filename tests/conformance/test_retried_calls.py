@@ -41,6 +41,15 @@ def test_a_workflow_sent_again_is_not_there_twice(edge: RunningEdge) -> None:
     assert ask(edge, "/workflow", "WorkflowId", body=WORKFLOW) != first
 
 
+def test_a_template_sent_again_is_not_there_twice(edge: RunningEdge) -> None:
+    body = "<Request><Tag>SmartCover</Tag><Name>n</Name><SmartCover><Count>2</Count></SmartCover></Request>"
+    first = ask(edge, "/template", "TemplateId", body=body)
+    assert ask(edge, "/template", "TemplateId", body=body, headers=RETRY) == first
+    other = body.replace("2", "3")
+    assert ask(edge, "/template", "TemplateId", body=other, headers=RETRY) != first
+    assert ask(edge, "/template", "TemplateId", body=body) != first
+
+
 def test_a_trigger_sent_again_gives_the_first_run(edge: RunningEdge) -> None:
     target = f"/triggerworkflow?workflowId={ask(edge, '/workflow', 'WorkflowId', body=WORKFLOW)}&object="
     first = ask(edge, f"{target}a.mp4", "InstanceId")

@@ -27,6 +27,7 @@ async def create_template(edge: Edge, call: Call) -> Answer:
         parse_template(body, max_bytes=edge.config.max_xml_bytes),
         new_id=edge.new_id,
         most=edge.config.max_templates_per_bucket,
+        retried_within_seconds=edge.retried_within_seconds(call),
     )
     return xml_answer(template_response(call.request_id, template_detail(template), zone=edge.config.zone))
 

@@ -55,6 +55,21 @@ class Templates:
             raise BadParameter(f"bucket {bucket} has {most} templates, which is the limit; delete one first")
         return rows.template(row)
 
+    async def added_lately(
+        self, bucket: str, *, tag: str, name: str, smart_cover: Mapping[str, str], seconds: float
+    ) -> Template | None:
+        """Give the newest template that says the same and was added within the time, None when there is none."""
+        async with self._database.connection("look for an earlier template") as connection:
+            row = await QUERIES.template_added_lately(
+                connection,
+                bucket=bucket,
+                tag=tag,
+                name=name,
+                smart_cover=json.dumps(dict(smart_cover)),
+                seconds=seconds,
+            )
+        return None if row is None else rows.template(row)
+
     async def replace(
         self, bucket: str, template_id: str, *, tag: str, name: str, smart_cover: Mapping[str, str]
     ) -> Template:

@@ -6,6 +6,12 @@ SELECT :template_id, :bucket, :tag, :name, :smart_cover::text::json
 WHERE (SELECT count(*) FROM templates WHERE bucket = :bucket) < :most
 RETURNING *;
 
+-- name: template_added_lately^
+SELECT * FROM templates
+WHERE bucket = :bucket AND tag = :tag AND name = :name AND smart_cover::text = :smart_cover
+  AND created_at > smartcover_now() - make_interval(secs => :seconds)
+ORDER BY seq DESC LIMIT 1;
+
 -- name: replace_template^
 UPDATE templates SET tag = :tag, name = :name, smart_cover = :smart_cover::text::json, updated_at = smartcover_now()
 WHERE bucket = :bucket AND template_id = :template_id

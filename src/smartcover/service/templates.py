@@ -27,6 +27,11 @@ class TemplateLedger(TemplateSource, Protocol):
     ) -> Template:
         """Save a template, or raise `BadParameter` if there are `most` already."""
 
+    async def added_lately(
+        self, bucket: str, *, tag: str, name: str, smart_cover: Mapping[str, str], seconds: float
+    ) -> Template | None:
+        """Give the newest template that says the same and was added within the time."""
+
     async def replace(
         self, bucket: str, template_id: str, *, tag: str, name: str, smart_cover: Mapping[str, str]
     ) -> Template:
@@ -63,20 +68,27 @@ async def create_template(
     *,
     new_id: Callable[[str], str],
     most: int,
+    retried_within_seconds: float | None = None,
 ) -> Template:
     """
     Save a template. Names need not be unique: the id tells templates apart.
 
+    Args:
+        retried_within_seconds: Set when an SDK says that it sends the template again: it is answered with one that
+            says the same and was saved within that time, if there is one.
+
     Raises:
         BadParameter: If the bucket has `most` templates already.
     """
+    smart_cover = dict(request.smart_cover.sent)
+    if retried_within_seconds is not None:
+        earlier = await ledger.added_lately(
+            bucket.name, tag=request.tag, name=request.name, smart_cover=smart_cover, seconds=retried_within_seconds
+        )
+        if earlier is not None:
+            return earlier
     return await ledger.add(
-        new_id("t"),
-        bucket.name,
-        tag=request.tag,
-        name=request.name,
-        smart_cover=dict(request.smart_cover.sent),
-        most=most,
+        new_id("t"), bucket.name, tag=request.tag, name=request.name, smart_cover=smart_cover, most=most
     )
 
 
