@@ -16,6 +16,7 @@ import pytest
 
 from smartcover.app.doctor import _PROBE_BUCKET, _storage
 from smartcover.errors import StorageUnavailable
+from smartcover.ledger import EmbeddedPostgres, upgrade
 from smartcover.storage import MemoryStore
 from tests.moto_server import fresh, running_moto
 from tests.postgres import cluster
@@ -41,6 +42,18 @@ def test_a_sound_installation_passes(tmp_path: Path) -> None:
     code, findings = doctor(tmp_path)
     assert {name: finding["level"] for name, finding in findings.items() if finding["level"] == "fail"} == {}
     assert {"database", "storage", "clock", "engine in a child process", "model weights", "callbacks"} <= set(findings)
+    assert code == 0
+
+
+async def test_a_server_that_runs_is_looked_at_beside_it(tmp_path: Path) -> None:
+    running = EmbeddedPostgres(tmp_path / "postgres")
+    try:
+        await upgrade(await running.start())
+        code, findings = await asyncio.to_thread(doctor, tmp_path)
+    finally:
+        await running.stop()
+    assert {finding["level"] for finding in findings.values()} == {"ok"}, findings
+    assert {"database", "storage", "clock"} <= set(findings)
     assert code == 0
 
 

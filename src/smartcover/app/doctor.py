@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Literal
 from uuid import uuid4
 
+from pydantic import SecretStr
+
 from smartcover import callbacks
 from smartcover.app.foundation import foundation
 from smartcover.app.keyring import kept_secret_maker
@@ -33,7 +35,7 @@ from smartcover.errors import (
     StorageError,
     VideoError,
 )
-from smartcover.ledger import Ledger, TeamKey
+from smartcover.ledger import EmbeddedPostgres, Ledger, TeamKey
 from smartcover.service import SecretMaker
 from smartcover.settings import Settings, strange_variables
 from smartcover.storage import BucketStore
@@ -65,8 +67,8 @@ async def examine(settings: Settings, data: Path | None) -> list[Finding]:
     Run every check that fits the settings, in order, and give what each found.
 
     Args:
-        data: The data folder of a server that is complete in itself, None for roles on shared state. The server of
-            that folder must not be running, because the checks need its database to themselves.
+        data: The data folder of a server that is complete in itself, None for roles on shared state. Where that
+            server runs, its database is used beside it.
     """
     findings = [
         await _checked("settings", lambda: _settings(settings)),
@@ -82,7 +84,7 @@ async def examine(settings: Settings, data: Path | None) -> list[Finding]:
         started = time.monotonic()
         try:
             async with asyncio.timeout(_CHECK_SECONDS * 2):
-                base = await stack.enter_async_context(foundation(settings, data))
+                base = await stack.enter_async_context(foundation(_beside(settings, data), data))
         except (SmartCoverError, TimeoutError) as error:
             findings.append(_failed("storage" if isinstance(error, StorageError) else "database", error))
         else:
@@ -97,6 +99,12 @@ async def examine(settings: Settings, data: Path | None) -> list[Finding]:
         findings.append(await _checked("disk", lambda: _disk(folder)))
     findings.append(await _checked("callbacks", lambda: _egress(settings)))
     return findings
+
+
+def _beside(settings: Settings, data: Path | None) -> Settings:
+    """Name the database of the server that runs on the data folder, if one does: it has one owner at a time."""
+    running = None if data is None else EmbeddedPostgres.dsn_in_use(data / "postgres")
+    return settings if running is None else settings.model_copy(update={"database_url": SecretStr(running)})
 
 
 async def _checked(name: str, check: Callable[[], Awaitable[Finding]]) -> Finding:

@@ -29,7 +29,7 @@ def doctor(
     Check database, storage, clock, decoders, models, isolation and callbacks.
 
     With SMARTCOVER_DATABASE_URL set it checks what separate roles would use;
-    else the folder of a server that is not running.
+    else the folder of smartcover serve, whether that runs or not.
     The exit code is 1 when something would fail.
     """
     try:
