@@ -47,7 +47,7 @@ def first_key_pair(settings: Settings, data: Path | None) -> tuple[KeyPair, Path
     path = data / _FILE
     if not path.exists():
         pair = {"secret_id": "AKID" + secrets.token_hex(16), "secret_key": secrets.token_urlsafe(30)}
-        keep_private(path, json.dumps(pair))
+        keep_private(path, json.dumps(pair), once=True)
     return _read(path), path
 
 

@@ -9,7 +9,6 @@ that cannot read them any more trusts what it holds for `TRUST_SECONDS` at most:
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -21,7 +20,7 @@ import structlog
 
 from smartcover.app.credentials import KeyPair
 from smartcover.errors import LedgerUnavailable, SettingsError, SmartCoverError
-from smartcover.ledger import TeamKey, TeamKeys
+from smartcover.ledger import TeamKey, TeamKeys, keep_private
 from smartcover.service import Access, SecretMaker, access_of, full_access
 from smartcover.settings import Settings
 
@@ -157,7 +156,7 @@ def secret_maker(settings: Settings, data: Path | None) -> SecretMaker | None:
     path = data / _FILE
     try:
         if not path.exists():
-            _write(path)
+            keep_private(path, secrets.token_urlsafe(32) + "\n", once=True)
         master = path.read_text().strip()
     except OSError as error:
         raise SettingsError(f"{path} cannot be used: {error.strerror}; restore it, or let its owner read it") from error
@@ -171,20 +170,3 @@ def kept_secret_maker(settings: Settings, data: Path | None) -> SecretMaker | No
     if settings.keys_secret is None and (data is None or not (data / _FILE).exists()):
         return None
     return secret_maker(settings, data)
-
-
-def _write(path: Path) -> None:
-    """Write the file whole or not at all, readable by its owner only; another process may win."""
-    draft = path.with_name(f"{_FILE}.{secrets.token_hex(8)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_urlsafe(32) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(draft, path)
-        except FileExistsError:
-            return
-    finally:
-        draft.unlink(missing_ok=True)
