@@ -10,7 +10,15 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from smartcover.api import HttpMetrics
-from smartcover.app.metrics import CancelCollector, HouseMetrics, LedgerCollector, PoolCollector, build_info
+from smartcover.app.metrics import (
+    CancelCollector,
+    DiskCollector,
+    HouseMetrics,
+    LedgerCollector,
+    PoolCollector,
+    Room,
+    build_info,
+)
 from smartcover.callbacks import DispatchMetrics
 from smartcover.ledger import Census, LiveQueue, PoolUsage
 from smartcover.worker import WorkerMetrics
@@ -28,6 +36,8 @@ def metrics_page() -> str:
     build_info(build)
     ledger = LedgerCollector()
     ledger.census = _CENSUS
+    disk = DiskCollector(None)
+    disk.room = Room(free_bytes=1, size_bytes=2)
     pools = PoolCollector({"ledger": lambda: PoolUsage(1, 0, 1, 0)})
     lines = [
         "# Metrics\n",
@@ -43,6 +53,7 @@ def metrics_page() -> str:
         ("Jobs (APIs)", _families(CancelCollector(lambda: 0))),
         ("Callbacks (dispatchers)", _counted(callbacks)),
         ("HTTP (APIs)", _counted(http)),
+        ("The disk of the objects (APIs and workers, where they lie on one)", _families(disk)),
         ("Housekeeping (workers)", _counted(house)),
         ("The process", [*_families(pools), *_counted(build)]),
     ):

@@ -31,12 +31,17 @@ _CLOCKS_APART_SECONDS = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Foundation:
-    """The durable state as one process sees it; `objects` is the database as the store reaches it."""
+    """
+    The durable state as one process sees it.
+
+    `objects` is the database as the store reaches it; `folder` holds the objects, None where a store of its own does.
+    """
 
     ledger: Ledger
     store: BucketStore
     objects: Database
     pools: Mapping[str, Callable[[], PoolUsage]]
+    folder: Path | None
 
 
 @contextlib.asynccontextmanager
@@ -91,10 +96,10 @@ async def foundation(
             "storage": pool.usage,
         }
         objects = Database(dsn, pool)
-        if not settings.storage.startswith("s3:"):
-            root = _objects(settings, data)
+        root = None if settings.storage.startswith("s3:") else _objects(settings, data)
+        if root is not None:
             await wait.through(partial(require_known_folder, root, pool))
-        yield Foundation(ledger, _store(settings, data, pool), objects, pools)
+        yield Foundation(ledger, _store(settings, data, pool), objects, pools, root)
 
 
 def share_connections(most: int, slots: int | None) -> tuple[int, int]:

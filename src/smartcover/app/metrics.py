@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import platform
+import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from importlib.metadata import version as package_version
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -35,6 +38,7 @@ class Metrics:
     Args:
         pools: How each pool of database connections is used, by name.
         cancelled_jobs: How many jobs were cancelled through this process.
+        folder: Where objects lie; None where a store of its own keeps them.
     """
 
     def __init__(
@@ -43,15 +47,18 @@ class Metrics:
         pools: Mapping[str, Callable[[], PoolUsage]],
         *,
         cancelled_jobs: Callable[[], int],
+        folder: Path | None = None,
     ) -> None:
         self.registry = CollectorRegistry()
         self._database = database
         self._ledger = LedgerCollector()
         self._taken_at: float | None = None
         self._taking = asyncio.Lock()
+        self._disk = DiskCollector(folder)
         self.registry.register(self._ledger)
         self.registry.register(PoolCollector(pools))
         self.registry.register(CancelCollector(cancelled_jobs))
+        self.registry.register(self._disk)
         ProcessCollector(registry=self.registry)
         GCCollector(registry=self.registry)
         build_info(self.registry)
@@ -60,7 +67,7 @@ class Metrics:
         """Write the page, with a census of the ledger that is a few seconds old at most."""
         async with self._taking:
             if self._taken_at is None or time.monotonic() - self._taken_at >= _CENSUS_SECONDS:
-                self._ledger.census = await self._census()
+                self._ledger.census, _ = await asyncio.gather(self._census(), self._disk.look())
                 self._taken_at = time.monotonic()
         return generate_latest(self.registry)
 
@@ -181,6 +188,51 @@ class PoolCollector(Collector):
             if usage.waiting is not None:
                 waiting.add_metric((name,), usage.waiting)
         return connections, most, waiting
+
+
+class DiskCollector(Collector):
+    """The room on the disk of the objects, as last seen; nothing where it does not say."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._looking: asyncio.Task[Room] | None = None
+        self.room: Room | None = None
+
+    async def look(self) -> None:
+        """See how much room there is now."""
+        if self._folder is None:
+            return
+        if self._looking is None or self._looking.done():  # a share may hang: one thread waits for it and no more
+            self._looking = asyncio.create_task(asyncio.to_thread(_room, self._folder))
+        self.room = None
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                self.room = await asyncio.shield(self._looking)
+        except (OSError, TimeoutError) as error:
+            _log.warning("cannot see how much room there is for objects", error=str(error) or type(error).__name__)
+
+    def collect(self) -> Iterable[Metric]:
+        """Give the families of the page."""
+        if self.room is None:
+            return
+        for name, text, value in (
+            ("free", "Room left on the disk of the objects; uploads end before it is all used.", self.room.free_bytes),
+            ("size", "Size of the disk of the objects.", self.room.size_bytes),
+        ):
+            yield GaugeMetricFamily(f"smartcover_storage_{name}_bytes", text, value)
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What a disk has."""
+
+    free_bytes: int
+    size_bytes: int
+
+
+def _room(folder: Path) -> Room:
+    usage = shutil.disk_usage(folder)
+    return Room(free_bytes=usage.free, size_bytes=usage.total)
 
 
 class CancelCollector(Collector):

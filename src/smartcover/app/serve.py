@@ -116,7 +116,13 @@ async def _serve(
         )
         slots = settings.worker_concurrency if set(roles) == {Role.WORKER} else None
         base = await stack.enter_async_context(foundation(settings, folder, wait, slots=slots))
-        metrics = Metrics(base.ledger.database, base.pools, cancelled_jobs=lambda: base.ledger.cancelled_jobs)
+        needs_store = Role.API in roles or Role.WORKER in roles
+        metrics = Metrics(
+            base.ledger.database,
+            base.pools,
+            cancelled_jobs=lambda: base.ledger.cancelled_jobs,
+            folder=base.folder if needs_store else None,
+        )
         if Role.WORKER in roles:
             engine = make_engine(settings)
             stack.callback(engine.close)
@@ -129,7 +135,6 @@ async def _serve(
         if Role.DISPATCHER in roles:
             observer = callbacks.DispatchMetrics(metrics.registry)
             parts["callbacks"] = partial(make_dispatcher(settings, base.ledger, observer).run, stop)
-        needs_store = Role.API in roles or Role.WORKER in roles
         probes = api.Probes(checks(base, stop, store=needs_store, engine=engine), metrics.page)
         if listener is not None and keys is not None:
             maker = secret_maker(settings, folder)

@@ -27,6 +27,8 @@ _PASSING = (
     TimeoutError,
 )
 
+_DISK_FULL = "The disk of the database is full; free some space and try again."
+
 
 @contextmanager
 def ledger_failures(doing: str) -> Iterator[None]:
@@ -39,6 +41,8 @@ def ledger_failures(doing: str) -> Iterator[None]:
     """
     try:
         yield
+    except asyncpg.DiskFullError as error:
+        raise LedgerUnavailable(_DISK_FULL, detail=f"{doing}: {type(error).__name__}: {error}") from error
     except _PASSING as error:
         raise LedgerUnavailable(detail=f"{doing}: {type(error).__name__}: {error}") from error
     except asyncpg.PostgresError as error:

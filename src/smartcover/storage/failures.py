@@ -11,6 +11,7 @@ import asyncpg
 from smartcover.errors import StorageError, StorageUnavailable
 
 DISK_FULL = "The disk of the object store is full. Nothing was changed; free some space and try again."
+_DATABASE_FULL = "The disk of the database is full. Nothing was changed; free some space and try again."
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
@@ -52,7 +53,7 @@ def storage_failures(
     try:
         yield
     except asyncpg.DiskFullError as error:
-        raise StorageUnavailable(DISK_FULL, detail=f"{doing}: {error}") from error
+        raise kind(_DATABASE_FULL, detail=f"{doing}: {error}") from error
     except _PASSING as error:
         raise kind(public, detail=f"{doing}: {type(error).__name__}: {error}") from error
     except OSError as error:
