@@ -120,6 +120,23 @@ class TestS3Store(BucketStoreContract):
         info = next(info for info in (await store.list(B, prefix="n/")).objects)
         assert (info.size_bytes, info.etag, info.crc64) == (6, hashlib.md5(b"theirs").hexdigest(), None)
 
+    async def test_words_in_headers_are_the_same_for_us_and_for_others_who_use_the_store(
+        self, store: BucketStore, server: str
+    ) -> None:
+        """A request's bytes are kept as Latin-1; in the store they are percent-encoded once."""
+        words = "封面 é %41"
+        sent = words.encode().decode("latin-1")
+        await put(store, "ours", b"x", **{"x-cos-meta-name": sent})
+        shared = store.locate("everything", f"some/prefix/{B}/x") == (B, "x")
+        name, root = ("everything", f"some/prefix/{B}/") if shared else (B, "")
+        client = client_of(server)
+        written = client.head_object(Bucket=name, Key=f"{root}ours")["Metadata"]["name"]
+        assert written == "%E5%B0%81%E9%9D%A2 %C3%A9 %2541"
+        metadata = {"name": written, "bad": "a%0D%0Ab"}
+        client.put_object(Bucket=name, Key=f"{root}theirs", Body=b"x", Metadata=metadata)
+        assert (await store.head(B, "theirs")).headers["x-cos-meta-name"] == sent
+        assert (await store.head(B, "theirs")).headers["x-cos-meta-bad"] == "a%0D%0Ab", "no header may hold it"
+
     async def test_a_listing_past_a_thousand_keys_of_others_goes_on(self, store: BucketStore, server: str) -> None:
         shared = store.locate("everything", f"some/prefix/{B}/x") == (B, "x")
         name, root = ("everything", f"some/prefix/{B}/") if shared else (B, "")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote_to_bytes
 
 import obstore
 from fastcrc import crc64 as crc
@@ -35,6 +36,7 @@ _NATIVE = {
     "content-language": "Content-Language",
 }
 _META = "x-cos-meta-"
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +53,12 @@ def attributes(headers: Mapping[str, str]) -> dict[str, str]:
     """
     Give the headers as the store keeps them, so that others who read the object there see them.
 
-    Words beyond printable ASCII are percent-encoded; own headers that outgrow S3's 2 KB stay in our database only.
+    Bytes beyond printable ASCII, most often UTF-8, are percent-encoded; own headers that outgrow S3's 2 KB stay in our
+    database only.
     """
-    native = {_NATIVE[name]: quote(value, safe=_PRINTABLE) for name, value in headers.items() if name in _NATIVE}
+    native = {_NATIVE[name]: _quoted(value) for name, value in headers.items() if name in _NATIVE}
     own = {
-        name.removeprefix(_META): quote(value, safe=_PRINTABLE)
+        name.removeprefix(_META): _quoted(value)
         for name, value in headers.items()
         if name.startswith(_META) and name.isascii() and name.removeprefix(_META).replace("-", "").isalnum()
     }
@@ -66,11 +69,27 @@ def attributes(headers: Mapping[str, str]) -> dict[str, str]:
 _PRINTABLE = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
 
 
+def _quoted(value: str) -> str:
+    """Percent-encode a header's bytes, which are kept as Latin-1, as they came."""
+    try:
+        return quote(value.encode("latin-1"), safe=_PRINTABLE)
+    except UnicodeEncodeError:
+        return quote(value, safe=_PRINTABLE)
+
+
 def _headers(given: Mapping[str, str]) -> dict[str, str]:
     ours = {name: low for low, name in _NATIVE.items()}
     return {
-        ours.get(name, _META + name.lower()): unquote(value) for name, value in given.items() if name != "Storage-Class"
+        ours.get(name, _META + name.lower()): _unquoted(value)
+        for name, value in given.items()
+        if name != "Storage-Class"
     }
+
+
+def _unquoted(value: str) -> str:
+    """Give the bytes that `_quoted` wrote as they are kept; what no header may hold stays encoded."""
+    kept = unquote_to_bytes(value).decode("latin-1")
+    return value if _CONTROL.search(kept) else kept
 
 
 class S3Objects:
