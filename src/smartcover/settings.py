@@ -88,7 +88,7 @@ class Settings(BaseSettings):
         ge=0,
         le=30 * 86_400,
         description="How long a job or batch is tried again that the store or the database fails, before it fails with "
-        "ServiceUnavailable; 0 = not at all.",
+        "ServiceUnavailable; 0 = not at all. A failing database is given ten minutes in any case.",
     )
     s3_endpoint: str | None = Field(
         None, description="Address of the S3-compatible store, such as https://s3.example.com; none is AWS."

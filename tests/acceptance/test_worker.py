@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry
 
 from smartcover import callbacks
 from smartcover.engine import CoverOptions
-from smartcover.errors import BadKey, EngineKilled, NotAVideo, StorageUnavailable
+from smartcover.errors import BadKey, EngineKilled, LedgerUnavailable, NotAVideo, StorageUnavailable
 from smartcover.ledger import (
     CallbackTarget,
     CoverSpec,
@@ -346,6 +346,26 @@ async def test_a_job_that_crashed_and_then_meets_a_store_that_never_comes_back_e
     async with running(worker_on(ledger, store, engine, storage_wait_seconds=0.0)):
         job = await ended(ledger, job_id)
     assert (job.state, job.code, engine.calls) == (JobState.FAILED, "ServiceUnavailable", 0)
+
+
+async def test_a_hiccup_of_the_database_fails_no_job_of_a_worker_without_patience(
+    ledger: Ledger, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smartcover.worker.patience._SHORTEST_WAIT_SECONDS", 0.1)
+    monkeypatch.setattr("smartcover.worker.loop._IDLE_LOOK_SECONDS", 0.1)
+    asked, note = 0, ledger.workflows.note_outputs
+
+    async def note_outputs(*arguments: Any) -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            raise LedgerUnavailable
+        await note(*arguments)
+
+    monkeypatch.setattr(ledger.workflows, "note_outputs", note_outputs)
+    async with running(worker_on(ledger, store, Engine(at_once), storage_wait_seconds=0.0)):
+        job = await ended(ledger, await submit(ledger))
+    assert (job.state, asked) == (JobState.SUCCESS, 2)
 
 
 async def test_a_job_whose_decoder_was_killed_is_tried_again_and_not_for_ever(

@@ -16,7 +16,7 @@ from smartcover.errors import LedgerError, ObjectMissing, QueueFull, SmartCoverE
 from smartcover.ledger import Batch, Ledger
 from smartcover.service import BatchReader
 from smartcover.storage import BucketStore
-from smartcover.worker.patience import given_up_message, next_wait_seconds
+from smartcover.worker.patience import given_up_message, longest_held_up_seconds, next_wait_seconds
 from smartcover.worker.waiting import first_of
 
 _log = structlog.get_logger(__name__)
@@ -108,7 +108,7 @@ class BatchLoop:
         batch_id = batch.new.batch_id
         log = _log.bind(batch_id=batch_id, bucket=batch.new.bucket)
         held_up_seconds = await self._batches.held_up_seconds(batch_id)
-        if held_up_seconds < self._storage_wait_seconds:
+        if held_up_seconds < longest_held_up_seconds(error, self._storage_wait_seconds):
             log.warning("the batch waits", error=error.public, detail=error.detail)
             wait_seconds = next_wait_seconds(held_up_seconds)
             await self._batches.postpone(batch_id, delay_seconds=wait_seconds, counted=False, held_up=True)

@@ -38,7 +38,7 @@ from smartcover.protocol import expand_name
 from smartcover.storage import BucketStore, StagedObject, find_input
 from smartcover.worker.isolate import EngineRunner, PickedCover, PickedCovers
 from smartcover.worker.metrics import HandedBack, WorkerMetrics
-from smartcover.worker.patience import given_up_message, next_wait_seconds
+from smartcover.worker.patience import given_up_message, longest_held_up_seconds, next_wait_seconds
 from smartcover.worker.waiting import first_of
 
 _log = structlog.get_logger(__name__)
@@ -201,7 +201,7 @@ class Worker:
     async def _try_later(self, claim: Claim, error: SmartCoverError) -> None:
         """Hand back a job that the store or the database failed, or fail it when that has lasted for too long."""
         held_up_seconds = await self._ledger.held_up_seconds(claim.job.job_id)
-        if held_up_seconds < self._config.storage_wait_seconds:
+        if held_up_seconds < longest_held_up_seconds(error, self._config.storage_wait_seconds):
             _log.warning("the job is handed back", error=error.public, detail=error.detail)
             wait_seconds = next_wait_seconds(held_up_seconds)
             await self._hand_back(claim, "unavailable", delay_seconds=wait_seconds, held_up=True)
