@@ -107,6 +107,22 @@ class TestLocalStore(BucketStoreContract):
         await require_known_folder(root, object_pool)
         await store.check()
 
+    async def test_a_disk_that_became_read_only_is_not_well_and_gives_what_it_holds(
+        self, store: BucketStore, root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As the kernel answers for a disk that it mounted anew with ro: root, too, may not write."""
+        await put(store, "v")
+        may = os.access
+
+        def access(path: Path, mode: int) -> bool:
+            return not (mode & os.W_OK and Path(path).is_relative_to(root)) and may(path, mode)
+
+        monkeypatch.setattr(os, "access", access)
+        with pytest.raises(StorageUnavailable, match="takes no writes"):
+            await store.check()
+        await store.video(B, "v")
+        assert await content(store, "v") == b"x"
+
     async def test_a_share_that_hangs_holds_one_thread_however_often_it_is_looked_for(
         self, store: LocalStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:

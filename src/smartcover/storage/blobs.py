@@ -60,6 +60,10 @@ class BlobFolder:
         """Tell whether the folder is one of blobs still; the bare place of a share that is not mounted is none."""
         return is_blob_folder(self._root)
 
+    def takes_writes(self) -> bool:
+        """Tell whether blobs may be written: a disk with errors is made read-only, and stays mounted and readable."""
+        return os.access(self._root / "00", os.W_OK | os.X_OK)
+
     def path(self, blob: UUID) -> Path:
         """Give where a blob lies; its name says nothing of its key."""
         return self._root / blob.hex[:2] / blob.hex

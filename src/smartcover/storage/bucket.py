@@ -217,7 +217,11 @@ class BucketStore(Protocol):
     """Buckets and objects. Every method raises `StorageUnavailable` when the store cannot be reached."""
 
     async def check(self) -> None:
-        """Return if the store itself, and not only the database that knows of its objects, can be reached now."""
+        """
+        Return if the store itself, and not only the database that knows of its objects, can be reached now.
+
+        A folder of ours must take writes, too; of a store of its own only its answer is asked.
+        """
 
     def locate(self, store_bucket: str, store_key: str) -> tuple[str, str] | None:
         """

@@ -126,7 +126,7 @@ class LocalStore(RegisteredStore):
         )
 
     async def check(self) -> None:
-        await self._shelf.check()
+        await self._shelf.check(for_writing=True)
 
     # Buckets
 
@@ -262,7 +262,7 @@ class LocalStore(RegisteredStore):
     async def video(self, bucket: str, key: str) -> VideoSource:
         path = self._shelf.folder.path((await self._find(bucket, key))["blob"])
         if not await self._shelf.in_thread("look for a blob", path.exists):
-            await self.check()
+            await self._shelf.check()
             raise StorageError("The object's bytes are gone from the store; upload it again.", detail=f"no {path}")
         return LocalVideo(path)
 

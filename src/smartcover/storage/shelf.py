@@ -161,24 +161,35 @@ class Shelf(Register):
         self.folder = folder
         self._max_object_bytes = max_object_bytes
         self._reserve_bytes = reserve_bytes
-        self._look: asyncio.Task[bool] | None = None
+        self._look: asyncio.Task[tuple[bool, bool]] | None = None
 
     async def in_thread(self, doing: str, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Do disk work off the event loop."""
         with storage_failures(doing):
             return await asyncio.to_thread(work, *args, **kwargs)
 
-    async def check(self) -> None:
+    async def check(self, *, for_writing: bool = False) -> None:
         """
         Return if the blob folder is there.
+
+        Args:
+            for_writing: Whether it must take writes, too.
 
         Raises:
             StorageUnavailable: If it is not, as when the share that it lies on is not mounted any more.
         """
         if self._look is None or self._look.done():  # a share may hang: however many ask, one thread waits for it
-            self._look = asyncio.create_task(self.in_thread("look for the blob folder", self.folder.is_there))
-        if not await asyncio.shield(self._look):
+            self._look = asyncio.create_task(self.in_thread("look for the blob folder", self._look_at_folder))
+        is_there, takes_writes = await asyncio.shield(self._look)
+        if not is_there:
             raise StorageUnavailable("The folder of the object store is gone; see whether its share is mounted.")
+        if for_writing and not takes_writes:
+            raise StorageUnavailable(
+                "The folder of the object store takes no writes; see whether its disk is read-only, and whose it is."
+            )
+
+    def _look_at_folder(self) -> tuple[bool, bool]:
+        return self.folder.is_there(), self.folder.takes_writes()
 
     def in_background(self, work: Callable[[], None]) -> None:
         """Clean up after a cancelled caller, who cannot wait for it; the sweep repeats what fails here."""
