@@ -162,7 +162,7 @@ class Settings(BaseSettings):
         60.0,
         ge=0,
         le=3600,
-        description="How long a submit that an SDK marks as a retry is answered with the first jobs; 0 = never.",
+        description="How long a call that an SDK marks as a retry does nothing a second time; 0 = never.",
     )
     worker_concurrency: int = Field(2, ge=0, le=256, description="Videos that one worker process handles at once.")
     job_timeout_seconds: float = Field(300.0, gt=0, description="Longest time the engine may take over one video.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -149,6 +150,43 @@ async def test_the_same_bytes_sent_again_start_runs_again(store: LocalStore, obj
         await told(ledger, f"s3:{number}")
     await told(ledger, "s3:3")  # the same bytes, put into the store behind our back
     assert sorted(await started(ledger)) == ["cos:r1", "cos:r2", "s3:3"]
+
+
+async def test_an_upload_that_an_sdk_sends_again_is_told_of_once(store: LocalStore, object_pool: Pool) -> None:
+    await add_workflow(object_pool, "w1", "in/")
+    number = 0
+
+    async def put(data: bytes, how: str = "Put", *, again: bool = True) -> int:
+        nonlocal number
+        number += 1
+        what = UploadEvent(f"cos:ObjectCreated:{how}", f"r{number}", 60.0 if again else None)
+        await store.put(BUCKET, "in/a", once(data), headers={}, event=what)
+        return len(await events(object_pool))
+
+    assert await put(b"one") == 1, "the first try did not come through"
+    assert await put(b"one") == 1
+    assert await put(b"one", again=False) == 2, "what no SDK marks is a new upload"
+    assert await put(b"two") == 3
+    assert await put(b"one") == 4, "others came in between"
+    assert await put(b"one", how="Copy") == 5
+    await object_pool.execute("UPDATE upload_events SET created_at = created_at - interval '61 s'")
+    assert await put(b"one", how="Copy") == 6, "no SDK waits for so long"
+
+
+async def test_an_upload_sent_again_while_the_first_is_still_stored_is_told_of_once(
+    store: LocalStore, object_pool: Pool
+) -> None:
+    await add_workflow(object_pool, "w1", "in/")
+    first = UploadEvent("cos:ObjectCreated:Put", "r1")
+    second = UploadEvent("cos:ObjectCreated:Put", "r2", retried_within_seconds=60.0)
+    async with object_pool.acquire() as connection, connection.transaction():
+        await connection.execute("LOCK TABLE upload_events IN EXCLUSIVE MODE")  # holds the first up before its event
+        slow = asyncio.create_task(store.put(BUCKET, "in/a", once(), headers={}, event=first))
+        await asyncio.sleep(0.3)
+        retried = asyncio.create_task(store.put(BUCKET, "in/a", once(), headers={}, event=second))
+        await asyncio.sleep(0.3)
+    await asyncio.gather(slow, retried)
+    assert [row["request_id"] for row in await events(object_pool)] == ["r1"]
 
 
 async def test_other_bytes_or_another_day_are_another_upload(

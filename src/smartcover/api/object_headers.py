@@ -112,9 +112,9 @@ def stored_fields(fields: Mapping[str, str]) -> dict[str, str]:
     return kept
 
 
-def upload_event(call: Call, how: str) -> UploadEvent:
+def upload_event(call: Call, how: str, *, retried_within_seconds: float | None = None) -> UploadEvent:
     """Say how an object came in: `Put`, `Post`, `Copy` or `CompleteMultipartUpload`."""
-    return UploadEvent(name=f"cos:ObjectCreated:{how}", request_id=call.request_id)
+    return UploadEvent(f"cos:ObjectCreated:{how}", call.request_id, retried_within_seconds)
 
 
 def describing_headers(info: ObjectInfo, query: Query | None = None) -> list[HeaderPair]:

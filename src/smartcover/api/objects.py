@@ -54,7 +54,7 @@ async def put_object(edge: Edge, call: Call) -> Answer:
         headers=headers,
         content_md5=digest,
         size_bytes=call.body.size_bytes,
-        event=upload_event(call, "Put"),
+        event=upload_event(call, "Put", retried_within_seconds=edge.retried_within_seconds(call)),
     )
     return Answer(headers=tuple(identity_headers(info)))
 
@@ -140,7 +140,7 @@ async def copy_object(edge: Edge, call: Call) -> Answer:
         call.bucket,
         key,
         headers=headers if directive == "replaced" else None,
-        event=upload_event(call, "Copy"),
+        event=upload_event(call, "Copy", retried_within_seconds=edge.retried_within_seconds(call)),
     )
     return xml_answer(
         copy_object_result(info.etag, info.last_modified, info.crc64 or 0), headers=identity_headers(info)

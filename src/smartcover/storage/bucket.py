@@ -122,10 +122,13 @@ class UploadEvent:
     How an object came in, for those who wait for uploads; covers that we publish come without one.
 
     `name` is the cloud's word for it (`cos:ObjectCreated:Put`), `request_id` that of the request.
+    `retried_within_seconds` is set when an SDK says that it sends the upload again: if the newest upload to the key
+    came in within that time, in the same way and with the same bytes, nobody is told a second time.
     """
 
     name: str
     request_id: str
+    retried_within_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

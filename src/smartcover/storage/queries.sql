@@ -42,6 +42,14 @@ ON CONFLICT (bucket, key) DO UPDATE SET
     headers = excluded.headers, last_modified = excluded.last_modified
 RETURNING last_modified;
 
+-- name: upload_told_lately$
+-- Asked after the object's row was written, and so after a first upload that is still under way.
+SELECT coalesce((
+    SELECT name = :name AND etag = :etag AND created_at > smartcover_now() - make_interval(secs => :seconds)
+    FROM upload_events WHERE bucket = :bucket AND key = :key AND NOT outside
+    ORDER BY seq DESC LIMIT 1
+), false);
+
 -- name: note_upload$
 -- Owes a run to each workflow that waits for this object, in the transaction that shows it.
 SELECT smartcover_note_event(

@@ -128,7 +128,7 @@ class Register:
             raise BucketMissing from error
         if last_modified is None:
             return None
-        if event is not None:
+        if event is not None and not await _told_lately(connection, bucket, key, etag, event):
             await QUERIES.note_upload(
                 connection,
                 event_id=f"cos:{event.request_id}",
@@ -143,6 +143,17 @@ class Register:
                 near_seconds=_TWIN_SECONDS,
             )
         return ObjectInfo(bucket, key, size_bytes, etag, crc64, last_modified, dict(headers))
+
+
+async def _told_lately(connection: Any, bucket: str, key: str, etag: str, event: UploadEvent) -> bool:
+    """Tell whether an upload that an SDK sends again was told of the first time."""
+    if event.retried_within_seconds is None:
+        return False
+    return bool(
+        await QUERIES.upload_told_lately(
+            connection, bucket=bucket, key=key, name=event.name, etag=etag, seconds=event.retried_within_seconds
+        )
+    )
 
 
 class Shelf(Register):
