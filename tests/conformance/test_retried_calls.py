@@ -75,3 +75,17 @@ def test_a_cancel_sent_again_is_no_error(edge: RunningEdge) -> None:
     assert exchange(edge.port, build("PUT", target)).status == 200
     assert exchange(edge.port, build("PUT", target, headers=RETRY)).status == 200
     assert exchange(edge.port, build("PUT", target)).code == "InvalidArgument"
+
+
+def test_an_upload_sent_again_is_told_to_the_store_as_one(edge: RunningEdge) -> None:
+    copied = {"x-cos-copy-source": f"{BUCKET}.cos.{REGION}.myqcloud.com/in/a"}
+    for headers in ({}, copied):
+        for mark in ({}, RETRY):
+            assert (
+                exchange(
+                    edge.port, build("PUT", "/in/a", body=b"" if headers else b"x", headers={**headers, **mark})
+                ).status
+                == 200
+            )
+        first, again = (event for event, _ in edge.store.events[-2:])
+        assert (first.name, first.retried_within_seconds, again.retried_within_seconds) == (again.name, None, 60.0)
