@@ -93,7 +93,7 @@ class Frames:
             glance=self.glances[place],
             damage=0,
             suspect=False,
-            run=Run(()),
+            run=Run((), Fraction(0)),
             neighbours=tuple(neighbours_of(trail, place)),
         )
 

@@ -79,6 +79,11 @@ class Budget:
         self.held_bytes += size_bytes
 
     @property
+    def room_bytes(self) -> int:
+        """How much more compressed data may be held."""
+        return max(0, self.limits.held_bytes - self.held_bytes)
+
+    @property
     def sampling_is_over(self) -> bool:
         """Whether to stop looking for more candidates and choose among those at hand."""
         return (

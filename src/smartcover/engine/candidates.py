@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 
@@ -34,6 +35,9 @@ _LEAST_PIXELS = 320 * 180
 
 _KEPT_SHARE = 0.8
 """Share of the memory for compressed data that whole frames may take instead."""
+
+_SHARE_OF_KEYFRAMES = 4
+"""All keyframes that are looked at take at most this part of the memory for compressed data."""
 
 _MUCH = Fraction(1, 10)
 """Share of a video that may be left without saying so where all was to be looked at: half a step is at its end."""
@@ -74,7 +78,8 @@ class Gatherer:
         duration, budget_frames = self._facts.duration_seconds, self._frame_budget()
         counted = self._stream.frames if self._facts.last_keyframe is None else 0
         frames = counted or (duration * self._facts.frame_rate if duration else 0)
-        if not duration or frames <= budget_frames:
+        fits = frames <= budget_frames and (self._source.size_bytes or 0) <= self._most_read_on()
+        if not duration or fits:
             return self.gather_reading_on()
         middle = self._facts.start + Fraction(duration).limit_denominator(1000) / 2
         keyframes = self._index.keyframes(middle, duration) if self._facts.last_keyframe is None else []
@@ -118,6 +123,10 @@ class Gatherer:
                 break
             looks.extend(self._new(self._visit(visit, {})))
         return looks
+
+    def _most_read_on(self) -> int:
+        """Tell how many bytes of packets may be kept while reading on."""
+        return self._budget.limits.held_bytes // 2
 
     def _frame_budget(self) -> int:
         return max(4, min(3000, self._budget.limits.between_pixels // self._facts.pixels))
@@ -176,15 +185,23 @@ class Gatherer:
             run = keyframe or self._reader.keyframe_at(visit.start)
         if run is None:
             return []
+        looks = self._looker.look_at(run, [run.start, *visit.moments], sparsely=len(run.packets) > 1)
+        if keyframe is None and len(run.packets) == 1 and run.size_bytes > self._most_for_keyframe():
+            return [replace(look, run=run.let_go()) for look in looks]
         self._budget.hold(run.size_bytes)
-        return self._looker.look_at(run, [run.start, *visit.moments], sparsely=len(run.packets) > 1)
+        return looks
+
+    def _most_for_keyframe(self) -> int:
+        """Tell how large a keyframe may be that is kept for its cover; few are needed, so others are read again."""
+        return self._budget.limits.held_bytes // self._wanted // _SHARE_OF_KEYFRAMES
 
     def _visit_long(self, visit: Visit, number: int, visits: int) -> list[Look]:
         """Decode on once, as for covers: what is looked at is kept, and nothing is decoded again."""
         keyframe = self._reader.keyframe_at(visit.start)
         if keyframe is None:
             return []
-        return self._looker.look_at(keyframe, visit.moments, kept_frames=self._on_the_way(visit, number, visits))
+        frames = self._on_the_way(visit, number, visits)
+        return self._looker.look_at(keyframe, visit.moments, frames=frames, keep=True)
 
     def _on_the_way(self, visit: Visit, number: int, visits: int) -> Iterator[Decoded]:
         left = self._budget.limits.long_way_pixels
@@ -217,16 +234,17 @@ class Gatherer:
                 continue
             packets += 1
             held_bytes += packet.size
-            if packets > budget_frames or held_bytes > self._budget.limits.held_bytes // 2:
+            if packets > budget_frames or held_bytes > self._most_read_on():
                 if not thinned:
                     runs = [run[:1] for run in runs]
                 thinned = True
-                if len(runs) > self._wanted * 4:
-                    runs = runs[::2]
                 held_bytes = sum(run[0].size for run in runs)
+                if len(runs) > self._wanted * 4 or (held_bytes > self._most_read_on() and len(runs) > 1):
+                    runs = runs[::2]
+                    held_bytes = sum(run[0].size for run in runs)
             if self._budget.sampling_is_over:
                 break
-        held = [Run(tuple(run)) for run in runs]
+        held = [Run.of(run) for run in runs]
         end = self._facts.reached
         if self._budget.sampling_is_over:  # so it may lie further on
             end = max(end, self._facts.start + Fraction(self._facts.duration_seconds or 0).limit_denominator(1000))

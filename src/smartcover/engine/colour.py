@@ -11,6 +11,9 @@ import numpy.typing as npt
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 
+from smartcover.engine.filters import rows_of
+from smartcover.engine.geometry import Orientation
+
 # Code points of ITU-T H.273.
 _MATRIX_RGB, _MATRIX_709, _MATRIX_UNSPECIFIED = 0, 1, 2
 _MATRIX_601 = (5, 6)
@@ -53,8 +56,17 @@ _GLANCE = int(Interpolation.FAST_BILINEAR)
 _SMALL = int(Interpolation.BILINEAR | Interpolation.ACCURATE_RND)
 _STRIP_ROWS = 32
 
-_MOST_BY_PLANES_PX = 2560 * 1440
-"""Planes must be copied into one picture: of 4K that is 25 MB more at the peak of memory."""
+_MOST_AT_ONCE_PX = 2560 * 1440
+"""Of larger frames not all is converted at once: what lies between a 4K frame and its cover takes up to 200 MB."""
+
+_BAND_ROWS, _BAND_MARGIN_ROWS = 120, 8
+"""
+How many rows of large frames are converted at once, and how many more on both sides, of which the filter for chroma
+needs half. Multiples of 8, after which the scaler's patterns repeat: the pixels are those of the frame in one piece.
+"""
+
+_BAND_STEP_ROWS = 4
+"""Most rows that share chroma. Where the height is no multiple of it, the scaler stretches the chroma a little."""
 
 
 def hdr_kind(frame: VideoFrame) -> Literal["pq", "hlg"] | None:
@@ -66,7 +78,7 @@ def hdr_kind(frame: VideoFrame) -> Literal["pq", "hlg"] | None:
 
 class ColourConverter:
     """
-    Turns frames into sRGB arrays of uint8, (rows, columns, 3).
+    Turns frames into sRGB arrays of uint8, (rows, columns, 3), as they are stored, but for `full`.
 
     A scaler is kept for each use: one that changes its size is set up anew, which costs more than a small frame.
 
@@ -84,11 +96,35 @@ class ColourConverter:
         """Convert at a small size, for looking at."""
         return np.array(self._convert(frame, size, _SMALL))
 
-    def full(self, frame: VideoFrame) -> npt.NDArray[np.uint8]:
-        """Convert at the stored size with the chroma interpolated well, for a cover; a copy of it would be large."""
+    def full(self, frame: VideoFrame, orientation: Orientation) -> npt.NDArray[np.uint8]:
+        """Convert at the stored size with the chroma interpolated well, for a cover, and turn it upright."""
+        # In one plane of YUV the scaler does not find the same pixels from every row on.
+        if (
+            frame.width * frame.height > _MOST_AT_ONCE_PX
+            and frame.height % _BAND_STEP_ROWS == 0
+            and len(frame.planes) > 1
+        ):
+            upright = self._by_bands(frame, orientation)
+            if upright is not None:
+                return upright
+        return orientation.apply(self._refined(frame))
+
+    def _by_bands(self, frame: VideoFrame, orientation: Orientation) -> npt.NDArray[np.uint8] | None:
+        """Convert a large frame some rows after the other; None for a format that cannot be cut so."""
+        width_px, height_px = orientation.swap((frame.width, frame.height))
+        upright = np.empty((height_px, width_px, 3), dtype=np.uint8)
+        stored = orientation.as_stored(upright)
+        for top in range(0, frame.height, _BAND_ROWS):
+            first = max(0, top - _BAND_MARGIN_ROWS)
+            band = rows_of(frame, first, min(frame.height, top + _BAND_ROWS + _BAND_MARGIN_ROWS) - first)
+            if band is None:
+                return None
+            stored[top : top + _BAND_ROWS] = self._refined(band)[top - first :][:_BAND_ROWS]
+        return upright
+
+    def _refined(self, frame: VideoFrame) -> npt.NDArray[np.uint8]:
         # Only by planes has the scaler fast code for chroma at full resolution; the pixels are the same.
-        by_planes = frame.width * frame.height <= _MOST_BY_PLANES_PX
-        return self._convert(frame, (frame.width, frame.height), _REFINED, "gbrp" if by_planes else "rgb24")
+        return self._convert(frame, (frame.width, frame.height), _REFINED, "gbrp")
 
     def _convert(
         self, frame: VideoFrame, size: tuple[int, int], interpolation: int, pixel_format: str = "rgb24"

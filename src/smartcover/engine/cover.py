@@ -8,7 +8,8 @@ import numpy.typing as npt
 from smartcover.engine.colour import ColourConverter
 from smartcover.engine.cropping import Subject
 from smartcover.engine.damage import blockiness
-from smartcover.engine.decode import Decoded, deinterlace
+from smartcover.engine.decode import Decoded
+from smartcover.engine.filters import deinterlace
 from smartcover.engine.framing import framing
 from smartcover.engine.geometry import Box, square_pixel_size
 from smartcover.engine.looking import Looker
@@ -38,11 +39,12 @@ def make_cover(
         content: The part of the picture to keep, in shares of it; None keeps all.
     """
     decoded = _decode_again(looker, entry.look)
+    looker.reader.rest()
     if decoded is None:
         return None
     frame = deinterlace(decoded.frame) if looker.facts.is_interlaced(decoded.frame) else decoded.frame
     orientation = looker.facts.orientation_of_cover(decoded.frame)
-    picture = orientation.apply(converter.full(frame))
+    picture = converter.full(frame, orientation)
     square = orientation.swap(square_pixel_size(frame.width, frame.height, decoded.pixel_aspect))
     pts = decoded.pts
     # The decoded frame of an 8K video is 50 MB; it is not needed while the cover is resized and encoded.

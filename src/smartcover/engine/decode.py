@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import count, islice, takewhile
 from typing import Any
 
 import av.error
-import av.filter
 from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from smartcover.engine.clock import CLOCKLESS_CODECS, counted
+from smartcover.engine.memory import give_back_freed_memory
 from smartcover.engine.source import DAMAGE, Source
 
 FALLBACK_FRAME_RATE = Fraction(25)
@@ -33,14 +33,23 @@ _MAX_PACKETS_TO_KEYFRAME = 2000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Run:
-    """Compressed packets in decoding order, from a keyframe on."""
+    """
+    Compressed packets in decoding order, from a keyframe on.
+
+    `start` is the time stamp of the first. Of a lone keyframe that was let go only that is left, and it is read again.
+    """
 
     packets: tuple[Packet[VideoStream], ...]
+    start: Fraction
 
-    @property
-    def start(self) -> Fraction:
-        """Time stamp of the first packet."""
-        return packet_time(self.packets[0]) or Fraction(0)
+    @classmethod
+    def of(cls, packets: Sequence[Packet[VideoStream]]) -> Run:
+        """Make a run of packets, at least one."""
+        return cls(tuple(packets), packet_time(packets[0]) or Fraction(0))
+
+    def let_go(self) -> Run:
+        """Keep of a lone keyframe only where it is."""
+        return replace(self, packets=())
 
     def end(self, frame_rate: float) -> Fraction:
         """Time stamp at which the last frame ends, all frames taken to be equally long."""
@@ -53,7 +62,7 @@ class Run:
         """Leave out what is stored after the packet of a time stamp: its frame builds on nothing of that."""
         for number, packet in enumerate(self.packets, start=1):
             if shown_at(packet) == pts:
-                return Run(self.packets[:number])
+                return replace(self, packets=self.packets[:number])
         return self
 
     @property
@@ -188,15 +197,25 @@ class RunReader:
     def _next_keyframe(self) -> Run | None:
         for number, packet in enumerate(self.packets()):
             if packet.is_keyframe:
-                return Run((packet,))
+                return Run.of((packet,))
             if number > _MAX_PACKETS_TO_KEYFRAME:
                 break
         return None
 
     def run_until(self, start: Fraction, end: Fraction, most_packets: int) -> Run | None:
-        """Seek to the keyframe at `start` and read on until every frame shown up to `end` has its packets."""
-        held = tuple(islice(self._packets_until(start, end), most_packets))
-        return Run(held) if held else None
+        """
+        Seek to the keyframe at `start` and read on until every frame shown up to `end` has its packets.
+
+        It ends early after `most_packets`, or when they are as much as may still be held.
+        """
+        held: list[Packet[VideoStream]] = []
+        room_bytes = self._source.budget.room_bytes
+        for packet in islice(self._packets_until(start, end), most_packets):
+            held.append(packet)
+            room_bytes -= packet.size
+            if room_bytes <= 0:
+                break
+        return Run.of(held) if held else None
 
     def _packets_until(self, start: Fraction, end: Fraction) -> Iterator[Packet[VideoStream]]:
         if not self.seek(start):
@@ -227,18 +246,23 @@ class RunReader:
             finely: Decode for a cover. The frames may then lack the container's display matrix.
             wanted: Time stamp of a frame that is given in any case.
         """
-        if self._first is None:
-            self._first = run.packets[0]
-        yield from self._decode(run.packets, run.start, sparsely=sparsely, finely=finely, wanted=wanted)
+        packets = run.packets or self._read_again(run.start)
+        if packets and self._first is None:
+            self._first = packets[0]
+        yield from self._decode(packets, run.start, sparsely=sparsely, finely=finely, wanted=wanted)
 
-    def decode_until(self, start: Fraction, end: Fraction) -> Iterator[Decoded]:
+    def _read_again(self, start: Fraction) -> tuple[Packet[VideoStream], ...]:
+        run = self.keyframe_at(start)
+        return run.packets if run is not None and run.start == start else ()
+
+    def decode_until(self, start: Fraction, end: Fraction, most_packets: int | None = None) -> Iterator[Decoded]:
         """
         Seek to the keyframe at `start` and decode for covers while reading on to `end`; no packet is kept.
 
         Frames that no other builds on are left out.
         """
         packets = takewhile(lambda _: not self._source.budget.sampling_is_over, self._packets_until(start, end))
-        yield from self._decode(packets, start, sparsely=True, finely=True, wanted=None)
+        yield from self._decode(islice(packets, most_packets), start, sparsely=True, finely=True, wanted=None)
 
     def _decode(
         self,
@@ -290,6 +314,16 @@ class RunReader:
         time = shown_at(packet)
         return self._stream.codec_context.name == "h264" and time is not None and time < start
 
+    def rest(self) -> None:
+        """
+        Where frames are large, give back to the system what is not needed now.
+
+        The decoder for covers goes with its frames, which may be as many as the other decoder holds.
+        """
+        if self._source.has_large_frames:
+            self._fine = None
+            give_back_freed_memory()
+
     def _fine_context(self) -> Any:
         if not self._source.looks_unfiltered:
             return self._context
@@ -332,32 +366,3 @@ class RunReader:
 def _empty(context: Any) -> None:
     if context.is_open:
         context.flush_buffers()
-
-
-def deinterlace(frame: VideoFrame) -> VideoFrame:
-    """
-    Make a progressive frame of an interlaced one with the yadif filter; the frame itself when that fails.
-
-    One frame has no neighbours in time, so yadif predicts each missing line within the frame.
-    """
-    graph = av.filter.Graph()
-    try:
-        # The filter takes few formats; others are converted for it, and the range must be known for that.
-        told = f"video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}:range={int(frame.color_range)}"
-        buffer = graph.add("buffer", f"{told}:time_base={frame.time_base or Fraction(1, 25)}")
-        filtered = graph.add("yadif", "mode=send_frame:parity=auto:deint=all")
-        sink = graph.add("buffersink")
-        buffer.link_to(filtered)
-        filtered.link_to(sink)
-        graph.configure()
-        graph.push(frame)
-        graph.push(None)
-        result = graph.pull()
-    except (*DAMAGE, NotImplementedError):
-        return frame
-    if not isinstance(result, VideoFrame):
-        return frame
-    # The filter graph is not told the colour tags and would drop them.
-    result.colorspace, result.color_range = frame.colorspace, frame.color_range
-    result.color_trc, result.color_primaries = frame.color_trc, frame.color_primaries
-    return result

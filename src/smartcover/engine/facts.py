@@ -104,6 +104,11 @@ class VideoFacts:
         return max(1, self._stream.codec_context.width * self._stream.codec_context.height)
 
     @property
+    def all_are_keyframes(self) -> bool:
+        """Whether by its codec each frame decodes alone."""
+        return self._stream.codec_context.codec.intra_only
+
+    @property
     def display_size(self) -> tuple[int, int]:
         """(width, height) upright and with square pixels."""
         return self.orientation.swap(square_pixel_size(*self.size, self.pixel_aspect))

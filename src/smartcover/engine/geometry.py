@@ -64,6 +64,14 @@ class Orientation:
             picture = picture[::-1]
         return np.ascontiguousarray(picture)
 
+    def as_stored(self, upright: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """View an upright picture the way it is stored: what is written there comes to lie upright."""
+        if self.flip_y:
+            upright = upright[::-1]
+        if self.flip_x:
+            upright = upright[:, ::-1]
+        return upright.transpose(1, 0, 2) if self.transpose else upright
+
     def swap(self, size: tuple[int, int]) -> tuple[int, int]:
         """Turn a (width, height) between stored and shown."""
         return (size[1], size[0]) if self.transpose else size

@@ -61,16 +61,18 @@ class Looker:
         moments: Sequence[Fraction],
         *,
         sparsely: bool = False,
-        kept_frames: Iterator[Decoded] | None = None,
+        frames: Iterator[Decoded] | None = None,
+        keep: bool = False,
     ) -> list[Look]:
         """
-        Decode a run and keep the frames nearest to the moments (in order), each with its neighbours in time.
+        Decode a run and take the frames nearest to the moments (in order), each with its neighbours in time.
 
         Args:
-            kept_frames: What the decoder gives from the run's start on, finely; frames that are looked at are kept.
+            frames: What the decoder gives from the run's start on, where more is decoded than the run holds.
+            keep: Hold the frames that are taken, which were decoded finely.
         """
-        alone = len(run.packets) == 1 and kept_frames is None
-        frames = self.reader.decode(run, sparsely=sparsely) if kept_frames is None else kept_frames
+        alone = len(run.packets) == 1 and frames is None
+        frames = self.reader.decode(run, sparsely=sparsely) if frames is None else frames
         trail: list[tuple[float, Picture]] = []
         settled: dict[int, Look] = {}
         left = moments
@@ -94,11 +96,11 @@ class Looker:
                     near = bisect_left(passed, latest_shown + _NEIGHBOURHOOD)
                     passed, left = passed[:near], [*left, *passed[near:]]
                 if passed:
-                    settled[len(trail) - 1] = self._settled(latest, run, trail[-1][1], keep=kept_frames is not None)
+                    settled[len(trail) - 1] = self._settled(latest, run, trail[-1][1], keep=keep)
             trail.append((float(shown), self._glance(decoded.frame)))
             latest, latest_shown = decoded, shown
         if latest is not None and left:
-            settled[len(trail) - 1] = self._settled(latest, run, trail[-1][1], keep=kept_frames is not None)
+            settled[len(trail) - 1] = self._settled(latest, run, trail[-1][1], keep=keep)
         return [
             replace(
                 look,
@@ -158,14 +160,19 @@ class Looker:
         offsets = (*(-offset for offset in reversed(_CLOSER_OFFSETS)), Fraction(0), *_CLOSER_OFFSETS)
         moments = [moment for offset in offsets if (moment := look.pts + offset) >= look.run.start]
         # The run stays whole: what is shown in it is decoded from it again for the cover.
-        looks = self.look_at(Run(look.run.packets[:needed]), moments)
+        looks = self.look_at(replace(look.run, packets=look.run.packets[:needed]), moments)
         return [replace(entry, run=look.run) for entry in looks]
 
     def _look_on(self, look: Look) -> list[Look]:
         moments = [look.pts, *(look.pts + offset for offset in _CLOSER_OFFSETS)]
-        end = look.run.start + Fraction(_CLOSER_PACKETS / self.facts.frame_rate).limit_denominator(1000)
-        self.index.announce_run(look.run.start, end)
-        run = self.reader.run_until(look.run.start, moments[-1] + Fraction(1, 4), _CLOSER_PACKETS)
+        start, last = look.run.start, moments[-1] + Fraction(1, 4)
+        end = start + Fraction(_CLOSER_PACKETS / self.facts.frame_rate).limit_denominator(1000)
+        self.index.announce_run(start, end)
+        if not look.run.packets and look.pts == start and self.facts.all_are_keyframes:
+            # A dozen such keyframes may be 100 MB: as each is decoded alone, none is held, and one is read again.
+            looks = self.look_at(look.run, moments, frames=self.reader.decode_until(start, last, _CLOSER_PACKETS))
+            return [replace(entry, run=Run((), entry.pts)) for entry in looks]
+        run = self.reader.run_until(start, last, _CLOSER_PACKETS)
         if run is None:
             return []
         self._budget.hold(run.size_bytes)

@@ -104,6 +104,7 @@ class _Picker:
                 studied = self._look_between(gatherer, looker, self._study(looks, looker.facts.orientation))
             with self._step("networks", 0.7):
                 studied = self._jury.see_best(studied)
+            looker.reader.rest()
             with self._step("closer", 0.8):
                 studied = self._look_closer(looker, studied)
             with self._step("render", 0.9):

@@ -88,6 +88,8 @@ def _open(model: bytes | str, runtime: Runtime) -> Any:
     options.intra_op_num_threads = runtime.threads
     options.inter_op_num_threads = 1
     options.log_severity_level = _FATAL_ONLY
+    # Else each size of picture gets one block for all that is computed of it, on top of what was taken before that.
+    options.enable_mem_pattern = False
     # Waiting threads would otherwise spin and take the processor from the decoder.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     wanted = providers(onnxruntime.get_available_providers(), gpu=runtime.gpu)
@@ -113,3 +115,13 @@ def planes(pictures: Sequence[Picture], mean: Floats | np.float32, scale: Floats
     result -= np.reshape(mean, (-1, 1, 1))
     result /= np.reshape(scale, (-1, 1, 1))
     return result
+
+
+@functools.cache
+def returning() -> Any:
+    """Give the options of a run after which what it computed with is freed: for a network that needs much, seldom."""
+    import onnxruntime
+
+    options = onnxruntime.RunOptions()
+    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    return options

@@ -43,6 +43,8 @@ _CODECS_WITH_LOOP_FILTER = ("h264", "hevc")
 _UNFILTERED_PIXELS = 1280 * 720
 _UNFILTERED_FRAME_BYTES = 16 * 2**20
 """Larger frames, as of 4K with ten bits, are decoded by one decoder for all: each holds several of them."""
+_LARGE_FRAME_BYTES = 8 * 2**20
+
 _CODECS_WITHOUT_FIELDS = ("mjpeg", "huffyuv", "ffvhuff", "jpeg2000", "png")
 """Codecs whose frames cannot say that they are interlaced."""
 _FIELD_ORDER_PROGRESSIVE = 1
@@ -251,6 +253,12 @@ class Source:
         """Give the shape of the pixels that a decoder gives: by the container, where it differs from the stream."""
         own: Fraction | None = decoder.sample_aspect_ratio
         return own if own and not self._opened.container_aspect else self._opened.pixel_aspect
+
+    @property
+    def has_large_frames(self) -> bool:
+        """Whether a few frames, as decoders hold them, take so much memory that none is kept without need: 4K."""
+        context = self.stream.codec_context
+        return frame_bytes(context.width * context.height, context.format) > _LARGE_FRAME_BYTES
 
     @property
     def is_raw(self) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 
 from smartcover.engine.geometry import Box
 from smartcover.engine.regions import Rectangle, regions
-from smartcover.engine.sessions import DEFAULT_RUNTIME, Floats, Picture, Runtime, planes, resized, vendored
+from smartcover.engine.sessions import DEFAULT_RUNTIME, Floats, Picture, Runtime, planes, resized, returning, vendored
 
 _LONGEST_PX = 480
 """Enough for subtitles and credits, which are made to be read; the cost follows the area."""
@@ -53,7 +53,7 @@ def text_area(picture: Picture, runtime: Runtime = DEFAULT_RUNTIME) -> TextArea:
     rows, columns = picture.shape[:2]
     width_px, height_px = _input_size(columns, rows)
     small = resized(picture, width_px, height_px)[..., ::-1]
-    (output,) = vendored("text-detector.onnx", runtime).run(None, {"x": planes([small], _MEAN, _SCALE)})
+    (output,) = vendored("text-detector.onnx", runtime).run(None, {"x": planes([small], _MEAN, _SCALE)}, returning())
     return describe(find_boxes(output[0, 0]), (width_px, height_px), (columns, rows))
 
 

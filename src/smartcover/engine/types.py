@@ -125,7 +125,8 @@ class Limits:
         max_pixels: Largest coded picture.
         candidates: Moments that are looked at; half as many again as covers are wanted, where that is more.
         packets, bytes: Most that may be read from the container before sampling ends with what it has.
-        held_bytes: Most compressed data kept for decoding the winners again.
+        held_bytes: Most compressed data kept for decoding the winners again. A lone keyframe that is larger than a
+            quarter of what this comes to for each of the `candidates` (by default 400 kB) is not kept but read again.
         between_pixels: Pixels that may be decoded on the way from keyframes to moments between them
             (the default is about 300 frames of 1080p, or all of a minute at 480p).
         long_way_pixels: Pixels that may be decoded where a third of a video or more would else not be looked at, as

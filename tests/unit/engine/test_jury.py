@@ -32,7 +32,7 @@ def _studied() -> list[Studied]:
                 glance=glance,
                 damage=0,
                 suspect=False,
-                run=Run(()),
+                run=Run((), Fraction(0)),
                 neighbours=(),
             )
         )

@@ -17,7 +17,8 @@ from PIL import Image
 
 from smartcover.engine import CoverOptions, Picks, pick_covers
 from smartcover.engine.colour import ColourConverter
-from smartcover.engine.decode import deinterlace
+from smartcover.engine.filters import deinterlace
+from smartcover.engine.geometry import Orientation
 from tests.engine_clips import plain, planes_frame, texture, write_clip
 
 BARS = [(255, 255, 255), (190, 190, 20), (20, 180, 180), (30, 170, 30), (180, 40, 180), (190, 30, 30), (30, 30, 190)]
@@ -180,7 +181,7 @@ def test_deinterlacing_keeps_the_light(pix_fmt: str, full_range: bool) -> None:
     frame = frame.reformat(format=pix_fmt, src_color_range=value, dst_color_range=value)
     frame.color_range, frame.time_base, frame.pts = value, Fraction(1, 25), 0
     expected = 200 if full_range else (200 - 16) * 255 / 219
-    assert np.abs(ColourConverter().full(deinterlace(frame)).astype(float) - expected).max() <= 1
+    assert np.abs(ColourConverter().full(deinterlace(frame), Orientation()).astype(float) - expected).max() <= 1
 
 
 def test_transparent_video_is_laid_on_white(tmp_path: Path) -> None:
@@ -273,14 +274,19 @@ def _transparent_webm(tmp_path: Path, codec: str) -> Path:
     )
 
 
-@pytest.mark.parametrize("name", ["yuv420p", "yuv422p", "yuv444p", "yuv420p10le"])
-def test_a_cover_has_the_same_pixels_whether_it_is_converted_by_planes_or_not(
-    monkeypatch: pytest.MonkeyPatch, name: str
+@pytest.mark.parametrize("orientation", [Orientation(), Orientation(True, flip_x=True), Orientation(False, True, True)])
+@pytest.mark.parametrize(
+    "name", ["yuv420p", "yuv422p", "yuv440p", "yuv444p", "yuv420p10le", "p010le", "yuva444p12le", "gbrp", "yuyv422"]
+)
+@pytest.mark.parametrize(("height_px", "transfer"), [(560, 1), (560, 16), (541, 16)])
+def test_a_large_cover_has_the_same_pixels_as_one_that_is_converted_at_once(
+    monkeypatch: pytest.MonkeyPatch, name: str, orientation: Orientation, height_px: int, transfer: int
 ) -> None:
     dice = np.random.default_rng(7)
-    rgb = dice.integers(0, 256, (90, 160, 3), dtype=np.uint8)
-    frame = av.VideoFrame.from_ndarray(rgb, "rgb24").reformat(format=name)
-    by_planes = ColourConverter().full(frame)
-    monkeypatch.setattr("smartcover.engine.colour._MOST_BY_PLANES_PX", 0)
+    rgba = dice.integers(0, 256, (height_px, 160, 4), dtype=np.uint8)
+    frame = av.VideoFrame.from_ndarray(rgba, "rgba").reformat(format=name)
+    frame.color_trc, frame.color_primaries = transfer, 9 if transfer == 16 else 1
+    at_once = ColourConverter().full(frame, orientation)
+    monkeypatch.setattr("smartcover.engine.colour._MOST_AT_ONCE_PX", 0)
 
-    assert np.array_equal(by_planes, ColourConverter().full(frame))
+    assert np.array_equal(at_once, ColourConverter().full(frame, orientation))

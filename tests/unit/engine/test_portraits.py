@@ -73,7 +73,7 @@ def test_a_look_that_the_networks_saw_has_every_signal_that_counts() -> None:
         glance=small,
         damage=0,
         suspect=False,
-        run=Run(()),
+        run=Run((), Fraction(0)),
         neighbours=(Neighbour(-0.05, neighbour), Neighbour(0.05, neighbour)),
     )
     entry = study(look, Orientation())

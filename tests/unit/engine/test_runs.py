@@ -21,7 +21,7 @@ def test_a_frame_is_the_same_without_the_packets_stored_after_its_own(tmp_path: 
     clip = write_clip(tmp_path / "clip.mp4", (numbered(number) for number in range(12)), options=options)
     with Source(clip, Budget(Limits()), strict=True) as source:
         reader = RunReader(source)
-        run = Run(tuple(reader.packets()))
+        run = Run.of(tuple(reader.packets()))
         whole = {decoded.pts: decoded.frame.to_ndarray() for decoded in reader.decode(run)}
         assert len(whole) == 12
         assert len(run.up_to(run.start).packets) == 1
@@ -36,7 +36,7 @@ def test_a_wanted_frame_is_given_and_the_same_where_frames_that_none_builds_on_a
     clip = write_clip(tmp_path / "clip.mp4", (numbered(number) for number in range(12)), options=options)
     with Source(clip, Budget(Limits()), strict=True) as source:
         reader = RunReader(source)
-        run = Run(tuple(reader.packets()))
+        run = Run.of(tuple(reader.packets()))
         whole = {decoded.pts: decoded.frame.to_ndarray() for decoded in reader.decode(run)}
         kept = {decoded.pts for decoded in reader.decode(run, sparsely=True)}
         assert kept < whole.keys()
@@ -56,7 +56,7 @@ def test_damage_stays_with_all_that_is_predicted_from_it(tmp_path: Path) -> None
     clip.write_bytes(clip.read_bytes().replace(bytes(stored[3])[size_bytes:], bytes(stored[3].size - size_bytes)))
     with Source(clip, Budget(Limits()), strict=False) as source:
         reader = RunReader(source)
-        decoded = list(reader.decode(Run(tuple(reader.packets()))))
+        decoded = list(reader.decode(Run.of(tuple(reader.packets()))))
     assert [one.frame.is_corrupt for one in decoded] == [number == 3 for number in range(8)]
     assert [one.damage for one in decoded] == [0, 0, 0, 1, 1, 1, 1, 1]
 
@@ -69,7 +69,7 @@ def test_a_group_that_is_open_before_its_keyframe_is_not_taken_for_damaged(tmp_p
         reader = RunReader(source)
         packets = list(reader.packets())
         keys = [place for place, packet in enumerate(packets) if packet.is_keyframe]
-        runs = [Run(tuple(packets[begin:end])) for begin, end in pairwise([*keys, len(packets)])]
+        runs = [Run.of(packets[begin:end]) for begin, end in pairwise([*keys, len(packets)])]
         assert any((packet_time(packet) or 0) < run.start for run in runs for packet in run.packets), "no group is open"
         for run in runs:
             shown = list(reader.decode(run))
@@ -89,7 +89,7 @@ def test_the_decoder_of_covers_learns_from_the_first_keyframe_which_encoder_made
     with Source(clip, Budget(Limits()), strict=False) as source:
         assert source.looks_unfiltered, "covers of small videos need no decoder of their own"
         reader = RunReader(source)
-        first, last = (Run((packet,)) for packet in reader.packets())
+        first, last = (Run.of((packet,)) for packet in reader.packets())
         _first, known = (next(reader.decode(run)) for run in (first, last))
         (cover,) = reader.decode(last, finely=True)
         unaware = source.fine_decoder()
