@@ -18,6 +18,7 @@ import numpy.typing as npt
 from smartcover.engine.glances import (
     NO_MIXTURE,
     STRUCTURED,
+    Mask,
     changes_nothing,
     flat_luma,
     is_cut_off,
@@ -29,8 +30,8 @@ from smartcover.engine.glances import (
 from smartcover.engine.norms import LETTERED
 from smartcover.engine.signals import Bytes, Floats, differences
 
-_SAME_VIEW, _EXACTLY = 0.94, 0.975
-"""Correlation of glances from which two pictures show one view; and from which their light can be compared."""
+_SAME_VIEW = 0.94
+"""Correlation of glances from which two pictures show one view."""
 
 _ABOUT_SAME_VIEW = 0.8
 """Correlation of glances from which moments that follow each other show about one view."""
@@ -54,11 +55,26 @@ _NEAR_SECONDS = 4.0
 _MOST_MIXED = 6
 """Moments on each side of one that it may be a mixture of."""
 
-_SAME_SIDES = 0.95
-"""Correlation from which the sides of two glances show the same."""
+_SAME_SCENE, _SAME_SIDES = 0.6, 0.95
+"""Correlation of glances, and of their sides, from which two may show one scene though something moves."""
 
-_LITTLE_GLARE = 0.05
-"""Share of nearly white that a picture may have beyond another's and still be a measure of that one's light."""
+_TONES = np.array([0.02, 0.06, 0.12, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.88, 0.94, 0.98])
+"""Shares of the places of a glance that are darker than each of its tones."""
+
+_SAME_TONES, _WHITE, _VEIL = 0.02, 262.0, (-25.0, 280.0)
+"""
+Share of the change of tones that less contrast must leave unexplained at most; how bright the clear picture may have to
+be where it is brightest, and what light may lie over the other, of 255 and what fits are off by.
+"""
+
+_MUCH_LESS, _CONTRASTY, _DARK = 0.8, 22.0, 0.6
+"""
+What makes sure of it where two may only show one scene: so little contrast left, in a picture whose tones deviate by so
+much, of 255, or so little of both light and contrast. The tones of a sky that grows lighter fit each other too.
+"""
+
+_LEAST_SPREAD = 4.0
+"""Deviation of tones from which there is something in a picture to fade."""
 
 _ENOUGH_FOR_FLASHES = 4
 """How many other pictures of one view there must be for one of them to be taken for a flash."""
@@ -94,6 +110,8 @@ class _Seen:
     spread: float
     varied: Floats
     sides: Floats
+    tones: Floats
+    side_tones: Floats
     cut_off: bool
     held: bool
     stillness: float
@@ -109,8 +127,20 @@ class _Seen:
         held = changes_nothing(member.glance, member.neighbours)
         still = 1.0 if held else stillness(member.glance, member.neighbours)
         sides = _sides(member.glance)
+        tones, side_tones = np.quantile(light, _TONES), np.quantile(sides, _TONES)
+        sides = (sides - sides.mean()) / max(sides.std(), np.float32(1e-6))
         return cls(
-            light, float(mean), float(spread), varied, sides, is_cut_off(light), held, still, member.glance.shape[1]
+            light,
+            float(mean),
+            float(spread),
+            varied,
+            sides,
+            tones,
+            side_tones,
+            is_cut_off(light),
+            held,
+            still,
+            member.glance.shape[1],
         )
 
 
@@ -151,21 +181,22 @@ class Company:
         spreads = np.array([one.spread for one in seen], dtype=np.float32)
         times = np.array([member.seconds for member in members])
         alike, raised = self._alike[np.ix_(rows, rows)], self._raised[np.ix_(rows, rows)]
+        left = self._left[np.ix_(rows, rows)]
         np.fill_diagonal(alike, 0.0)
         # For most moments of a long video the others are too far away to be held or mixed in them.
         near = (np.abs(times - times[:, None]) < _NEAR_SECONDS).sum(axis=1) > 1
         held = [one.held or bool(near[place] and _is_held(place, light, times)) for place, one in enumerate(seen)]
         result = [
             {
-                **_against_twins(place, members, alike[place], raised[place], means, spreads),
+                **_against_twins(place, members, alike[place], raised[place], left[:, place] < 1, means, spreads),
                 **(self._mixture(place, rows, times) if near[place] else NO_MIXTURE),
                 "stillness": 1.0 if held[place] else one.stillness,
                 "held": float(held[place]),
             }
             for place, one in enumerate(seen)
         ]
-        _spread_glare(result, members, alike, light, means)
-        _find_dimmed(result, members, self._left[np.ix_(rows, rows)])
+        _spread_glare(result, members, alike, left < 1, light, means)
+        _find_dimmed(result, left)
         _find_smoothed(result, members, alike > _ABOUT_SAME_VIEW, self._lost[np.ix_(rows, rows)])
         _find_speckled(result, members, (alike > _PARTLY_SAME_VIEW) & (np.abs(times - times[:, None]) < _NEAR_SECONDS))
         return result
@@ -195,7 +226,21 @@ class Company:
         means = np.array([one.mean for one in self._seen], dtype=np.float32)
         spreads = np.array([one.spread for one in self._seen], dtype=np.float32)
         sides = np.stack([one.sides for one in self._seen])
-        self._left[met:], self._left[:, met:] = _light_left(sides[met:], sides), _light_left(sides, sides[met:])
+        sides_alike = np.einsum("ik,jk->ij", sides[met:], sides) / sides.shape[1]
+        tones, side_tones = (
+            np.stack([one.tones for one in self._seen]),
+            np.stack([one.side_tones for one in self._seen]),
+        )
+        for some, others, whole, outer in (
+            (slice(met, None), slice(None), alike, sides_alike),
+            (slice(None), slice(met, None), alike.T, sides_alike.T),
+        ):
+            self._left[some, others] = np.minimum(
+                _light_left(tones[some], tones[others], whole > _SAME_SCENE, whole > _ABOUT_SAME_VIEW),
+                _light_left(
+                    side_tones[some], side_tones[others], outer > _SAME_SIDES, np.zeros_like(outer, dtype=bool)
+                ),
+            )
         self._lost[met:] = _lost_detail(fineness[met:], spreads[met:], fineness, spreads)
         self._lost[:, met:] = _lost_detail(fineness, spreads, fineness[met:], spreads[met:])
         for row, one in enumerate(self._seen):
@@ -221,7 +266,7 @@ class Company:
 
 
 def _spread_glare(
-    result: list[dict[str, float]], members: Sequence[Member], alike: Floats, light: Floats, means: Floats
+    result: list[dict[str, float]], members: Sequence[Member], alike: Floats, dimmed: Mask, light: Floats, means: Floats
 ) -> None:
     """
     Find light that is raised and cut off from one moment to the next, and lend it to the rest of what is lit so.
@@ -231,7 +276,8 @@ def _spread_glare(
     """
     shares = np.array([member.signals["bright_share"] for member in members])
     near = [after.seconds - before.seconds < _NEAR_SECONDS for before, after in pairwise(members)]
-    steps = [_kind_of_step(place, light, means) if near[place] else 0 for place in range(len(members) - 1)]
+    dims = [bool(dimmed[place, place + 1] or dimmed[place + 1, place]) for place in range(len(near))]
+    steps = [_kind_of_step(place, light, means) if near[place] and not dims[place] else 0 for place in range(len(near))]
     for place, step in enumerate(steps):
         if not step:
             continue
@@ -268,7 +314,8 @@ def _against_twins(
     place: int,
     members: Sequence[Member],
     alike: Floats,
-    raised: npt.NDArray[np.bool_],
+    raised: Mask,
+    dimmed: Mask,
     means: Floats,
     spreads: Floats,
 ) -> dict[str, float]:
@@ -277,22 +324,25 @@ def _against_twins(
 
     Returns:
         `twin_sharpness`: own sharpness over that of the sharpest twin; `twin_softening`: what the blur extent exceeds
-        that twin's by. `twin_gain`: own contrast over the most that twins not more blown out have, flashes aside.
-        `twin_glare`: the share of nearly white beyond that of the twin with least; `twin_lift`: what the mean light
-        exceeds that twin's by, 0..1. `twin_blur`: the blur extent of the softest twin. Without twins the gain and the
-        sharpness are 1, the others 0.
+        that twin's by. `twin_glare`: the share of nearly white beyond that of the twin with least; `twin_lift`: what
+        the mean light exceeds that twin's by, 0..1. `twin_blur`: the blur extent of the softest twin. Without twins the
+        sharpness is 1, the others 0.
     """
     own = members[place].signals
     result = {
         "twin_sharpness": 1.0,
         "twin_softening": 0.0,
         "twin_blur": 0.0,
-        "twin_gain": 1.0,
         "twin_glare": 0.0,
         "twin_lift": 0.0,
     }
     twins, darker = np.flatnonzero(alike > _SAME_VIEW).tolist(), np.flatnonzero(raised).tolist()
-    calm = [twin for twin in {*twins, *darker} if members[twin].signals["bright_share"] <= own["bright_share"] - 0.03]
+    # What is this picture itself, dimmed, does not tell that it has too much light.
+    calm = [
+        twin
+        for twin in {*twins, *darker} - {*np.flatnonzero(dimmed).tolist()}
+        if members[twin].signals["bright_share"] <= own["bright_share"] - 0.03
+    ]
     if calm:
         least = min(calm, key=lambda twin: members[twin].signals["bright_share"])
         result["twin_glare"] = own["bright_share"] - members[least].signals["bright_share"]
@@ -304,13 +354,6 @@ def _against_twins(
         result["twin_sharpness"] = (own["sharpness"] + 1.0) / (sharpest["sharpness"] + 1.0)
         result["twin_blur"] = max(members[twin].signals["blur_extent"] for twin in twins)
         result["twin_softening"] = own["blur_extent"] - sharpest["blur_extent"]
-    exact = [
-        twin
-        for twin in twins
-        if alike[twin] > _EXACTLY and members[twin].signals["bright_share"] <= own["bright_share"] + 0.05
-    ]
-    if exact:
-        result["twin_gain"] = float(spreads[place] / _usual_most(spreads[exact]))
     return result
 
 
@@ -340,38 +383,46 @@ def _sides(glance: Bytes) -> Floats:
     return flat_luma(np.concatenate([glance[:, :width], glance[:, -width:]], axis=1))
 
 
-def _light_left(sides: Floats, others: Floats) -> Floats:
+def _light_left(tones: Floats, others: Floats, one_scene: Mask, one_view: Mask) -> Floats:
     """
-    Give the share of both light and contrast that is left in the sides of pictures of those of others.
+    Give the share of its contrast that is left in one picture of another of the same scene, faded, dimmed or hazy.
 
-    The sides, because titles and credits over a dimmed picture stand in its middle.
+    What is laid over a picture brings all its tones nearer to one light in the same proportion. That shows though
+    things move: it changes where a tone is, and hardly how much there is of it. Were the other one over-exposed, it
+    would have to be brighter than white.
 
     Args:
-        sides, others: Light of the sides, a row for each picture.
+        tones, others: Tones, a row for each picture.
+        one_scene, one_view: Whether any two may show one scene, and whether they show about one view.
 
     Returns:
-        A row for each picture, a column for each of the others; infinite where their sides do not show the same.
+        A row for each picture, a column for each of the others; 1 where it lost nothing, infinite for another scene.
     """
-    means, spreads = sides.mean(axis=1), sides.std(axis=1)
+    means, spreads = tones.mean(axis=1)[:, None], tones.std(axis=1)[:, None]
     their_means, their_spreads = others.mean(axis=1), others.std(axis=1)
     # Not @, as above.
-    products = np.einsum("ik,jk->ij", sides - means[:, None], others - their_means[:, None]) / sides.shape[1]
-    both = np.outer(spreads, their_spreads)
-    same = (products > _SAME_SIDES * both) & (np.minimum.outer(spreads, their_spreads) > STRUCTURED)
-    left = np.maximum(means[:, None] / np.maximum(their_means, 1.0), spreads[:, None] / np.maximum(their_spreads, 1.0))
-    return np.where(same, left, np.inf).astype(np.float32)
+    products = np.einsum("ik,jk->ij", tones - means, others - their_means[:, None]) / tones.shape[1]
+    left = products / np.maximum(their_spreads, 1e-6) ** 2
+    unexplained = spreads**2 - left * products
+    change = np.square(tones[:, None] - others).mean(axis=2)
+    brightest = their_means + (tones[:, -1:] - means) / np.maximum(left, 1e-3)
+    veil = (means - left * their_means) / np.maximum(1 - left, 1e-3)
+    faded = (left < 1) & (spreads > _LEAST_SPREAD) & (their_spreads > STRUCTURED) & (unexplained < _SAME_TONES * change)
+    possible = (brightest < _WHITE) & (veil > _VEIL[0]) & (veil < _VEIL[1])
+    dark = np.maximum(left, means / np.maximum(their_means, 1.0)) < _DARK
+    sure = one_view | (one_scene & (left < _MUCH_LESS) & (dark | (their_spreads > _CONTRASTY)))
+    shown = np.where(one_scene, 1.0, np.inf)
+    return np.where(faded & possible & sure, left, shown).astype(np.float32)
 
 
-def _find_dimmed(result: list[dict[str, float]], members: Sequence[Member], left: Floats) -> None:
+def _find_dimmed(result: list[dict[str, float]], left: Floats) -> None:
     """
-    Add `light_left`, the share of light and contrast that is left of the most that pictures whose sides show the same
-    have which are not more blown out, flashes aside; 1 without such.
+    Add `light_left`, the share of contrast that is left of the most that pictures of the same scene have, flashes
+    aside; 1 without such.
     """
-    blown_out = np.array([member.signals["bright_share"] for member in members])
-    measures = (blown_out <= blown_out[:, None] + _LITTLE_GLARE) & np.isfinite(left)
-    np.fill_diagonal(measures, val=False)
-    for entry, own, others in zip(result, left, measures, strict=True):
-        entry["light_left"] = 1 / _usual_most(1 / np.maximum(own[others], 1e-3)) if others.any() else 1.0
+    for place, (entry, own) in enumerate(zip(result, left, strict=True)):
+        known = own[np.isfinite(own) & (np.arange(len(own)) != place)]
+        entry["light_left"] = 1 / _usual_most(1 / np.maximum(known, 1e-3)) if len(known) else 1.0
 
 
 def _usual_most(values: Floats) -> float:

@@ -33,7 +33,7 @@ Lowlights of a frame that has no dark at all (lifted ones from 0.28 on; what jud
 under 0.24), and those that the darker frames of a video must stay under for it to be a reason.
 """
 
-_DIMMED = 0.6
+_DIMMED = 0.85
 """
 Share of light and contrast left in a frame's sides of those of a like picture, under which it is faded or dimmed: so
 are 17 moments beside frames that judges called unusable, and none beside those of grade 2 and more.
@@ -128,7 +128,7 @@ def find_defect(signals: Signals, clip: Clip, *, broken: bool) -> Defect | None:
         return Defect("blurry", "the same view is sharper elsewhere in this video")
     if is_smoothed(signals):
         return Defect("blurry", "most of the frame has lost its fine detail beside a like one of this video")
-    if signals.get("twin_gain", 1.0) < 0.85 or signals.get("light_left", 1.0) < _DIMMED:
+    if signals.get("light_left", 1.0) < _DIMMED:
         return Defect("transition", "the same view has more light and contrast elsewhere in this video, as in a fade")
     dull = signals["detail"] < 0.5 * clip.detailed
     # A calm picture has little detail too, but loses much by a further blur: of 46 blurred planted frames that meet the
@@ -144,7 +144,8 @@ def find_defect(signals: Signals, clip: Clip, *, broken: bool) -> Defect | None:
     if _eyes_are_shut(signals) and clip.eyes > _OPEN:
         return Defect("eyes", "the eyes of the face are shut")
     if signals.get("stillness", 0.0) > 0.9 and (
-        clip.moving > 0.7 or (signals.get("held", 0.0) > 0 and clip.lively > 0.7 and signals["flat_share"] < PAGE)
+        clip.moving > 0.7
+        or (signals.get("held", 0.0) > 0 and clip.lively > 0.7 and min(signals["flat_share"], clip.paged) < PAGE)
     ):
         return Defect("frozen", "the picture is frozen, the video otherwise moves")
     return None

@@ -54,7 +54,7 @@ class Clip:
             or of the frames that have least of it; straight lines and colours of those that are not all one colour.
         shaded, pale, quiet, whole: White, lowlights, noise and shares of another picture that two fifths of the frames
             stay under.
-        soft: Blur extent that two fifths of the frames exceed.
+        soft, paged: Blur extent and plain ground that two fifths of the frames exceed.
         moving, lively: How much moves in all but the stillest 30 and 90 % of the frames that are no mixture.
         smeared: Blur extent that three quarters of the frames reach which are blurred beside others of their view; out
             of reach where few are known.
@@ -81,6 +81,7 @@ class Clip:
     whole: float = 0.0
     lettered: float = 0.0
     smeared: float = math.inf
+    paged: float = 0.0
 
     @classmethod
     def of(cls, every: Sequence[Signals]) -> Clip:
@@ -105,6 +106,7 @@ class Clip:
             wordless=wordless,
             lettered=_lettered(read, wordless) if has_film else 0.0,
             smeared=_smeared(every),
+            paged=_quantile([signals["flat_share"] for signals in every], 1 - _ENOUGH_OTHERS),
         )
 
     def measured_by(self, better: Sequence[Signals], usual: Sequence[Signals]) -> Clip:

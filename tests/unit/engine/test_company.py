@@ -117,6 +117,15 @@ def test_a_held_picture_that_the_encoder_lets_breathe_is_frozen_too() -> None:
     assert [defect and defect.kind for defect in found[6:]] == ["frozen", "frozen"]
 
 
+def test_a_frozen_picture_that_is_mostly_plain_is_no_page_where_the_video_is_filmed() -> None:
+    moving, frozen = [texture(270, 480, seed=10 + place) for place in range(3)], texture(270, 480, seed=13)
+    damaged = frozen.copy()
+    damaged[60:] = 128
+    stills = [frozen] * 5 + [damaged] * 4
+    found = _defects([*moving, *stills], [[OTHER] * 4] * 3 + [[picture] * 4 for picture in stills])
+    assert [defect and defect.kind for defect in found] == [None] * 3 + ["frozen"] * 9
+
+
 def test_light_that_is_cut_off_is_over_exposed_beside_the_same_view() -> None:
     found = _defects([GOOD, _lit(GOOD, 2.4, 60)])
     assert found[0] is None
@@ -177,7 +186,7 @@ def test_one_moment_alone_and_plain_pictures_are_compared_with_nothing() -> None
     assert company_signals([]) == []
     black = _member(0.0, plain(0, 270, 480))
     for signals in company_signals([black, black]):
-        assert signals["twin_sharpness"] == signals["twin_gain"] == 1.0
+        assert signals["twin_sharpness"] == signals["light_left"] == 1.0
         assert signals["mixed"] == 0.0
 
 
@@ -245,6 +254,40 @@ def test_a_title_over_a_dimmed_picture_is_told_by_the_light_that_its_sides_have_
 def test_an_over_exposed_picture_is_no_measure_for_the_light_of_others() -> None:
     normal, over_exposed = _lit(_filmed(1), 0.5), _lit(_filmed(1), 1.7)
     assert company_signals([_member(0.0, normal), _member(1.0, over_exposed)])[0]["light_left"] == 1.0
+
+
+def _passed_through(number: int) -> Picture:
+    """One scene, a fifth of which something large covers, each time elsewhere."""
+    picture = _filmed(1)
+    picture[:, 50 * number : 50 * number + 100] = _filmed(3)[:, 50 * number : 50 * number + 100]
+    return picture
+
+
+@pytest.mark.parametrize("light", [0, 60, 255], ids=["black", "grey", "white"])
+def test_a_fade_is_seen_by_its_tones_though_something_large_moves(light: int) -> None:
+    faded = _mixed(_passed_through(7), np.full((270, 480, 3), light), 0.45)
+    found = _defects([*(_passed_through(number) for number in range(4)), faded])
+    assert [defect and defect.kind for defect in found] == [None, None, None, None, "transition"]
+
+
+@pytest.mark.parametrize("light", [0.4, 0.7])
+def test_a_clear_picture_with_much_white_in_it_is_a_measure_for_the_dimmed_one_and_not_over_exposed(
+    light: float,
+) -> None:
+    clear = [_filmed(1, 20 * number) for number in range(3)]
+    for picture in clear:
+        picture[:120] = 250
+    found = _defects([*clear, _lit(clear[0], light), _lit(clear[1], light)])
+    assert [defect and defect.kind for defect in found] == [None, None, None, "transition", "transition"]
+
+
+def test_a_sky_that_grows_lighter_is_no_fade() -> None:
+    rows, columns = np.mgrid[0:270, 0:480].astype(np.float32)
+    skies = [48 + 30 * rows / 270 + 14 * columns / 480, 60 + 52 * rows / 270 + 12 * (1 - columns / 480)]
+    members = [
+        _member(float(place), np.stack([sky, sky, sky], axis=2).astype(np.uint8)) for place, sky in enumerate(skies)
+    ]
+    assert [signals["light_left"] for signals in company_signals(members)] == [1.0, 1.0]
 
 
 @pytest.mark.parametrize("moved_px", [0, 20], ids=["still", "moving"])
