@@ -101,8 +101,8 @@ class Member:
 @dataclass(frozen=True, slots=True, eq=False)
 class _Seen:
     """
-    What a moment's own glances tell: its light, the same with mean 0 and deviation 1, that of its sides, and whether it
-    lasts.
+    What a moment's own glances tell: its light, the same with mean 0 and deviation 1, that of its sides likewise, the
+    tones of both (see `_TONES`), and whether it lasts.
     """
 
     light: Floats
@@ -227,19 +227,15 @@ class Company:
         spreads = np.array([one.spread for one in self._seen], dtype=np.float32)
         sides = np.stack([one.sides for one in self._seen])
         sides_alike = np.einsum("ik,jk->ij", sides[met:], sides) / sides.shape[1]
-        tones, side_tones = (
-            np.stack([one.tones for one in self._seen]),
-            np.stack([one.side_tones for one in self._seen]),
-        )
+        tones = np.stack([one.tones for one in self._seen])
+        side_tones = np.stack([one.side_tones for one in self._seen])
         for some, others, whole, outer in (
             (slice(met, None), slice(None), alike, sides_alike),
             (slice(None), slice(met, None), alike.T, sides_alike.T),
         ):
             self._left[some, others] = np.minimum(
-                _light_left(tones[some], tones[others], whole > _SAME_SCENE, whole > _ABOUT_SAME_VIEW),
-                _light_left(
-                    side_tones[some], side_tones[others], outer > _SAME_SIDES, np.zeros_like(outer, dtype=bool)
-                ),
+                _light_left(tones[some], tones[others], whole > _SAME_SCENE, sure=whole > _ABOUT_SAME_VIEW),
+                _light_left(side_tones[some], side_tones[others], outer > _SAME_SIDES),
             )
         self._lost[met:] = _lost_detail(fineness[met:], spreads[met:], fineness, spreads)
         self._lost[:, met:] = _lost_detail(fineness, spreads, fineness[met:], spreads[met:])
@@ -276,7 +272,8 @@ def _spread_glare(
     """
     shares = np.array([member.signals["bright_share"] for member in members])
     near = [after.seconds - before.seconds < _NEAR_SECONDS for before, after in pairwise(members)]
-    dims = [bool(dimmed[place, place + 1] or dimmed[place + 1, place]) for place in range(len(near))]
+    # Where the darker one is dimmed, the other has not too much light.
+    dims = np.diagonal(dimmed | dimmed.T, 1)
     steps = [_kind_of_step(place, light, means) if near[place] and not dims[place] else 0 for place in range(len(near))]
     for place, step in enumerate(steps):
         if not step:
@@ -383,7 +380,7 @@ def _sides(glance: Bytes) -> Floats:
     return flat_luma(np.concatenate([glance[:, :width], glance[:, -width:]], axis=1))
 
 
-def _light_left(tones: Floats, others: Floats, one_scene: Mask, one_view: Mask) -> Floats:
+def _light_left(tones: Floats, others: Floats, one_scene: Mask, sure: Mask | bool = False) -> Floats:
     """
     Give the share of its contrast that is left in one picture of another of the same scene, faded, dimmed or hazy.
 
@@ -393,7 +390,8 @@ def _light_left(tones: Floats, others: Floats, one_scene: Mask, one_view: Mask) 
 
     Args:
         tones, others: Tones, a row for each picture.
-        one_scene, one_view: Whether any two may show one scene, and whether they show about one view.
+        one_scene: Whether any two may show one scene.
+        sure: Whether they show about one view, so that a little less contrast is enough.
 
     Returns:
         A row for each picture, a column for each of the others; 1 where it lost nothing, infinite for another scene.
@@ -410,9 +408,9 @@ def _light_left(tones: Floats, others: Floats, one_scene: Mask, one_view: Mask) 
     faded = (left < 1) & (spreads > _LEAST_SPREAD) & (their_spreads > STRUCTURED) & (unexplained < _SAME_TONES * change)
     possible = (brightest < _WHITE) & (veil > _VEIL[0]) & (veil < _VEIL[1])
     dark = np.maximum(left, means / np.maximum(their_means, 1.0)) < _DARK
-    sure = one_view | (one_scene & (left < _MUCH_LESS) & (dark | (their_spreads > _CONTRASTY)))
+    told = sure | (one_scene & (left < _MUCH_LESS) & (dark | (their_spreads > _CONTRASTY)))
     shown = np.where(one_scene, 1.0, np.inf)
-    return np.where(faded & possible & sure, left, shown).astype(np.float32)
+    return np.where(faded & possible & told, left, shown).astype(np.float32)
 
 
 def _find_dimmed(result: list[dict[str, float]], left: Floats) -> None:

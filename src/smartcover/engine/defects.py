@@ -35,8 +35,8 @@ under 0.24), and those that the darker frames of a video must stay under for it 
 
 _DIMMED = 0.85
 """
-Share of light and contrast left in a frame's sides of those of a like picture, under which it is faded or dimmed: so
-are 17 moments beside frames that judges called unusable, and none beside those of grade 2 and more.
+Share of contrast left of that of a picture of the same scene, under which a frame is faded or dimmed: so are three of
+4,718 moments of 85 graded videos, all beside unusable frames. A camera that sets its exposure leaves 0.87 in good ones.
 """
 
 _GLARING, _SHADED = 0.3, 0.2
