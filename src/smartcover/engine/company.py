@@ -29,6 +29,7 @@ from smartcover.engine.glances import (
 )
 from smartcover.engine.norms import LETTERED
 from smartcover.engine.signals import Bytes, Floats, differences
+from smartcover.engine.tones import light_left, raised_and_cut_off, tones_of
 
 _SAME_VIEW = 0.94
 """Correlation of glances from which two pictures show one view."""
@@ -36,8 +37,11 @@ _SAME_VIEW = 0.94
 _ABOUT_SAME_VIEW = 0.8
 """Correlation of glances from which moments that follow each other show about one view."""
 
-_PARTLY_SAME_VIEW = 0.5
-"""Correlation of glances from which one may show the other through speckles, as a dissolve by single pixels does."""
+_PARTLY_SAME_VIEW, _HARDLY_SAME_VIEW = 0.5, 0.3
+"""
+Correlation of glances from which one may show the other through speckles, as a dissolve by single pixels does, or
+over-exposed while things move; and from which it may do that if they are near in time.
+"""
 
 _SAME_CONTRAST = 0.85
 """Share of its contrast that a picture must have of another's to be a measure of its sharpness."""
@@ -57,24 +61,6 @@ _MOST_MIXED = 6
 
 _SAME_SCENE, _SAME_SIDES = 0.6, 0.95
 """Correlation of glances, and of their sides, from which two may show one scene though something moves."""
-
-_TONES = np.array([0.02, 0.06, 0.12, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.88, 0.94, 0.98])
-"""Shares of the places of a glance that are darker than each of its tones."""
-
-_SAME_TONES, _WHITE, _VEIL = 0.02, 262.0, (-25.0, 280.0)
-"""
-Share of the change of tones that less contrast must leave unexplained at most; how bright the clear picture may have to
-be where it is brightest, and what light may lie over the other, of 255 and what fits are off by.
-"""
-
-_MUCH_LESS, _CONTRASTY, _DARK = 0.8, 22.0, 0.6
-"""
-What makes sure of it where two may only show one scene: so little contrast left, in a picture whose tones deviate by so
-much, of 255, or so little of both light and contrast. The tones of a sky that grows lighter fit each other too.
-"""
-
-_LEAST_SPREAD = 4.0
-"""Deviation of tones from which there is something in a picture to fade."""
 
 _ENOUGH_FOR_FLASHES = 4
 """How many other pictures of one view there must be for one of them to be taken for a flash."""
@@ -102,7 +88,7 @@ class Member:
 class _Seen:
     """
     What a moment's own glances tell: its light, the same with mean 0 and deviation 1, that of its sides likewise, the
-    tones of both (see `_TONES`), and whether it lasts.
+    tones of both (tones.py), and whether it lasts.
     """
 
     light: Floats
@@ -127,7 +113,7 @@ class _Seen:
         held = changes_nothing(member.glance, member.neighbours)
         still = 1.0 if held else stillness(member.glance, member.neighbours)
         sides = _sides(member.glance)
-        tones, side_tones = np.quantile(light, _TONES), np.quantile(sides, _TONES)
+        tones, side_tones = tones_of(light), tones_of(sides)
         sides = (sides - sides.mean()) / max(sides.std(), np.float32(1e-6))
         return cls(
             light,
@@ -180,8 +166,9 @@ class Company:
         means = np.array([one.mean for one in seen], dtype=np.float32)
         spreads = np.array([one.spread for one in seen], dtype=np.float32)
         times = np.array([member.seconds for member in members])
-        alike, raised = self._alike[np.ix_(rows, rows)], self._raised[np.ix_(rows, rows)]
+        alike = self._alike[np.ix_(rows, rows)]
         left = self._left[np.ix_(rows, rows)]
+        raised = _lent(self._raised[np.ix_(rows, rows)], seen, alike, times)
         np.fill_diagonal(alike, 0.0)
         # For most moments of a long video the others are too far away to be held or mixed in them.
         near = (np.abs(times - times[:, None]) < _NEAR_SECONDS).sum(axis=1) > 1
@@ -234,8 +221,8 @@ class Company:
             (slice(None), slice(met, None), alike.T, sides_alike.T),
         ):
             self._left[some, others] = np.minimum(
-                _light_left(tones[some], tones[others], whole > _SAME_SCENE, sure=whole > _ABOUT_SAME_VIEW),
-                _light_left(side_tones[some], side_tones[others], outer > _SAME_SIDES),
+                light_left(tones[some], tones[others], whole > _SAME_SCENE, sure=whole > _ABOUT_SAME_VIEW),
+                light_left(side_tones[some], side_tones[others], outer > _SAME_SIDES),
             )
         self._lost[met:] = _lost_detail(fineness[met:], spreads[met:], fineness, spreads)
         self._lost[:, met:] = _lost_detail(fineness, spreads, fineness[met:], spreads[met:])
@@ -244,6 +231,11 @@ class Company:
                 unmet = 0 if row >= met else met
                 darker = unmet + np.flatnonzero(means[unmet:] < means[row] - _LEAST_LIFT)
                 self._raised[row, darker] = likeness_when_raised(one.light, light[darker]) > _SAME_VIEW
+        times = np.array([member.seconds for member in self._rows])
+        near = np.abs(times[met:, None] - times) < _NEAR_SECONDS
+        one_scene = (alike > _PARTLY_SAME_VIEW) | (near & (alike > _HARDLY_SAME_VIEW))
+        self._raised[met:] |= raised_and_cut_off(tones[met:], tones, one_scene)
+        self._raised[:, met:] |= raised_and_cut_off(tones, tones[met:], one_scene.T)
 
     def _mixture(self, place: int, rows: Sequence[int], times: npt.NDArray[np.float64]) -> Mapping[str, float]:
         away = times - times[place]
@@ -259,6 +251,21 @@ class Company:
                 "patched": patched(own.light, *around, width=own.width),
             }
         return self._mixtures[key]
+
+
+def _lent(raised: Mask, seen: Sequence[_Seen], alike: Floats, times: npt.NDArray[np.float64]) -> Mask:
+    """
+    Lend what tells that one picture is over-exposed to those in the same light near it.
+
+    Of a shot that moves some pictures are unlike the clear ones, and like others that are not.
+    """
+    tones = np.stack([one.tones for one in seen])
+    one_light = np.abs(tones[:, None] - tones).mean(axis=2) < _LEAST_LIFT
+    near = np.abs(times[:, None] - times) < _NEAR_SECONDS
+    lit_alike = one_light & near & (alike > _PARTLY_SAME_VIEW)
+    # Not @, as above.
+    lent: Mask = np.einsum("ij,jk->ik", lit_alike.astype(np.float32), raised.astype(np.float32)) > 0
+    return raised | lent
 
 
 def _spread_glare(
@@ -378,39 +385,6 @@ def _sides(glance: Bytes) -> Floats:
     """Give the light of the left and the right fifth of a glance as one row."""
     width = glance.shape[1] // 5
     return flat_luma(np.concatenate([glance[:, :width], glance[:, -width:]], axis=1))
-
-
-def _light_left(tones: Floats, others: Floats, one_scene: Mask, sure: Mask | bool = False) -> Floats:
-    """
-    Give the share of its contrast that is left in one picture of another of the same scene, faded, dimmed or hazy.
-
-    What is laid over a picture brings all its tones nearer to one light in the same proportion. That shows though
-    things move: it changes where a tone is, and hardly how much there is of it. Were the other one over-exposed, it
-    would have to be brighter than white.
-
-    Args:
-        tones, others: Tones, a row for each picture.
-        one_scene: Whether any two may show one scene.
-        sure: Whether they show about one view, so that a little less contrast is enough.
-
-    Returns:
-        A row for each picture, a column for each of the others; 1 where it lost nothing, infinite for another scene.
-    """
-    means, spreads = tones.mean(axis=1)[:, None], tones.std(axis=1)[:, None]
-    their_means, their_spreads = others.mean(axis=1), others.std(axis=1)
-    # Not @, as above.
-    products = np.einsum("ik,jk->ij", tones - means, others - their_means[:, None]) / tones.shape[1]
-    left = products / np.maximum(their_spreads, 1e-6) ** 2
-    unexplained = spreads**2 - left * products
-    change = np.square(tones[:, None] - others).mean(axis=2)
-    brightest = their_means + (tones[:, -1:] - means) / np.maximum(left, 1e-3)
-    veil = (means - left * their_means) / np.maximum(1 - left, 1e-3)
-    faded = (left < 1) & (spreads > _LEAST_SPREAD) & (their_spreads > STRUCTURED) & (unexplained < _SAME_TONES * change)
-    possible = (brightest < _WHITE) & (veil > _VEIL[0]) & (veil < _VEIL[1])
-    dark = np.maximum(left, means / np.maximum(their_means, 1.0)) < _DARK
-    told = sure | (one_scene & (left < _MUCH_LESS) & (dark | (their_spreads > _CONTRASTY)))
-    shown = np.where(one_scene, 1.0, np.inf)
-    return np.where(faded & possible & told, left, shown).astype(np.float32)
 
 
 def _find_dimmed(result: list[dict[str, float]], left: Floats) -> None:

@@ -281,6 +281,26 @@ def test_a_clear_picture_with_much_white_in_it_is_a_measure_for_the_dimmed_one_a
     assert [defect and defect.kind for defect in found] == [None, None, None, "transition", "transition"]
 
 
+def _walked_through(number: int) -> Picture:
+    """One scene, a tenth of which something covers, each time elsewhere, and which moves as a whole."""
+    picture = _lit(np.roll(_filmed(1), 8 * number, axis=1), 0.8)
+    picture[:, 50 * number : 50 * number + 50] = _lit(_filmed(3)[:, 50 * number : 50 * number + 50], 0.8)
+    return picture
+
+
+@pytest.mark.parametrize("gain", [2.2, 2.8])
+def test_over_exposure_is_seen_by_its_tones_though_all_moves(gain: float) -> None:
+    clear, raised = map(_walked_through, range(2)), (_lit(_walked_through(number), gain) for number in range(2, 6))
+    found = _defects([*clear, *raised])
+    assert [defect and defect.kind for defect in found] == [None, None, *["bright"] * 4]
+
+
+def test_a_scene_that_is_only_lit_better_is_not_over_exposed() -> None:
+    scene = [_lit(_passed_through(number), 0.35) for number in range(6)]
+    found = _defects([*scene[:3], *(_lit(picture, 2.6) for picture in scene[3:])])
+    assert "bright" not in [defect and defect.kind for defect in found]
+
+
 def test_a_sky_that_grows_lighter_is_no_fade() -> None:
     rows, columns = np.mgrid[0:270, 0:480].astype(np.float32)
     skies = [48 + 30 * rows / 270 + 14 * columns / 480, 60 + 52 * rows / 270 + 12 * (1 - columns / 480)]
