@@ -168,10 +168,12 @@ class Company:
         times = np.array([member.seconds for member in members])
         alike = self._alike[np.ix_(rows, rows)]
         left = self._left[np.ix_(rows, rows)]
-        raised = _lent(self._raised[np.ix_(rows, rows)], seen, alike, times)
         np.fill_diagonal(alike, 0.0)
+        close = np.abs(times - times[:, None]) < _NEAR_SECONDS
+        partly_alike = (alike > _PARTLY_SAME_VIEW) & close
+        raised = _lent(self._raised[np.ix_(rows, rows)], seen, partly_alike)
         # For most moments of a long video the others are too far away to be held or mixed in them.
-        near = (np.abs(times - times[:, None]) < _NEAR_SECONDS).sum(axis=1) > 1
+        near = close.sum(axis=1) > 1
         held = [one.held or bool(near[place] and _is_held(place, light, times)) for place, one in enumerate(seen)]
         result = [
             {
@@ -185,7 +187,7 @@ class Company:
         _spread_glare(result, members, alike, left < 1, light, means)
         _find_dimmed(result, left)
         _find_smoothed(result, members, alike > _ABOUT_SAME_VIEW, self._lost[np.ix_(rows, rows)])
-        _find_speckled(result, members, (alike > _PARTLY_SAME_VIEW) & (np.abs(times - times[:, None]) < _NEAR_SECONDS))
+        _find_speckled(result, members, partly_alike)
         return result
 
     def _rows_of(self, members: Sequence[Member]) -> list[int]:
@@ -253,16 +255,14 @@ class Company:
         return self._mixtures[key]
 
 
-def _lent(raised: Mask, seen: Sequence[_Seen], alike: Floats, times: npt.NDArray[np.float64]) -> Mask:
+def _lent(raised: Mask, seen: Sequence[_Seen], partly_alike: Mask) -> Mask:
     """
     Lend what tells that one picture is over-exposed to those in the same light near it.
 
     Of a shot that moves some pictures are unlike the clear ones, and like others that are not.
     """
     tones = np.stack([one.tones for one in seen])
-    one_light = np.abs(tones[:, None] - tones).mean(axis=2) < _LEAST_LIFT
-    near = np.abs(times[:, None] - times) < _NEAR_SECONDS
-    lit_alike = one_light & near & (alike > _PARTLY_SAME_VIEW)
+    lit_alike = partly_alike & (np.abs(tones[:, None] - tones).mean(axis=2) < _LEAST_LIFT)
     # Not @, as above.
     lent: Mask = np.einsum("ij,jk->ik", lit_alike.astype(np.float32), raised.astype(np.float32)) > 0
     return raised | lent
