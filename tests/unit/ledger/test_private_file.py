@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from smartcover.app import secret_maker
 from smartcover.app.credentials import first_key_pair
 from smartcover.ledger import keep_private
 from smartcover.settings import read_settings
+from tests.flushes import watch_flushes
 
 
 def test_a_private_file_is_its_owners_only_and_leaves_no_draft(tmp_path: Path) -> None:
@@ -34,14 +34,7 @@ def test_what_is_kept_once_is_the_first_ones(tmp_path: Path) -> None:
 def test_secrets_that_are_made_outlast_a_power_cut(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: object
 ) -> None:
-    flushed: list[str] = []
-    fsync = os.fsync
-
-    def note(descriptor: int) -> None:
-        flushed.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
-        fsync(descriptor)
-
-    monkeypatch.setattr(os, "fsync", note)
+    flushed = watch_flushes(monkeypatch)
     make(read_settings(), tmp_path)  # type: ignore[operator]
     (kept,) = tmp_path.iterdir()
     assert kept.stat().st_mode & 0o777 == 0o600

@@ -12,6 +12,7 @@ import pytest
 from fastcrc import crc64
 
 from smartcover.storage.blobs import BlobFolder, BlobReader, BlobWriter
+from tests.flushes import watch_flushes
 
 A, C = UUID(int=1), UUID(int=2)
 
@@ -55,16 +56,7 @@ def test_a_blob_never_overwrites_another(folder: BlobFolder) -> None:
 def test_a_blob_and_its_directory_are_flushed_before_the_writer_returns(
     folder: BlobFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    flushed: list[str] = []
-    original = os.fsync
-
-    def watched(descriptor: int) -> None:
-        flushed.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
-        original(descriptor)
-
-    monkeypatch.setattr(os, "fsync", watched)
-    if not Path("/proc/self/fd").is_dir():
-        pytest.skip("needs /proc to name what was flushed")
+    flushed = watch_flushes(monkeypatch)
     write(folder, A, b"data")
     assert flushed == [str(folder.path(A)), str(folder.path(A).parent)]
     flushed.clear()
