@@ -31,7 +31,7 @@ _FULLY_DIFFERENT = 40.0
 _VARIETY = 0.05
 """How much score a second cover may give up to be different from the first."""
 
-_REPEAT_COST, _REPEAT_COST_FAR_AWAY = 0.6, 0.5
+_REPEAT_COST, _REPEAT_COST_FAR_AWAY = 0.3, 0.2
 """
 How much it may give up not to show the same picture again, at once and far away in time: a repeat is better than a bad
 picture.

@@ -32,6 +32,16 @@ def test_the_same_picture_again_is_better_than_a_far_worse_one() -> None:
     assert [entry.index for entry in select(every, CoverOptions(count=2, delete_duplicates=True)).chosen] == [1, 0]
 
 
+def test_half_as_good_is_too_bad_to_be_shown_for_being_different() -> None:
+    every = [_candidate(0, 0.66, 1), _candidate(1, 0.65, 1), _candidate(2, 0.33, 2)]
+    assert [entry.index for entry in select(every, CoverOptions(count=2)).chosen] == [0, 1]
+
+
+def test_a_little_less_good_is_worth_being_different() -> None:
+    every = [_candidate(0, 0.66, 1), _candidate(1, 0.65, 1), _candidate(2, 0.5, 2)]
+    assert [entry.index for entry in select(every, CoverOptions(count=2)).chosen] == [0, 2]
+
+
 def test_covers_are_in_order_of_their_scores_whatever_each_adds() -> None:
     every = [_candidate(0, 0.9, 1), _candidate(1, 0.5, 2), _candidate(2, 0.8, 1), _candidate(3, 0.1, 1)]
     assert [entry.index for entry in select(every, CoverOptions(count=3)).chosen] == [0, 2, 1]
