@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from smartcover.app.administer import open_ledger
+from smartcover.app.administer import open_ledger, open_objects
 from smartcover.app.credentials import KeyPair
 from smartcover.app.database_wait import DatabaseWait
 from smartcover.app.http import Address
@@ -19,6 +19,7 @@ __all__ = [
     "configure_logs",
     "log_strange_variables",
     "open_ledger",
+    "open_objects",
     "secret_maker",
     "serve",
 ]

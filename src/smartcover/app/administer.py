@@ -6,8 +6,9 @@ import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from smartcover.app.foundation import objects_folder
 from smartcover.errors import SettingsError
-from smartcover.ledger import EmbeddedPostgres, Ledger, check_schema
+from smartcover.ledger import EmbeddedPostgres, Ledger, Pool, check_schema, open_pool
 from smartcover.settings import Settings
 
 _POOL_SIZE = 4
@@ -24,15 +25,43 @@ async def open_ledger(settings: Settings, data: Path) -> AsyncIterator[Ledger]:
         SettingsError: If the folder holds no database, or its schema is of another version.
         LedgerUnavailable: If the database does not answer.
     """
+    async with _database(settings, data) as dsn:
+        ledger = await Ledger.connect(dsn, pool_size=_POOL_SIZE)
+        try:
+            yield ledger
+        finally:
+            await ledger.close()
+
+
+@contextlib.asynccontextmanager
+async def open_objects(settings: Settings, data: Path) -> AsyncIterator[tuple[Path, Pool]]:
+    """
+    Give the folder of local objects and connections to its database, found as `open_ledger` finds it.
+
+    Raises:
+        SettingsError: If objects lie in an S3 store, or as `open_ledger` raises it.
+        LedgerUnavailable: If the database does not answer.
+    """
+    if settings.storage.startswith("s3:"):
+        raise SettingsError("objects lie in an S3 store under their own keys; there is no folder to compare")
+    root = objects_folder(settings, data)
+    async with _database(settings, data) as dsn:
+        pool = await open_pool(dsn, pool_size=_POOL_SIZE)
+        try:
+            yield root, pool
+        finally:
+            pool.terminate()
+
+
+@contextlib.asynccontextmanager
+async def _database(settings: Settings, data: Path) -> AsyncIterator[str]:
     async with contextlib.AsyncExitStack() as stack:
         if settings.database_url is not None:
             dsn = settings.database_url.get_secret_value()
         else:
             dsn = await _dsn_of(data, stack)
         await check_schema(dsn)
-        ledger = await Ledger.connect(dsn, pool_size=_POOL_SIZE)
-        stack.push_async_callback(ledger.close)
-        yield ledger
+        yield dsn
 
 
 async def _dsn_of(data: Path, stack: contextlib.AsyncExitStack) -> str:

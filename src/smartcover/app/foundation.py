@@ -96,7 +96,7 @@ async def foundation(
             "storage": pool.usage,
         }
         objects = Database(dsn, pool)
-        root = None if settings.storage.startswith("s3:") else _objects(settings, data)
+        root = None if settings.storage.startswith("s3:") else objects_folder(settings, data)
         if root is not None:
             await wait.through(partial(require_known_folder, root, pool))
         yield Foundation(ledger, _store(settings, data, pool), objects, pools, root)
@@ -118,7 +118,7 @@ def share_connections(most: int, slots: int | None) -> tuple[int, int]:
 def _store(settings: Settings, data: Path | None, pool: Pool) -> BucketStore:
     """Open what `SMARTCOVER_STORAGE` names."""
     if not settings.storage.startswith("s3:"):
-        return LocalStore(_objects(settings, data), pool, max_object_bytes=settings.max_object_bytes)
+        return LocalStore(objects_folder(settings, data), pool, max_object_bytes=settings.max_object_bytes)
     secret, token = settings.s3_secret_access_key, settings.s3_session_token
     place = shared_keys_place()
     options = S3Options(
@@ -141,8 +141,13 @@ def _store(settings: Settings, data: Path | None, pool: Pool) -> BucketStore:
     )
 
 
-def _objects(settings: Settings, data: Path | None) -> Path:
-    """Find the folder of local objects that `SMARTCOVER_STORAGE` names."""
+def objects_folder(settings: Settings, data: Path | None) -> Path:
+    """
+    Find the folder of local objects that `SMARTCOVER_STORAGE` names.
+
+    Raises:
+        SettingsError: If it names none.
+    """
     scheme, _, place = settings.storage.partition(":")
     if scheme != "file":
         raise SettingsError(f"SMARTCOVER_STORAGE is {settings.storage!r}; give file:, file:/a/folder or s3://…")

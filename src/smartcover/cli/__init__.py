@@ -35,6 +35,7 @@ COMMANDS = (
     ("keys", "keys", "Make, change, rotate and revoke key pairs of teams."),
     ("listen", "listen", "Receive callbacks while you develop: print, check, or fail on purpose."),
     ("callbacks", "callbacks", "See, repeat and try callbacks: list, show, redeliver, test."),
+    ("objects", "objects", "Compare the folder of objects with the database, as after a restore."),
     ("conformance", "conformance", "Try whether a server does what clients of covers need."),
     ("doctor", "doctor", "Say what would fail before it fails."),
     ("settings", "settings", "Show every setting of the service with its value and meaning."),

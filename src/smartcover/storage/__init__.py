@@ -21,6 +21,7 @@ from smartcover.storage.bucket import (
     find_input,
 )
 from smartcover.storage.local import LocalStore, require_known_folder
+from smartcover.storage.local_audit import FolderAudit, audit_folder, remove_unowned
 from smartcover.storage.memory import MemoryStore
 from smartcover.storage.rules import check_bucket_name
 from smartcover.storage.s3 import S3Store
@@ -31,6 +32,7 @@ __all__ = [
     "BucketInfo",
     "BucketStore",
     "FileReader",
+    "FolderAudit",
     "LocalStore",
     "LocalVideo",
     "MemoryStore",
@@ -48,7 +50,9 @@ __all__ = [
     "UploadPage",
     "VideoReader",
     "VideoSource",
+    "audit_folder",
     "check_bucket_name",
     "find_input",
+    "remove_unowned",
     "require_known_folder",
 ]

@@ -212,6 +212,17 @@ FROM objects WHERE bucket = :bucket AND key = ANY(:keys::text[]);
 -- name: any_objects$
 SELECT EXISTS (SELECT FROM objects);
 
+-- name: known_blobs
+-- Of the blobs given those that any row tells of.
+SELECT blob FROM objects WHERE blob = ANY(:blobs::uuid[])
+UNION ALL
+SELECT blob FROM upload_parts WHERE blob = ANY(:blobs::uuid[])
+UNION ALL
+SELECT blob FROM garbage WHERE blob = ANY(:blobs::uuid[]);
+
+-- name: objects_of_blobs
+SELECT blob, bucket, key FROM objects WHERE blob BETWEEN :first::uuid AND :last::uuid ORDER BY blob LIMIT :limit;
+
 -- name: forget_objects!
 DELETE FROM objects WHERE bucket = :bucket;
 
