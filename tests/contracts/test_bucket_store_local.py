@@ -269,14 +269,24 @@ class TestLocalStore(BucketStoreContract):
         await store.complete_upload(B, "k", upload.upload_id, [(part.number, part.etag) for part in parts])
         assert await content(store, "k") == b"".join(chunks)
 
-    async def test_a_blob_lost_from_the_disk_is_the_stores_failure(self, store: BucketStore, root: Path) -> None:
+    async def test_an_object_whose_bytes_are_lost_says_so_to_whoever_reads_or_copies_it(
+        self, store: BucketStore, root: Path
+    ) -> None:
         await put(store, "k", b"data")
         video = await store.video(B, "k")
         assert isinstance(video, LocalVideo)
         video.path.unlink()
-        with pytest.raises(StorageUnavailable) as caught:
+        for call in (content(store, "k"), store.copy(B, "k", B, "copy", headers=None)):
+            with pytest.raises(StorageError, match="upload it again") as caught:
+                await call
+            assert not caught.value.retryable, "asking again would find no bytes either"
+            assert str(root) not in caught.value.public
+        away = root.rename(root.with_name("away"))
+        root.mkdir()
+        with pytest.raises(StorageUnavailable):  # they come back with their share
             await content(store, "k")
-        assert str(root) not in caught.value.public
+        root.rmdir()
+        away.rename(root)
         video.path.write_bytes(b"da")
         with pytest.raises(StorageUnavailable):
             await content(store, "k")

@@ -211,6 +211,7 @@ class LocalStore(RegisteredStore):
         # The source's bytes stay for the grace period, so its row and its blob need no lock meanwhile.
         row = await self._find(source_bucket, source_key)
         source = object_info(row)
+        await self._path_of(row["blob"])
         blob = await self._shelf.announce(bucket)
         await self._shelf.in_thread("copy a blob", self._shelf.folder.link, row["blob"], blob)
         async with self._shelf.transaction("show a copy") as connection:
@@ -260,11 +261,7 @@ class LocalStore(RegisteredStore):
         )
 
     async def video(self, bucket: str, key: str) -> VideoSource:
-        path = self._shelf.folder.path((await self._find(bucket, key))["blob"])
-        if not await self._shelf.in_thread("look for a blob", path.exists):
-            await self._shelf.check()
-            raise StorageError("The object's bytes are gone from the store; upload it again.", detail=f"no {path}")
-        return LocalVideo(path)
+        return LocalVideo(await self._path_of((await self._find(bucket, key))["blob"]))
 
     # Staged objects
 
@@ -326,7 +323,22 @@ class LocalStore(RegisteredStore):
             reader = await self._shelf.open(row["blob"])
             if reader is not None:
                 return object_info(row), reader
-        raise StorageUnavailable(detail=f"the blob {row['blob']} of {bucket}/{key} is not on the disk")
+        await self._path_of(row["blob"])
+        raise StorageUnavailable(detail=f"the blob {row['blob']} of {bucket}/{key} was not on the disk a moment ago")
+
+    async def _path_of(self, blob: UUID) -> Path:
+        """
+        Give where the bytes of an object lie.
+
+        Raises:
+            StorageError: If they are lost: no later try would find them.
+            StorageUnavailable: If the whole folder is not there, so that they may come back with it.
+        """
+        path = self._shelf.folder.path(blob)
+        if not await self._shelf.in_thread("look for a blob", path.exists):
+            await self._shelf.check()
+            raise StorageError("The object's bytes are gone from the store; upload it again.", detail=f"no {path}")
+        return path
 
     async def _stream(self, reader: BlobReader, offsets: range) -> AsyncIterator[bytes]:
         for offset in offsets[::BLOCK_BYTES]:
