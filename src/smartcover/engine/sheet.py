@@ -15,6 +15,8 @@ _TITLE_SIZE = 26
 _MARGIN_PX = 24
 _GAP_PX = 16
 _STRIP_HEIGHT_PX = 46
+_RANK_WIDTH_PX = 12
+"""Width of a digit of a rank, about."""
 _PAPER, _INK, _FAINT, _LINE = (250, 250, 248), (28, 28, 30), (120, 120, 124), (222, 222, 218)
 _GOOD = (22, 128, 82)
 _KIND_COLOURS = {
@@ -97,12 +99,11 @@ def _draw_tile(cover: Cover, rank: int, width: int, fonts: _Fonts) -> Image.Imag
     tile = Image.new("RGB", (width, image.height + 40 + 22 * len(lines)), _PAPER)
     tile.paste(image, (0, 0))
     pen = ImageDraw.Draw(tile)
-    pen.text((0, image.height + 8), f"{rank}", _GOOD, fonts.strong)
-    pen.text((22, image.height + 8), f"at {clock(cover.seconds)}   score {cover.score:.2f}", _INK, fonts.strong)
-    for number, line in enumerate(lines):
-        pen.text(
-            (22, image.height + 36 + 22 * number), _shorten(pen, line, fonts.plain, width - 22), _FAINT, fonts.plain
-        )
+    left, top = _RANK_WIDTH_PX * len(f"{rank}") + 10, image.height + 8
+    pen.text((0, top), f"{rank}", _GOOD, fonts.strong)
+    pen.text((left, top), f"at {clock(cover.seconds)}   score {cover.score:.2f}", _INK, fonts.strong)
+    for number, line in enumerate(lines, start=1):
+        pen.text((left, top + 6 + 22 * number), _shorten(pen, line, fonts.plain, width - left), _FAINT, fonts.plain)
     return tile
 
 

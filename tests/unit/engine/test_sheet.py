@@ -91,6 +91,16 @@ def test_a_sheet_of_many_covers_says_how_many_it_leaves_out(tmp_path: Path) -> N
     assert (many[facts] != more[facts]).any(), "the number itself is there"
 
 
+def test_a_rank_of_two_digits_stands_clear_of_the_time_beside_it(tmp_path: Path) -> None:
+    picks = pick_covers(write_clip(tmp_path / "clip.mp4", [texture()]))
+    sheet = draw_sheet(replace(picks, covers=picks.covers * 18), "clip.mp4")
+    pixels = np.asarray(Image.open(io.BytesIO(sheet)).convert("RGB")).astype(int)[:-160]
+    last_line = np.flatnonzero((pixels[:, 50:300].max(axis=2) < 60).any(axis=1))[-1]
+    line = pixels[last_line - 10 : last_line, 20:120].min(axis=2) < 160
+    gaps = np.diff(np.flatnonzero(line.any(axis=0)))
+    assert gaps.max() > 10, "16 and 'at' run into each other"
+
+
 def test_no_two_kinds_of_rejection_have_nearly_the_same_colour() -> None:
     colours = np.array(list(_KIND_COLOURS.values()))
     apart = np.linalg.norm(colours[:, None] - colours[None], axis=2) + 1000 * np.eye(len(colours))
