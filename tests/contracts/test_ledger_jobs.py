@@ -465,3 +465,28 @@ async def test_tokens_come_from_the_maker_that_was_passed_in(dsn: str, ledger: L
     (taken,) = await claim(own)
     assert taken.lease_token == fixed
     await own.close()
+
+
+@pytest.mark.parametrize("claiming", ["smartcover_claim_jobs", "smartcover_claim_jobs_fresh_first"])
+async def test_a_claim_looks_at_no_queue_in_which_nothing_waits(ledger: Ledger, dsn: str, claiming: str) -> None:
+    wanted = [await submit(ledger, bucket=f"busy-{number}") for number in range(3)]
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(
+            "INSERT INTO queues SELECT (jsonb_populate_record(NULL::queues, to_jsonb(one) || jsonb_build_object("
+            "    'queue_id', 'p' || number, 'bucket', 'idle' || number"
+            "))).* FROM (SELECT * FROM queues LIMIT 1) AS one CROSS JOIN generate_series(1, 500) AS number"
+        )
+        await connection.execute("ANALYZE queues, jobs")
+        for expected in ({job_id for (job_id,) in wanted}, set()):
+            async with connection.transaction():
+                taken = await connection.fetch(
+                    f"SELECT job_id FROM {claiming}('w', 3, $1::uuid[], 60, 16)", [uuid4() for _ in range(3)]
+                )
+                looks = await connection.fetchval(
+                    "SELECT seq_scan + coalesce(idx_scan, 0) FROM pg_stat_xact_user_tables WHERE relname = 'jobs'"
+                )
+            assert {row["job_id"] for row in taken} == expected
+            assert looks < 40, "of the 503 queues 3 have jobs"
+    finally:
+        await connection.close()
