@@ -46,6 +46,10 @@ class DecoderWithAlpha:
     def skip_frame(self, which: str) -> None:
         self._colours.skip_frame = which
 
+    def open(self, *, strict: bool) -> None:
+        for decoder in (self._colours, self._alpha):
+            decoder.open(strict=strict)
+
     def flush_buffers(self) -> None:
         for decoder in (self._colours, self._alpha):
             if decoder.is_open:

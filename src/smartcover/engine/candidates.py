@@ -214,6 +214,7 @@ class Gatherer:
                 self._on_look((number + passed / len(visit.moments)) / visits)
             self._passed[visit.start] = decoded.pts
             yield decoded
+            del decoded
 
     def gather_reading_on(self) -> list[Look]:
         """

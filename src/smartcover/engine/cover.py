@@ -80,10 +80,11 @@ def _decode_again(looker: Looker, look: Look) -> Decoded | None:
     for run in dict.fromkeys((shortest, look.run)):
         sparsely = intact and run is not look.run
         for decoded in looker.reader.decode(run, finely=True, sparsely=sparsely, wanted=look.pts):
-            if nearest is None or abs(decoded.pts - look.pts) < abs(nearest.pts - look.pts):
-                nearest = decoded
             if decoded.pts == look.pts and (run == look.run or not decoded.frame.interlaced_frame):
                 return decoded
+            if run is look.run and (nearest is None or abs(decoded.pts - look.pts) < abs(nearest.pts - look.pts)):
+                nearest = decoded
+            del decoded  # a frame of 4K takes 25 MB and more, and the next is decoded beside it
     return nearest
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import count, islice, takewhile
@@ -26,6 +26,9 @@ _STREAMS_OF_PACKETS = ("mpegts", "mpeg")
 """Formats without any index, in which the decoder can start at every byte."""
 
 _BEYOND_EVERY_END_SECONDS = 1_000_000
+
+_CODECS_THAT_REMEMBER = ("h264", "hevc", "vvc", "mpeg1video", "mpeg2video", "mpeg4", "vc1", "wmv3")
+"""Codecs whose keyframes may need what stood in the first packet alone; those of the others stand by themselves."""
 
 _MAX_PACKETS_TO_KEYFRAME = 2000
 """Packets that are skipped after a seek in search of a keyframe."""
@@ -98,15 +101,15 @@ def shown_at(packet: Packet[VideoStream]) -> Fraction | None:
 
 
 class RunReader:
-    """Reads runs out of a container and decodes them. The only user of the stream's decoder."""
+    """Reads runs out of a container and decodes them. The owner of the stream's decoders."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
         self._stream = source.stream
-        self._context: Any = source.decoder
+        self._decoders: dict[bool, Any] = {}
         self._places: dict[Fraction, int] = {}
-        self._fine: Any = None
         self._first: Packet[VideoStream] | None = None
+        self._first_skipped = "DEFAULT"
         self._latest: Run | None = None
 
     def packets(self) -> Iterator[Packet[VideoStream]]:
@@ -135,7 +138,7 @@ class RunReader:
 
     @property
     def _is_clockless(self) -> bool:
-        return self._source.is_raw and self._context.name in CLOCKLESS_CODECS
+        return self._source.is_raw and self._stream.codec_context.name in CLOCKLESS_CODECS
 
     def seek(self, pts: Fraction) -> bool:
         """Go to the keyframe at or before a time stamp; False when the container cannot."""
@@ -243,12 +246,10 @@ class RunReader:
 
         Args:
             sparsely: Leave out the frames that no other builds on, about half of them; those given are the same.
-            finely: Decode for a cover. The frames may then lack the container's display matrix.
+            finely: Decode for a cover, with every filter.
             wanted: Time stamp of a frame that is given in any case.
         """
         packets = run.packets or self._read_again(run.start)
-        if packets and self._first is None:
-            self._first = packets[0]
         yield from self._decode(packets, run.start, sparsely=sparsely, finely=finely, wanted=wanted)
 
     def _read_again(self, start: Fraction) -> tuple[Packet[VideoStream], ...]:
@@ -276,7 +277,7 @@ class RunReader:
         damage, begun, open_group = 0, 0, False
         rate = self._source.frame_rate or FALLBACK_FRAME_RATE
         times = (start + number / rate for number in count())
-        context: Any = self._fine_context() if finely else self._context
+        context = self._decoder(finely=finely)
         _empty(context)
         try:
             for packet in packets:
@@ -285,7 +286,10 @@ class RunReader:
                     open_group = True
                     continue
                 begun += 1
-                context.skip_frame = "NONREF" if sparsely and packet_time(packet) != wanted else "DEFAULT"
+                skipped = "NONREF" if sparsely and packet_time(packet) != wanted else "DEFAULT"
+                context.skip_frame = skipped
+                if self._first is None:
+                    self._first, self._first_skipped = packet, skipped
                 damage += packet.is_corrupt
                 try:
                     frames = context.decode(packet)
@@ -294,9 +298,7 @@ class RunReader:
                     # there, which is an error to the decoder, and the picture is whole.
                     damage += not (open_group and begun == 2)
                     continue
-                for decoded in self._stamped(context, frames, times, damage):
-                    damage = decoded.damage
-                    yield decoded
+                damage = yield from self._stamped(context, frames, times, damage)
             try:
                 frames = context.decode(None)
             except DAMAGE:
@@ -318,49 +320,61 @@ class RunReader:
         """
         Where frames are large, give back to the system what is not needed now.
 
-        The decoder for covers goes with its frames, which may be as many as the other decoder holds.
+        The decoders go with their frames, of which each holds as many as its codec may build on, and one more.
         """
         if self._source.has_large_frames:
-            self._fine = None
+            self._decoders.clear()
             give_back_freed_memory()
 
-    def _fine_context(self) -> Any:
-        if not self._source.looks_unfiltered:
-            return self._context
-        if self._fine is None:
-            self._fine = self._source.fine_decoder()
-            self._introduce(self._fine)
-        return self._fine
+    def _decoder(self, *, finely: bool) -> Any:
+        """Give the decoder to use, made when first needed. Of large frames there is one at a time."""
+        finely = finely and self._source.looks_unfiltered
+        if finely not in self._decoders:
+            self.rest()
+            self._decoders[finely] = self._source.new_decoder(finely=finely)
+            self._introduce(self._decoders[finely])
+        return self._decoders[finely]
 
-    def _introduce(self, context: Any) -> None:
+    def _introduce(self, decoder: Any) -> None:
         """
-        Show the decoder the first keyframe that was seen, for what only that may tell, without decoding its picture.
+        Show a decoder the first packet that was seen, for what only that may tell, without decoding its picture.
 
         Old encoders made faults that a decoder works around when it knows them by name, and their name is in the first
-        packet: lossless H.264 by an old x264 comes out green without it.
+        packet: lossless H.264 by an old x264 comes out green without it. So may be the headers of the whole stream.
         """
+        if self._first is None:
+            return
         try:
-            if self._first is not None:
-                context.skip_frame = "ALL"
-                context.decode(self._first)
-                context.decode(None)
+            # What dav1d leaves out is settled when it is opened.
+            decoder.skip_frame = self._first_skipped
+            decoder.open(strict=False)
+            if self._stream.codec_context.name in _CODECS_THAT_REMEMBER:
+                decoder.skip_frame = "ALL"
+                decoder.decode(self._first)
+                decoder.decode(None)
         except DAMAGE:
             pass
         finally:
-            _empty(context)
+            _empty(decoder)
 
     def _stamped(
         self, context: Any, frames: list[VideoFrame], times: Iterator[Fraction], damage: int
-    ) -> Iterator[Decoded]:
-        """Give frames their times: their own, else the next of `times`, which are as far apart as frames are."""
+    ) -> Generator[Decoded, None, int]:
+        """
+        Give frames their times: their own, else the next of `times`, which are as far apart as frames are.
+
+        They are taken out of the list, so that none is held here while the next is decoded. Returns the damage so far.
+        """
         pixel_aspect = self._source.pixel_aspect(context)
-        for frame in frames:
+        while frames:
+            frame = frames.pop(0)
             base, counted_time = frame.time_base or self._stream.time_base, next(times)
             pts = frame.pts * base if frame.pts is not None and base is not None else counted_time
             damage += frame.is_corrupt
             if frame.width > 0 and frame.height > 0:
                 self._source.complete(frame)
                 yield Decoded(frame, pts, damage, pixel_aspect)
+        return damage
 
 
 def _empty(context: Any) -> None:

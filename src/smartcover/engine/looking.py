@@ -43,6 +43,7 @@ class Looker:
     Attributes:
         reader, index: The ways to the packets.
         facts: What is known of the video so far.
+        has_large_frames: Whether decoders take so much memory that none is kept without need.
     """
 
     def __init__(self, source: Source, on_size: Callable[[tuple[int, int]], None]) -> None:
@@ -50,6 +51,7 @@ class Looker:
         self.reader = RunReader(source)
         self.index = ContainerIndex(source, self.reader)
         self.facts = VideoFacts(source)
+        self.has_large_frames = source.has_large_frames
         self._budget = source.budget
         self._converter = ColourConverter()
         self._on_size = on_size
@@ -88,6 +90,7 @@ class Looker:
                 if decoded.damage and damaged_from is None:
                     damaged_from = decoded.pts
                 yield decoded
+                del decoded
 
         for decoded, shown in _around(moments, noted(), everything=alone):
             if latest is not None:

@@ -21,6 +21,7 @@ from smartcover.engine.looking import Looker
 from smartcover.engine.looks import Look
 from smartcover.engine.memory import keep_freed_memory
 from smartcover.engine.selection import Selection
+from smartcover.engine.sessions import close_all
 from smartcover.engine.source import Source
 from smartcover.engine.study import Studied, study
 from smartcover.engine.types import (
@@ -102,11 +103,12 @@ class _Picker:
                 return None
             with self._step("score", 0.65):
                 studied = self._look_between(gatherer, looker, self._study(looks, looker.facts.orientation))
+            looker.reader.rest()
             with self._step("networks", 0.7):
                 studied = self._jury.see_best(studied)
-            looker.reader.rest()
             with self._step("closer", 0.8):
                 studied = self._look_closer(looker, studied)
+            looker.reader.rest()
             with self._step("render", 0.9):
                 covers, selection, failed = self._render_best(looker, studied)
             info = looker.facts.info()
@@ -155,6 +157,12 @@ class _Picker:
             studied.append(study(look, orientation))
         return studied
 
+    def _make_room(self, looker: Looker) -> None:
+        """Where frames are large, so that decoders take much memory, free what networks hold before decoding on."""
+        if looker.has_large_frames:
+            close_all()
+            looker.reader.rest()
+
     def _look_closer(self, looker: Looker, studied: list[Studied]) -> list[Studied]:
         """
         Decode on a little from the finalists that were seen alone, and take the better instant of each.
@@ -174,11 +182,13 @@ class _Picker:
             ]
             if not pending:
                 break
+            self._make_room(looker)
             for index in pending:
                 if self._budget.sampling_is_over or looked >= most:
                     return result
                 looked += 1
                 result[index] = best_after(looker, self._jury, result, index)
+            looker.reader.rest()
         return result
 
     def _render_best(
@@ -202,6 +212,7 @@ class _Picker:
                     continue
                 try:
                     self._budget.check_time()
+                    self._make_room(looker)
                     shown = settled(looker, self._jury, studied, entry.index)
                     score = scores[entry.index]
                     content = None if letterbox is None else letterbox.content(shown.look.picture)

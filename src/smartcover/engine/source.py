@@ -208,8 +208,6 @@ class Source:
             and pixels >= _UNFILTERED_PIXELS
             and frame_bytes(pixels, context.format) <= _UNFILTERED_FRAME_BYTES
         )
-        context.options = options | ({"skip_loop_filter": "all"} if self.looks_unfiltered else {})
-        context.thread_count = 1
         self._opened = _Opened(
             colorspace=context.colorspace,
             color_range=context.color_range,
@@ -218,20 +216,45 @@ class Source:
             pixel_aspect=self.stream.sample_aspect_ratio,
             container_aspect=self.stream.sample_aspect_ratio != context.sample_aspect_ratio,
         )
-        self.decoder: Any = context
-        has_alpha = context.name in _CODECS_WITH_ALPHA_BESIDE and self.stream.metadata.get("alpha_mode") == "1"
-        # A frame whose transparency is damaged is lost: when all are, an opaque cover is better than none.
-        if has_alpha and strict:
-            self.decoder = DecoderWithAlpha(context, self.fine_decoder())
+        self._has_alpha = context.name in _CODECS_WITH_ALPHA_BESIDE and self.stream.metadata.get("alpha_mode") == "1"
 
-    def fine_decoder(self) -> Any:
-        """Make a decoder for covers: with every filter, and outside the container, so without its display matrix."""
-        known = self.stream.codec_context
-        decoder: Any = av.CodecContext.create(known.name, "r")
-        decoder.extradata = known.extradata
-        decoder.options = dict(self._options)
-        decoder.thread_count = 1
+    def new_decoder(self, *, finely: bool) -> Any:
+        """
+        Make a decoder of the stream, which frees its frames when it is let go: of 4K they take 200 MB and more.
+
+        Where an accelerator decodes, it is the container's own, of which there is one; what it holds is not ours.
+
+        Args:
+            finely: Decode for covers, with every filter.
+        """
+        decoder = self._decoder_of_container(finely=finely)
+        # A frame whose transparency is damaged is lost: when all are, an opaque cover is better than none.
+        if self._has_alpha and self.is_strict:
+            return DecoderWithAlpha(decoder, self._like_the_container(finely=True))
         return decoder
+
+    def _decoder_of_container(self, *, finely: bool) -> Any:
+        context: Any = self.stream.codec_context
+        if not context.is_hwaccel or (finely and self.looks_unfiltered):
+            return self._like_the_container(finely=finely)
+        if not context.is_open:
+            self._configure_decoder(context, finely=finely)
+        return context
+
+    def _like_the_container(self, *, finely: bool) -> Any:
+        """Make a decoder that knows all that the container says of the stream, its display matrix too."""
+        known = self.stream.codec_context
+        # PyAV fills a decoder from a stream only for a container: here one to be written to, which nothing is.
+        with av.open(io.BytesIO(), "w", format="null") as nowhere:
+            decoder: Any = nowhere.add_stream_from_template(self.stream, opaque=True).codec_context
+        decoder.codec_tag = known.codec_tag
+        self._configure_decoder(decoder, finely=finely)
+        return decoder
+
+    def _configure_decoder(self, decoder: Any, *, finely: bool) -> None:
+        unfiltered = {"skip_loop_filter": "all"} if self.looks_unfiltered and not finely else {}
+        decoder.options = self._options | unfiltered
+        decoder.thread_count = 1
 
     def complete(self, frame: VideoFrame) -> None:
         """

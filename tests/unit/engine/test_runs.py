@@ -6,12 +6,14 @@ import re
 from itertools import pairwise
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
 from smartcover.engine import Limits
 from smartcover.engine.budget import Budget
 from smartcover.engine.decode import Run, RunReader, packet_time
+from smartcover.engine.facts import orientation_of
 from smartcover.engine.source import Source
 from tests.engine_clips import numbered, read_number, texture, write_clip
 
@@ -92,7 +94,54 @@ def test_the_decoder_of_covers_learns_from_the_first_keyframe_which_encoder_made
         first, last = (Run.of((packet,)) for packet in reader.packets())
         _first, known = (next(reader.decode(run)) for run in (first, last))
         (cover,) = reader.decode(last, finely=True)
-        unaware = source.fine_decoder()
+        unaware = source.new_decoder(finely=True)
         guessed = (unaware.decode(last.packets[0]) or unaware.decode(None))[0]
         assert np.array_equal(cover.frame.to_ndarray(), known.frame.to_ndarray())
         assert not np.array_equal(guessed.to_ndarray(), known.frame.to_ndarray()), "this clip shows nothing"
+
+
+def test_after_a_rest_a_decoder_still_knows_which_encoder_made_faults(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Source, "has_large_frames", True)
+    lossless = {"preset": "superfast", "qp": "0", "x264-params": "8x8dct=1:keyint=1"}
+    pictures = (texture(seed=number) for number in range(2))
+    clip = write_clip(tmp_path / "clip.mp4", pictures, pix_fmt="yuv444p", options=lossless)
+    clip.write_bytes(re.sub(rb"x264 - core \d{3}", b"x264 - core 120", clip.read_bytes()))
+    with Source(clip, Budget(Limits()), strict=False) as source:
+        reader = RunReader(source)
+        first, last = (Run.of((packet,)) for packet in reader.packets())
+        _first, known = (next(reader.decode(run)) for run in (first, last))
+        reader.rest()
+        (again,) = reader.decode(last)
+        assert np.array_equal(again.frame.to_ndarray(), known.frame.to_ndarray())
+
+
+@pytest.mark.skipif("libsvtav1" not in av.codecs_available, reason="this libav cannot make AV1")
+def test_after_a_rest_the_same_frames_are_left_out_and_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Source, "has_large_frames", True)
+    frames = (numbered(number) for number in range(20))
+    clip = write_clip(tmp_path / "clip.mp4", frames, codec="libsvtav1", options={"preset": "10"}, keyframe_every=20)
+    with Source(clip, Budget(Limits()), strict=True) as source:
+        reader = RunReader(source)
+        run = Run.of(tuple(reader.packets()))
+        whole = [decoded.pts for decoded in reader.decode(run)]
+        assert len(whole) == 20
+        reader.rest()
+        # Dav1d leaves out what it was opened to leave out: a decoder that was opened sparsely would never give them.
+        for pts in whole:
+            assert pts in {decoded.pts for decoded in reader.decode(run, sparsely=True, wanted=pts)}
+            reader.rest()
+
+
+def test_frames_for_covers_have_the_display_matrix_of_their_container(tmp_path: Path) -> None:
+    pictures = (texture(720, 1280, seed=number) for number in range(2))
+    clip = write_clip(tmp_path / "clip.mp4", pictures, display_matrix=(0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30))
+    with Source(clip, Budget(Limits()), strict=True) as source:
+        assert source.looks_unfiltered, "covers of small videos need no decoder of their own"
+        reader = RunReader(source)
+        run = Run.of(tuple(reader.packets()))
+        for finely in (False, True):
+            assert {
+                orientation_of(decoded.frame).rotation_degrees for decoded in reader.decode(run, finely=finely)
+            } == {90}
