@@ -40,6 +40,12 @@ def test_a_session_is_opened_once() -> None:
     assert vendored("iris.onnx") is not vendored("iris.onnx", Runtime(threads=2))
 
 
+def test_sessions_that_were_closed_open_again() -> None:
+    opened = vendored("iris.onnx")
+    sessions.close_all()
+    assert vendored("iris.onnx") is not opened
+
+
 def test_importing_the_model_modules_loads_no_runtime() -> None:
     names = ("sessions", "embedding", "landmarks", "text", "framing", "damage", "safety", "scorer_hook")
     imports = ", ".join(f"smartcover.engine.{name}" for name in names)
