@@ -29,7 +29,7 @@ from smartcover.engine.glances import (
 )
 from smartcover.engine.norms import LETTERED
 from smartcover.engine.signals import Bytes, Floats, differences
-from smartcover.engine.tones import light_left, raised_and_cut_off, tones_of
+from smartcover.engine.tones import brightened, light_left, raised_and_cut_off, tones_of
 
 _SAME_VIEW = 0.94
 """Correlation of glances from which two pictures show one view."""
@@ -145,6 +145,8 @@ class Company:
         self._distances = np.zeros((0, 0))
         self._alike = np.zeros((0, 0), dtype=np.float32)
         self._raised = np.zeros((0, 0), dtype=np.bool_)
+        # Whether the first may be the second brightened by a curve.
+        self._brightened = np.zeros((0, 0), dtype=np.bool_)
         # How much of its fine detail the first has lost beside the second.
         self._lost = np.zeros((0, 0))
         # What is left in the first of the second's light.
@@ -172,6 +174,7 @@ class Company:
         close = np.abs(times - times[:, None]) < _NEAR_SECONDS
         partly_alike = (alike > _PARTLY_SAME_VIEW) & close
         raised = _lent(self._raised[np.ix_(rows, rows)], seen, partly_alike)
+        curved = _lent(self._brightened[np.ix_(rows, rows)], seen, partly_alike)
         # For most moments of a long video the others are too far away to be held or mixed in them.
         near = close.sum(axis=1) > 1
         held = [one.held or bool(near[place] and _is_held(place, light, times)) for place, one in enumerate(seen)]
@@ -181,6 +184,7 @@ class Company:
                 **(self._mixture(place, rows, times) if near[place] else NO_MIXTURE),
                 "stillness": 1.0 if held[place] else one.stillness,
                 "held": float(held[place]),
+                "brightened": float(curved[place].any()),
             }
             for place, one in enumerate(seen)
         ]
@@ -208,7 +212,7 @@ class Company:
         room = 0, len(newcomers)
         self._distances, self._alike = np.pad(self._distances, room), np.pad(self._alike, room)
         self._raised, self._lost = np.pad(self._raised, room), np.pad(self._lost, room)
-        self._left = np.pad(self._left, room)
+        self._left, self._brightened = np.pad(self._left, room), np.pad(self._brightened, room)
         self._distances[met:], self._distances[:, met:] = apart, apart.T
         self._alike[met:], self._alike[:, met:] = alike, alike.T
         fineness = np.stack([member.fineness for member in self._rows])
@@ -238,6 +242,8 @@ class Company:
         one_scene = (alike > _PARTLY_SAME_VIEW) | (near & (alike > _HARDLY_SAME_VIEW))
         self._raised[met:] |= raised_and_cut_off(tones[met:], tones, one_scene)
         self._raised[:, met:] |= raised_and_cut_off(tones, tones[met:], one_scene.T)
+        self._brightened[met:] = brightened(tones[met:], tones, one_scene)
+        self._brightened[:, met:] = brightened(tones, tones[met:], one_scene.T)
 
     def _mixture(self, place: int, rows: Sequence[int], times: npt.NDArray[np.float64]) -> Mapping[str, float]:
         away = times - times[place]

@@ -43,6 +43,16 @@ the brightest tone so far beyond white, of 255. Cameras that set their exposure 
 judges gave the best grade.
 """
 
+_DARKEST = 1 / 128
+"""Added to tones before their logarithm is taken."""
+
+_CURVED, _STRAIGHTER, _MUCH_BRIGHTER, _BRIGHT, _NEARLY_BLACK = 0.003, 4.0, 0.65, 150.0, 10.0
+"""
+What makes sure that a curve brightened a picture: the share of the change of tones that a power leaves unexplained at
+most, and how many times as much a straight line must leave; the power; how bright it must have become on the whole, of
+255; and the tones of the clear picture that a curve raises too steeply to compare.
+"""
+
 
 def tones_of(light: Floats) -> Floats:
     """Give the tones of a glance or of a part of it, 0..255, from dark to bright."""
@@ -114,3 +124,36 @@ def raised_and_cut_off(tones: Floats, others: Floats, one_scene: Mask) -> Mask:
         something = (varied.std(axis=1) > _LEAST_SPREAD) & (gains > _MUCH_MORE)
         raised[row] = one_scene[row] & something & fewer & beyond & explained & (own.mean() > others.mean(axis=1))
     return raised
+
+
+def brightened(tones: Floats, others: Floats, one_scene: Mask) -> Mask:
+    """
+    Tell which pictures a curve brightened (gamma), beside others of the same scene.
+
+    It keeps white and raises what is darker the more, so nothing is cut off. All tones are one power of the other
+    picture's, which neither a camera's exposure, nor haze, nor a fade makes of them: those keep proportions.
+
+    Args:
+        tones, others: Of pictures, a row each.
+        one_scene: Whether any two may show one scene.
+
+    Returns:
+        A row for each picture, a column for each of the others.
+    """
+    result = np.zeros(one_scene.shape, dtype=np.bool_)
+    possible = one_scene & (tones.mean(axis=1) > _BRIGHT)[:, None]
+    for column in np.flatnonzero(possible.any(axis=0)):
+        lit = others[column] > _NEARLY_BLACK
+        theirs, own = others[column, lit], tones[np.ix_(possible[:, column], lit)]
+        if lit.sum() <= _FEWEST or theirs.std() < STRUCTURED:
+            continue
+        logs, their_logs = (np.log(some / 256 + _DARKEST) for some in (own, theirs))
+        powers = (logs * their_logs).sum(axis=1) / np.square(their_logs).sum()
+        curved = 256 * (np.exp(powers[:, None] * their_logs) - _DARKEST)
+        missed = np.square(own - curved).mean(axis=1)
+        varied, middles = theirs - theirs.mean(), own.mean(axis=1)[:, None]
+        gains = ((own - middles) * varied).sum(axis=1)[:, None] / np.square(varied).sum()
+        missed_straight = np.square(own - middles - gains * varied).mean(axis=1)
+        exact = (missed < _CURVED * np.square(own - theirs).mean(axis=1)) & (missed_straight > _STRAIGHTER * missed)
+        result[possible[:, column], column] = exact & (powers < _MUCH_BRIGHTER)
+    return result

@@ -301,6 +301,42 @@ def test_a_scene_that_is_only_lit_better_is_not_over_exposed() -> None:
     assert "bright" not in [defect and defect.kind for defect in found]
 
 
+def _curved(picture: Picture, power: float) -> Picture:
+    return (255 * (picture / 255) ** power).astype(np.uint8)
+
+
+def _with_shadows(number: int) -> Picture:
+    """A scene from deep shadows to bright lights, in patches, in which something walks."""
+    light = np.random.default_rng(4).permutation(np.linspace(12, 245, 9 * 16)).astype(np.uint8).reshape(9, 16)
+    patches = np.asarray(Image.fromarray(light).resize((480, 270), Image.Resampling.NEAREST))
+    picture = _mixed(np.stack([patches] * 3, axis=2), _filmed(1), 0.08)
+    picture[60:200, 40 + 60 * number : 80 + 60 * number] = _mixed(picture[:140, :40], _filmed(3)[:140, :40], 0.4)
+    return picture
+
+
+@pytest.mark.parametrize("power", [0.25, 0.4, 0.5])
+def test_a_picture_that_gamma_brightened_is_told_by_the_shadows_of_another_though_all_moves(power: float) -> None:
+    raised = (_curved(_with_shadows(number), power) for number in range(2, 6))
+    found = _defects([_with_shadows(0), _with_shadows(1), *raised])
+    assert [defect and defect.kind for defect in found] == [None, None, *["bright"] * 4]
+
+
+@pytest.mark.parametrize("power", [1.6, 2.2])
+def test_a_clear_picture_is_not_brightened_where_gamma_darkened_others(power: float) -> None:
+    scene = [_with_shadows(number) for number in range(6)]
+    found = company_signals(
+        [_member(float(place), _curved(one, power) if place > 2 else one) for place, one in enumerate(scene)]
+    )
+    assert [signals["brightened"] for signals in found] == [0.0] * 6
+
+
+@pytest.mark.parametrize(("gain", "lift"), [(0.5, 127), (0.7, 76), (1.0, 70), (1.9, 0)], ids=str)
+def test_haze_a_fade_and_more_light_are_no_curve(gain: float, lift: float) -> None:
+    dim = _lit(_filmed(1), 0.5)
+    found = company_signals([_member(0.0, dim), _member(1.0, _lit(dim, gain, lift))])
+    assert [signals["brightened"] for signals in found] == [0.0, 0.0]
+
+
 def test_a_sky_that_grows_lighter_is_no_fade() -> None:
     rows, columns = np.mgrid[0:270, 0:480].astype(np.float32)
     skies = [48 + 30 * rows / 270 + 14 * columns / 480, 60 + 52 * rows / 270 + 12 * (1 - columns / 480)]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from smartcover.engine.cards import card_signals
 from smartcover.engine.defects import Defect, doubt, find_defect, norms_of
 from smartcover.engine.norms import Clip
-from smartcover.engine.signals import picture_signals
+from smartcover.engine.signals import picture_signals, prepare
 from tests.engine_clips import plain, texture
 
 GOOD = picture_signals(texture(270, 480))
@@ -117,6 +119,15 @@ def test_pure_colours_are_a_test_card_however_their_borders_run() -> None:
     assert _in_a_video({**card, "colourfulness": 150.0}, FILMED) is None
 
 
+def test_all_colours_alike_are_a_test_card() -> None:
+    rows, columns = np.mgrid[0:270, 0:480]
+    cells = rows // 16 + 17 * (columns // 16)
+    card = np.stack([columns % 16 * 17, rows % 16 * 17, cells * 97 % 256], axis=2).astype(np.uint8)
+    defect = find_defect({**picture_signals(card), **card_signals(prepare(card))}, CLIP, broken=False)
+    assert defect is not None
+    assert defect.kind == "card"
+
+
 def test_grain_over_a_countdown_does_not_make_it_a_picture() -> None:
     countdown = {**FILMED, "straight": 0.72, "blur_extent": 0.17}
     defect = _in_a_video(countdown, FILMED)
@@ -136,6 +147,16 @@ def test_a_third_of_a_frame_in_white_is_over_exposed_where_others_have_none_and_
     assert _in_a_video(white, {**usual, "bright_share": 0.14}) is not None
     assert _in_a_video(white, {**usual, "bright_share": 0.17}) is None, "hardly more than others have"
     assert _in_a_video({**white, "bright_share": 0.6}, {**usual, "bright_share": 0.25}) is None, "white is usual there"
+
+
+def test_a_portrait_on_a_white_ground_is_not_over_exposed_where_others_have_no_white() -> None:
+    usual = {**GOOD, "bright_share": 0.02, "blur_extent": 0.35}
+    portrait = {**usual, "bright_share": 0.63, "one_colour": 0.62, "dark_share": 0.08}
+    assert _in_a_video(portrait, usual) is None
+    for raised in ({"dark_share": 0.0}, {"one_colour": 0.4}):
+        defect = _in_a_video({**portrait, **raised}, usual)
+        assert defect is not None, f"more light than the others have, with {raised}"
+        assert defect.kind == "bright"
 
 
 def test_credits_are_told_by_one_filmed_frame_without_text_and_not_by_an_empty_page() -> None:
@@ -214,6 +235,13 @@ def test_the_end_of_a_dissolve_is_doubtful() -> None:
 
 def _moving(**others: float) -> dict[str, float]:
     return {**GOOD, "stillness": 0.1, **others}
+
+
+def test_a_dissolve_of_moving_pictures_is_doubtful_and_smooth_motion_is_not() -> None:
+    moving = {**GOOD, "blend": 0.3, "change": 20.0, "mixture_rest": 0.3, "mixed": 0.3}
+    assert doubt(moving, CLIP) == 0.0
+    assert doubt({**moving, "mixture_rest": 0.08}, CLIP) > 0.0
+    assert doubt({**moving, "mixture_rest": 0.08, "blend": 0.45}, CLIP) == 0.0, "a picture of its own, like two others"
 
 
 @pytest.mark.parametrize(("held", "dissolves"), [(8, 2), (4, 1), (30, 9)])
