@@ -44,7 +44,7 @@ _GLARING, _SHADED = 0.3, 0.2
 """
 Share of nearly white from which a frame is an exception in a video of darker ones, and what those must stay under, and
 so much under it. In 96 real videos nothing is but a title; over-exposed frames that no picture of the same view gives
-away have 0.33 to 0.71 (docs/quality.md).
+away have 0.33 to 0.71 (docs/planted-defects.md).
 """
 
 _BLACK, _PLAIN_WHITE = 0.04, 0.9
