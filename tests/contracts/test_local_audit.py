@@ -74,6 +74,8 @@ async def test_what_was_written_after_the_databases_backup_is_found_and_removed(
     restored = files(root)
     stranger = root / "00" / "notes.txt"
     stranger.write_text("not ours")
+    folder = root / "00" / UUID(int=1).hex
+    folder.mkdir()
     for _ in range(3):  # rows of these were lost with the database
         blob = uuid4()
         (root / blob.hex[:2] / blob.hex).write_bytes(b"12345")
@@ -88,6 +90,7 @@ async def test_what_was_written_after_the_databases_backup_is_found_and_removed(
     told = json.loads(removed.stdout)
     assert (told["removed_files"], told["unowned_files"]) == (3, 0)
     assert stranger.read_text() == "not ours"
+    assert folder.is_dir(), "named as a blob, but none"
     stranger.unlink()
     assert files(root) == restored
     assert await content(store, "kept") == b"kept"
@@ -104,6 +107,15 @@ async def test_objects_whose_bytes_are_lost_are_named(
     assert ended.stdout.splitlines()[-2:] == ["objects without their bytes      1", f"    {B}/kept"]
 
 
+async def test_a_key_does_not_steer_the_terminal_that_it_is_printed_on(
+    store: LocalStore, root: Path, object_dsn: str
+) -> None:
+    await put(store, "a\x1b[2J\nb", b"lost")
+    (blob,) = files(root)
+    (root / blob.hex[:2] / blob.hex).unlink()
+    assert (await command(object_dsn, root)).stdout.splitlines()[-1] == f"    {B}/a?[2J?b"
+
+
 async def test_every_part_of_a_large_folder_is_compared(
     store: LocalStore, root: Path, object_pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,8 +127,7 @@ async def test_every_part_of_a_large_folder_is_compared(
         await put(crafted, f"{number}", b"x")
     audit = await audit_folder(root, object_pool)
     assert (audit.owned_files, audit.unowned_files, audit.bare_objects) == (len(ends), 0, 0)
-    shutil.rmtree(root / "ff")
-    (root / "ff").mkdir()
+    shutil.rmtree(root / "ff")  # as where a backup leaves out folders that are empty
     audit = await audit_folder(root, object_pool)
     assert (audit.owned_files, audit.bare_objects) == (5, 5)
     assert audit.bare_names == [(B, f"{number}") for number in range(5, 10)]

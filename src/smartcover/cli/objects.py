@@ -11,6 +11,7 @@ from typing import Annotated, Final
 import typer
 
 from smartcover.app import configure_logs, open_objects
+from smartcover.cli.pick_report import one_line
 from smartcover.settings import Settings, read_settings
 from smartcover.storage import FolderAudit, audit_folder, remove_unowned
 
@@ -63,7 +64,7 @@ def _print_plain(audit: FolderAudit, removed: int, *, remove: bool) -> None:
     print(f"files of no object               {unowned}{hint}")
     print(f"objects without their bytes      {audit.bare_objects}")
     for bucket, key in audit.bare_names:
-        print(f"    {bucket}/{key}")
+        print(one_line(f"    {bucket}/{key}"))
     if audit.bare_objects > len(audit.bare_names):
         print(f"    and {audit.bare_objects - len(audit.bare_names)} more")
 

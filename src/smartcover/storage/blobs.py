@@ -40,6 +40,11 @@ def is_blob_folder(root: Path) -> bool:
     return (root / "00").is_dir()
 
 
+def blob_path(root: Path, blob: UUID) -> Path:
+    """Give where a blob lies in a folder of blobs; its name says nothing of its key."""
+    return root / blob.hex[:2] / blob.hex
+
+
 class BlobFolder:
     """
     A directory tree of blobs.
@@ -65,8 +70,8 @@ class BlobFolder:
         return os.access(self._root / "00", os.W_OK | os.X_OK)
 
     def path(self, blob: UUID) -> Path:
-        """Give where a blob lies; its name says nothing of its key."""
-        return self._root / blob.hex[:2] / blob.hex
+        """Give where a blob lies."""
+        return blob_path(self._root, blob)
 
     def free_bytes(self) -> int:
         """Give what unprivileged writers may still write."""

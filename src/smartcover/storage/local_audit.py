@@ -8,6 +8,7 @@ not: objects may lack their bytes, and files may belong to nobody, of which no s
 from __future__ import annotations
 
 import asyncio
+import stat
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from smartcover.errors import RegisterUnavailable, SettingsError
-from smartcover.storage.blobs import BlobFolder, is_blob_folder
+from smartcover.storage.blobs import BlobFolder, blob_path, is_blob_folder
 from smartcover.storage.failures import storage_failures
 from smartcover.storage.shelf import ACQUIRE_TIMEOUT_SECONDS, QUERIES, Connections
 
@@ -61,7 +62,7 @@ async def audit_folder(root: Path, pool: Connections) -> FolderAudit:
         audit.unowned_bytes += sum(files[blob] for blob in unowned)
         async for blob, name in _objects(pool, number):
             # Looked for once more: an object may be younger than the list of files.
-            if blob not in files and not await asyncio.to_thread(_path(root, blob).exists):
+            if blob not in files and not await asyncio.to_thread(blob_path(root, blob).exists):
                 audit.bare_objects += 1
                 if len(audit.bare_names) < MOST_NAMED:
                     audit.bare_names.append(name)
@@ -85,11 +86,13 @@ async def remove_unowned(root: Path, pool: Connections) -> int:
             f"the database knows none of the {audit.unowned_files} files in {root}, so it is most likely another "
             "folder's; nothing was removed. See whether SMARTCOVER_DATABASE_URL and SMARTCOVER_STORAGE belong together"
         )
-    folder = BlobFolder(root)
+    unchanged = f"{root} cannot be changed; run this as the user whose folder it is"
+    with storage_failures("open the blob folder", unchanged):
+        folder = await asyncio.to_thread(BlobFolder, root)
     removed = 0
     async for _, files in _parts(root):
         unowned = await _unowned(pool, files)
-        with storage_failures("remove blobs"):
+        with storage_failures("remove blobs", unchanged):
             await asyncio.to_thread(folder.remove, unowned)
         removed += len(unowned)
     return removed
@@ -108,15 +111,23 @@ async def _parts(root: Path) -> AsyncIterator[tuple[int, dict[UUID, int]]]:
 
 
 def _files(part: Path) -> dict[UUID, int]:
-    """Give the blobs of one part; what has another name is somebody else's and is passed over."""
+    """
+    Give the blobs of one part: none where it is missing, as backups may leave out folders that are empty.
+
+    What has another name, or is no regular file, is somebody else's and is passed over.
+    """
     files: dict[UUID, int] = {}
-    for path in part.iterdir():
+    try:
+        paths = list(part.iterdir())
+    except FileNotFoundError:
+        return files
+    for path in paths:
         try:
-            blob = UUID(hex=path.name)
-            if blob.hex == path.name and path.name.startswith(part.name):
-                files[blob] = path.stat().st_size
+            blob, status = UUID(hex=path.name), path.lstat()
         except (ValueError, FileNotFoundError):  # of another kind, or swept meanwhile
             continue
+        if blob.hex == path.name and path.name.startswith(part.name) and stat.S_ISREG(status.st_mode):
+            files[blob] = status.st_size
     return files
 
 
@@ -146,7 +157,3 @@ async def _rows(pool: Connections, query: Any, **parameters: Any) -> list[Any]:
     with storage_failures("compare the folder with the database", kind=RegisterUnavailable):
         async with pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as connection:
             return [row async for row in query(connection, **parameters)]
-
-
-def _path(root: Path, blob: UUID) -> Path:
-    return root / blob.hex[:2] / blob.hex
