@@ -14,6 +14,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from smartcover.engine.clock import CLOCKLESS_CODECS, counted
+from smartcover.engine.headers import ChangingHeaders
 from smartcover.engine.memory import give_back_freed_memory
 from smartcover.engine.source import DAMAGE, Source
 
@@ -24,6 +25,8 @@ _MAX_BAD_READS = 64
 
 _STREAMS_OF_PACKETS = ("mpegts", "mpeg")
 """Formats without any index, in which the decoder can start at every byte."""
+
+_FORMATS_WITH_HEADERS_AMONG_PACKETS = ("flv", "live_flv", "kux")
 
 _BEYOND_EVERY_END_SECONDS = 1_000_000
 
@@ -107,6 +110,7 @@ class RunReader:
         self._source = source
         self._stream = source.stream
         self._decoders: dict[bool, Any] = {}
+        self._headers = ChangingHeaders(source.stream)
         self._places: dict[Fraction, int] = {}
         self._first: Packet[VideoStream] | None = None
         self._first_skipped = "DEFAULT"
@@ -129,12 +133,18 @@ class RunReader:
                     if packet.size == 0:
                         continue
                     bad_reads = 0
+                    if self._has_headers_among_packets:
+                        self._headers.note(packet, packet_time(packet))
                     yield packet
                 return
             except av.error.EOFError:
                 return
             except DAMAGE:
                 bad_reads += 1
+
+    @property
+    def _has_headers_among_packets(self) -> bool:
+        return self._source.container.format.name in _FORMATS_WITH_HEADERS_AMONG_PACKETS
 
     @property
     def _is_clockless(self) -> bool:
@@ -290,6 +300,7 @@ class RunReader:
                 context.skip_frame = skipped
                 if self._first is None:
                     self._first, self._first_skipped = packet, skipped
+                self._headers.bring(packet, packet_time(packet))
                 damage += packet.is_corrupt
                 try:
                     frames = context.decode(packet)
