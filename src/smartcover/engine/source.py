@@ -77,9 +77,10 @@ class BoundedReader:
     would be printed on standard error.
     """
 
-    def __init__(self, raw: SeekableReader, budget: Budget) -> None:
+    def __init__(self, raw: SeekableReader, budget: Budget, size_bytes: int) -> None:
         self._raw = raw
         self._budget = budget
+        self._size_bytes = size_bytes
         self._has_failed = False
 
     def read(self, size: int) -> bytes:
@@ -105,7 +106,8 @@ class BoundedReader:
         return data
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        return self._raw.seek(offset, whence)
+        # Damaged containers point to where no file can end, which a file system refuses: there is nothing either.
+        return self._raw.seek(min(offset, self._size_bytes) if whence == io.SEEK_SET else offset, whence)
 
     def tell(self) -> int:
         return self._raw.tell()
@@ -165,7 +167,7 @@ class Source:
             raw.seek(0)
             if self.size_bytes == 0:
                 raise NotAVideo(f"{name} is empty (0 bytes)")
-            reader = BoundedReader(raw, budget)
+            reader = BoundedReader(raw, budget, self.size_bytes)
             if self._file is None:
                 self._far = FarReader(reader, raw if isinstance(raw, PrefetchingReader) else None, self.size_bytes)
             device = accelerator() if gpu else None

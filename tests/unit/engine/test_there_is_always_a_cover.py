@@ -432,6 +432,16 @@ def test_a_download_that_was_cut_off_before_its_index_says_so(tmp_path: Path) ->
         pick_covers(io.BytesIO(half))
 
 
+def test_a_container_that_points_to_where_no_file_can_end_is_refused_as_no_video(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.asf", [numbered(number) for number in range(3)], codec="msmpeg4")
+    content = bytearray(clip.read_bytes())
+    size_of_first_object = slice(46, 54)
+    content[size_of_first_object] = (2**63 - 200).to_bytes(8, "little")
+    clip.write_bytes(content)
+    with pytest.raises(NotAVideo, match="damaged"):
+        pick_covers(clip)
+
+
 def test_a_missing_file_a_folder_and_a_pipe_are_refused(tmp_path: Path) -> None:
     with pytest.raises(NotAVideo, match="does not exist"):
         pick_covers(tmp_path / "absent.mp4")
