@@ -27,6 +27,7 @@ _STREAMS_OF_PACKETS = ("mpegts", "mpeg")
 """Formats without any index, in which the decoder can start at every byte."""
 
 _FORMATS_WITH_HEADERS_AMONG_PACKETS = ("flv", "live_flv", "kux")
+_FORMATS_WITH_HEADERS_OF_PARTS = ("mov,mp4,m4a,3gp,3g2,mj2",)
 
 _BEYOND_EVERY_END_SECONDS = 1_000_000
 
@@ -110,7 +111,10 @@ class RunReader:
         self._source = source
         self._stream = source.stream
         self._decoders: dict[bool, Any] = {}
-        self._headers = ChangingHeaders(source.stream)
+        form = source.container.format.name
+        has_parts = form in _FORMATS_WITH_HEADERS_OF_PARTS
+        self._may_change_headers = has_parts or form in _FORMATS_WITH_HEADERS_AMONG_PACKETS
+        self._headers = ChangingHeaders(source.stream, told_after_seeks=has_parts)
         self._places: dict[Fraction, int] = {}
         self._first: Packet[VideoStream] | None = None
         self._first_skipped = "DEFAULT"
@@ -133,18 +137,14 @@ class RunReader:
                     if packet.size == 0:
                         continue
                     bad_reads = 0
-                    if self._has_headers_among_packets:
-                        self._headers.note(packet, packet_time(packet))
+                    if self._may_change_headers:
+                        self._headers.note(packet, packet_time)
                     yield packet
                 return
             except av.error.EOFError:
                 return
             except DAMAGE:
                 bad_reads += 1
-
-    @property
-    def _has_headers_among_packets(self) -> bool:
-        return self._source.container.format.name in _FORMATS_WITH_HEADERS_AMONG_PACKETS
 
     @property
     def _is_clockless(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right, insort
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, Final
 
@@ -25,26 +26,33 @@ class ChangingHeaders:
     """
     What a stream's packets need to be decoded, by the time from which it holds.
 
-    FLV stores headers between the packets, and the next packet brings them along once. To a decoder that is shown
-    packets out of their order, or not that one, each keyframe has to bring its own.
+    FLV stores headers between the packets, and the next packet brings them along once; of MP4 the first packet that is
+    read of another part does. To a decoder that is shown packets out of their order, or not that one, each keyframe
+    has to bring its own.
     """
 
-    def __init__(self, stream: VideoStream) -> None:
+    def __init__(self, stream: VideoStream, *, told_after_seeks: bool) -> None:
         """
         Args:
             stream: Its own headers hold until the first change.
+            told_after_seeks: Whether what was brought last holds for all that is read until others are, seeks included.
         """
-        self._first = stream.codec_context.extradata or b""
+        self._first = self._latest = stream.codec_context.extradata or b""
+        self._told_after_seeks = told_after_seeks
         self._starts: list[Fraction] = []
         self._headers: dict[Fraction, bytes] = {}
 
-    def note(self, packet: Packet[VideoStream], time: Fraction | None) -> None:
-        """Remember the headers that a packet brings along, if any, as holding from its time on."""
-        if time is None or not packet.has_sidedata(_BESIDE) or len(self._starts) >= _MOST_CHANGES:
+    def note(self, packet: Packet[VideoStream], time_of: Callable[[Packet[VideoStream]], Fraction | None]) -> None:
+        """Remember the headers of a packet that was read, where it tells them, as holding from its time on."""
+        if packet.has_sidedata(_BESIDE):
+            self._latest = bytes(packet.get_sidedata(_BESIDE))
+        elif not (self._told_after_seeks and packet.is_keyframe):
             return
-        headers = bytes(packet.get_sidedata(_BESIDE))
+        time, headers = time_of(packet), self._latest
         # Many recorders repeat them.
-        if len(headers) > _MOST_BYTES or headers == self._at(time):
+        if time is None or len(headers) > _MOST_BYTES or headers == self._at(time):
+            return
+        if len(self._starts) >= _MOST_CHANGES:
             return
         if time not in self._headers:
             insort(self._starts, time)

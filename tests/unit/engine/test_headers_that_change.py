@@ -48,16 +48,19 @@ def _broadcast(path: Path, parts: Sequence[Path]) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def broadcast(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("broadcast")
+def _make(folder: Path, suffix: str) -> Path:
     options = {"preset": "ultrafast", "qp": "10", "tune": "zerolatency"}
     parts = []
     for number, (width_px, height_px) in enumerate(SIZES):
         first = number * FRAMES_EACH
         frames = [numbered(first + count, height_px, width_px) for count in range(FRAMES_EACH)]
-        parts.append(write_clip(folder / f"{number}.flv", frames, options=options, keyframe_every=KEYFRAME_EVERY))
-    return _broadcast(folder / "broadcast.flv", parts)
+        parts.append(write_clip(folder / f"{number}.{suffix}", frames, options=options, keyframe_every=KEYFRAME_EVERY))
+    return _broadcast(folder / f"broadcast.{suffix}", parts)
+
+
+@pytest.fixture(scope="module", params=["flv", "mp4"])
+def broadcast(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    return _make(tmp_path_factory.mktemp("broadcast"), request.param)
 
 
 @pytest.mark.parametrize("resting", [False, True])
@@ -79,3 +82,19 @@ def test_a_keyframe_decoded_alone_and_in_any_order_is_the_picture_of_its_own_par
 
     expected = [(number, size, 0, Fraction(number, 10)) for number, size in zip((5, 15, 25), SIZES, strict=True)]
     assert sorted(seen) == expected
+
+
+@pytest.mark.parametrize("resting", [False, True])
+def test_a_part_of_an_mp4_that_is_read_from_behind_is_decoded_by_its_own_headers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resting: bool
+) -> None:
+    monkeypatch.setattr(Source, "has_large_frames", property(lambda _source: resting))
+    with Source(_make(tmp_path, "mp4"), Budget(Limits()), strict=True) as source:
+        reader = RunReader(source)
+        for seconds in (Fraction(3, 2), Fraction(1), Fraction(1, 2), Fraction(0), Fraction(1)):
+            run = reader.keyframe_at(seconds)
+            assert run is not None
+            reader.rest()
+            (decoded,) = reader.decode(run)
+            assert (decoded.pts, decoded.damage) == (seconds, 0)
+            assert (decoded.frame.width, decoded.frame.height) == SIZES[int(seconds)]
