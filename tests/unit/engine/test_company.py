@@ -13,6 +13,7 @@ from smartcover.engine.company import Company, Member
 from smartcover.engine.defects import Defect, find_defect, norms_of
 from smartcover.engine.norms import Clip
 from smartcover.engine.signals import difference, picture_signals, prepare, signature
+from smartcover.engine.tones import brightened
 from tests.engine_clips import plain, shift, texture
 
 Picture = np.ndarray
@@ -391,3 +392,10 @@ def test_what_moves_through_a_picture_is_no_wipe_nor_is_one_that_moves_as_a_whol
     for pictures in (passing, moving):
         company = company_signals([_member(0.1 * place, picture) for place, picture in enumerate(pictures)])
         assert all(one["patched"] == 0.0 for one in company)
+
+
+@pytest.mark.parametrize(("power", "told"), [(0.5, True), (0.8, False)], ids=str)
+def test_a_slight_curve_may_be_the_cameras_own(power: float, told: bool) -> None:
+    clear = np.linspace(60, 250, 64, dtype=np.float32)[None]
+    curved = (255 * (clear / 255) ** power).astype(np.float32)
+    assert brightened(curved, clear, np.ones((1, 1), dtype=np.bool_)).item() is told
