@@ -399,3 +399,9 @@ def test_a_slight_curve_may_be_the_cameras_own(power: float, told: bool) -> None
     clear = np.linspace(60, 250, 64, dtype=np.float32)[None]
     curved = (255 * (clear / 255) ** power).astype(np.float32)
     assert brightened(curved, clear, np.ones((1, 1), dtype=np.bool_)).item() is told
+
+
+def test_haze_over_few_tones_is_no_brightening_though_a_curve_would_nearly_make_it() -> None:
+    clear = np.linspace(100, 180, 64, dtype=np.float32)[None]
+    hazy = 0.5 * clear + 128
+    assert not brightened(hazy, clear, np.ones((1, 1), dtype=np.bool_)).item()
