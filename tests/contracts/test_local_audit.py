@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import shutil
@@ -14,7 +15,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from smartcover.errors import SettingsError
+from smartcover.errors import SettingsError, StorageUnavailable
 from smartcover.storage import LocalStore, audit_folder, remove_unowned
 from tests.contracts.bucket_store_suite import B, body, content, put
 from tests.objects_database import Pool
@@ -146,4 +147,19 @@ async def test_a_folder_of_which_the_database_knows_nothing_is_let_be(
 async def test_the_place_of_a_share_that_is_not_mounted_is_refused(root: Path, object_pool: Pool) -> None:
     root.mkdir()
     with pytest.raises(SettingsError, match="is no folder of objects"):
+        await audit_folder(root, object_pool)
+
+
+async def test_a_disk_that_fails_while_a_lost_file_is_looked_for_is_told_as_a_folder_that_cannot_be_read(
+    store: LocalStore, root: Path, object_pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await put(store, "lost", b"lost")
+    for blob in files(root):
+        (root / blob.hex[:2] / blob.hex).unlink()
+
+    def fail(_path: Path) -> bool:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(Path, "exists", fail)
+    with pytest.raises(StorageUnavailable, match="cannot be looked at"):
         await audit_folder(root, object_pool)

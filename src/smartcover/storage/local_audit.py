@@ -62,7 +62,7 @@ async def audit_folder(root: Path, pool: Connections) -> FolderAudit:
         audit.unowned_bytes += sum(files[blob] for blob in unowned)
         async for blob, name in _objects(pool, number):
             # Looked for once more: an object may be younger than the list of files.
-            if blob not in files and not await asyncio.to_thread(blob_path(root, blob).exists):
+            if blob not in files and not await _is_there(root, blob):
                 audit.bare_objects += 1
                 if len(audit.bare_names) < MOST_NAMED:
                     audit.bare_names.append(name)
@@ -100,14 +100,22 @@ async def remove_unowned(root: Path, pool: Connections) -> int:
 
 async def _parts(root: Path) -> AsyncIterator[tuple[int, dict[UUID, int]]]:
     """Give the number of each of the folder's 256 parts, and the blobs in it with their sizes in bytes."""
-    unseen = f"{root} cannot be looked at; see whether its share is mounted and may be read"
-    with storage_failures("look for blobs", unseen):
+    with storage_failures("look for blobs", _unseen(root)):
         if not await asyncio.to_thread(is_blob_folder, root):
             raise SettingsError(f"{root} is no folder of objects; see whether its share is mounted")
     for number in range(256):
-        with storage_failures("list blobs", unseen):
+        with storage_failures("list blobs", _unseen(root)):
             files = await asyncio.to_thread(_files, root / f"{number:02x}")
         yield number, files
+
+
+async def _is_there(root: Path, blob: UUID) -> bool:
+    with storage_failures("look for a blob", _unseen(root)):
+        return await asyncio.to_thread(blob_path(root, blob).exists)
+
+
+def _unseen(root: Path) -> str:
+    return f"{root} cannot be looked at; see whether its share is mounted and may be read"
 
 
 def _files(part: Path) -> dict[UUID, int]:
