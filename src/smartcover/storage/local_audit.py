@@ -80,12 +80,7 @@ async def remove_unowned(root: Path, pool: Connections) -> int:
             the database of this folder.
         StorageUnavailable: If the folder or the database cannot be read, or a file cannot be removed.
     """
-    audit = await audit_folder(root, pool)
-    if audit.unowned_files and not audit.owned_files:
-        raise SettingsError(
-            f"the database knows none of the {audit.unowned_files} files in {root}, so it is most likely another "
-            "folder's; nothing was removed. See whether SMARTCOVER_DATABASE_URL and SMARTCOVER_STORAGE belong together"
-        )
+    await _require_its_database(root, pool)
     unchanged = f"{root} cannot be changed; run this as the user whose folder it is"
     with storage_failures("open the blob folder", unchanged):
         folder = await asyncio.to_thread(BlobFolder, root)
@@ -96,6 +91,21 @@ async def remove_unowned(root: Path, pool: Connections) -> int:
             await asyncio.to_thread(folder.remove, unowned)
         removed += len(unowned)
     return removed
+
+
+async def _require_its_database(root: Path, pool: Connections) -> None:
+    """Refuse a database that knows none of the folder's files; the first that it knows ends the search."""
+    unknown = 0
+    async for _, files in _parts(root):
+        unowned = await _unowned(pool, files)
+        if len(unowned) < len(files):
+            return
+        unknown += len(unowned)
+    if unknown:
+        raise SettingsError(
+            f"the database knows none of the {unknown} files in {root}, so it is most likely another folder's; "
+            "nothing was removed. See whether SMARTCOVER_DATABASE_URL and SMARTCOVER_STORAGE belong together"
+        )
 
 
 async def _parts(root: Path) -> AsyncIterator[tuple[int, dict[UUID, int]]]:
