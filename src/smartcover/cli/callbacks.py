@@ -27,6 +27,7 @@ from smartcover.callbacks import (
     task_finish_delivery,
 )
 from smartcover.cli.listen import pretty, printable
+from smartcover.cli.options import DATA, Data, Json
 from smartcover.errors import SettingsError
 from smartcover.ledger import (
     Attempt,
@@ -61,27 +62,23 @@ _COLOURS: Final = {
     DeliveryState.REFUSED: "red",
 }
 
-_Data = Annotated[Path, typer.Option(help="Data folder of the server; not used with SMARTCOVER_DATABASE_URL.")]
 _State = Annotated[DeliveryState | None, typer.Option(help="Only those in this state.")]
 _Job = Annotated[str | None, typer.Option(help="Only those of this job.")]
 _Destination = Annotated[str | None, typer.Option(help="Only those to this receiver: http://host:port or a URL.")]
 _Since = Annotated[str | None, typer.Option(help="Only those made since then: 2h, 3d, or 2022-06-30T15:00+08:00.")]
 _Until = Annotated[str | None, typer.Option(help="Only those made before then.")]
-_Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
-
-_DATA: Final = Path("smartcover-data")
 
 
 @callbacks.command("list")
 def list_(
-    data: _Data = _DATA,
+    data: Data = DATA,
     state: _State = None,
     job: _Job = None,
     destination: _Destination = None,
     since: _Since = None,
     until: _Until = None,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="Most lines.")] = 50,
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
     """List callbacks, newest first: state, tries, next try and the reason."""
     wanted = _filter(state, job, destination, since, until)
@@ -118,9 +115,9 @@ def list_(
 @callbacks.command()
 def show(
     delivery_id: Annotated[str, typer.Argument(help="The delivery's id, as `webhook-id` and `list` show it.")],
-    data: _Data = _DATA,
+    data: Data = DATA,
     body: Annotated[bool, typer.Option("--body", help="Also print the body, indented.")] = False,
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
     """Show one callback and every try of it."""
 
@@ -156,7 +153,7 @@ def show(
 @callbacks.command()
 def redeliver(
     delivery_ids: Annotated[list[str] | None, typer.Argument(help="Deliveries to send again.")] = None,
-    data: _Data = _DATA,
+    data: Data = DATA,
     state: _State = None,
     job: _Job = None,
     destination: _Destination = None,
@@ -184,7 +181,7 @@ def redeliver(
 def test(
     url: Annotated[str, typer.Argument(help="Where to send a sample callback.")],
     body_format: Annotated[Literal["XML", "JSON"], typer.Option("--format", help="Form of the body.")] = "XML",
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
     """
     Send a sample callback to a URL now, as the server would: same guard, headers, signature and time limits.

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from smartcover.app import configure_logs, open_ledger, secret_maker
+from smartcover.cli.options import DATA, Data, Json
 from smartcover.errors import SettingsError
 from smartcover.ledger import Ledger, TeamKey
 from smartcover.service import (
@@ -37,12 +38,9 @@ keys = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Key pairs of teams, each bound to buckets and rights."
 )
 
-_DATA: Final = Path("smartcover-data")
 _PERIOD: Final = re.compile(r"(\d{1,6})(s|m|h|d)")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
-_Data = Annotated[Path, typer.Option(help="Data folder of the server; not used with SMARTCOVER_DATABASE_URL.")]
-_Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 _Id = Annotated[str, typer.Argument(help="The SecretId, as `list` shows it.")]
 _Buckets = Annotated[
     list[str], typer.Option("--bucket", help="A bucket, or the beginning of names with a star: 'teama-*'. Repeatable.")
@@ -55,8 +53,8 @@ def add(
     team: Annotated[str, typer.Argument(help="Name of the team; it may have several key pairs.")],
     buckets: _Buckets,
     rights: _Rights = [Right.READ, Right.SUBMIT],  # noqa: B006 - typer takes defaults of lists so; nobody changes it
-    data: _Data = _DATA,
-    as_json: _Json = False,
+    data: Data = DATA,
+    as_json: Json = False,
 ) -> None:
     """Make a key pair and show its secret, this once."""
 
@@ -71,9 +69,9 @@ def add(
 
 @keys.command("list")
 def list_(
-    data: _Data = _DATA,
+    data: Data = DATA,
     revoked: Annotated[bool, typer.Option("--revoked", help="Also those that were revoked.")] = False,
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
     """List the key pairs, without their secrets."""
     found = _on_ledger(data, read_settings(), lambda ledger: ledger.keys.all(also_revoked=revoked))
@@ -97,7 +95,7 @@ def change(
     secret_id: _Id,
     buckets: _Buckets = [],  # noqa: B006 - as above
     rights: _Rights = [],  # noqa: B006 - as above
-    data: _Data = _DATA,
+    data: Data = DATA,
 ) -> None:
     """Set the buckets or the rights of a key pair, all of them anew; its secret stays."""
     if not buckets and not rights:
@@ -118,8 +116,8 @@ def change(
 def rotate(
     secret_id: _Id,
     keep_old: Annotated[str, typer.Option(help="How long the old secret goes on working: 0s, 30m, 24h, 7d.")] = "24h",
-    data: _Data = _DATA,
-    as_json: _Json = False,
+    data: Data = DATA,
+    as_json: Json = False,
 ) -> None:
     """Make a new secret for a key pair and show it, this once; the SecretId stays, and the old secret for a while."""
     period = _PERIOD.fullmatch(keep_old)
@@ -136,7 +134,7 @@ def rotate(
 
 
 @keys.command()
-def revoke(secret_id: _Id, data: _Data = _DATA) -> None:
+def revoke(secret_id: _Id, data: Data = DATA) -> None:
     """End a key pair for good, within seconds on every server; what it had accepted runs to its end."""
     key = _on_ledger(data, read_settings(), lambda ledger: ledger.keys.revoke(secret_id))
     print(f"revoked {key.secret_id} of {key.team}")

@@ -6,11 +6,12 @@ import asyncio
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
 from smartcover.app import configure_logs, open_objects
+from smartcover.cli.options import DATA, Json
 from smartcover.cli.pick_report import one_line
 from smartcover.settings import Settings, read_settings
 from smartcover.storage import FolderAudit, audit_folder, remove_unowned
@@ -20,8 +21,6 @@ __all__ = ["objects"]
 objects = typer.Typer(
     no_args_is_help=True, add_completion=False, help="The folder of objects of a server without an S3 store."
 )
-
-_DATA: Final = Path("smartcover-data")
 
 
 @objects.callback()
@@ -33,9 +32,9 @@ def _group() -> None:
 def check(
     data: Annotated[
         Path, typer.Option(help="Data folder of the server; its database is not used with SMARTCOVER_DATABASE_URL.")
-    ] = _DATA,
+    ] = DATA,
     remove: Annotated[bool, typer.Option("--remove", help="Delete the files that belong to no object.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Say which objects lack their bytes, then the exit code is 1, and how many files belong to no object."""
     settings = read_settings()

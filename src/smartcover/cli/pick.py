@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from smartcover.cli.options import Json
 from smartcover.cli.pick_report import (
     Bars,
     Written,
@@ -71,7 +72,7 @@ def pick(
     concurrency: Annotated[
         int, typer.Option("-j", "--concurrency", help=f"How many videos at once, 1 to {_MOST_AT_ONCE}.")
     ] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
+    as_json: Json = False,
     sheet: Annotated[bool, typer.Option("--sheet", help="Add a contact sheet that shows why.")] = False,
 ) -> None:
     """Pick the best covers of videos."""
