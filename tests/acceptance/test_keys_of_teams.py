@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from smartcover.app import KeyPair, TeamKeyRing
-from smartcover.app.keyring import LOOK_SECONDS, TRUST_SECONDS
+from smartcover.app.credentials import KeyPair
+from smartcover.app.keyring import LOOK_SECONDS, TRUST_SECONDS, TeamKeyRing
 from smartcover.errors import LedgerUnavailable
 from smartcover.ledger import Ledger
 from smartcover.service import SecretMaker, add_team_key, rotate_team_key

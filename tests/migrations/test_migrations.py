@@ -21,6 +21,7 @@ from sqlalchemy.pool import NullPool
 from smartcover import ledger as ledger_room
 from smartcover.errors import LedgerError, LedgerUnavailable, SettingsError
 from smartcover.ledger import JobResult, JobState, Ledger, check_schema, expected_revision, upgrade
+from smartcover.ledger.schema import known_revisions
 from tests.postgres import SERVERS, cluster
 
 BUCKET = "grown-1250000000"
@@ -96,6 +97,7 @@ def test_the_steps_form_one_line_and_their_files_are_named_after_them() -> None:
     assert [scripts[revision].down_revision for revision in REVISIONS] == [None, *REVISIONS[:-1]]
     assert all(Path(script.path).name.startswith(f"{revision}_") for revision, script in scripts.items())
     assert expected_revision() == REVISIONS[-1]
+    assert known_revisions() == set(REVISIONS), "they are read off the names of the files"
 
 
 async def test_an_empty_database_comes_to_the_newest_schema_and_stays_there(dsn: str) -> None:

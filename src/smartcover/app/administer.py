@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from smartcover.app.foundation import objects_folder
+from smartcover.app.folders import objects_folder
 from smartcover.errors import SettingsError
 from smartcover.ledger import EmbeddedPostgres, Ledger, Pool, check_schema, open_pool
 from smartcover.settings import Settings

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from smartcover.app.database_wait import DatabaseWait
+from smartcover.app.folders import objects_folder
 from smartcover.app.owed import owed_by_runs
 from smartcover.errors import SettingsError
 from smartcover.ledger import (
@@ -139,22 +140,3 @@ def _store(settings: Settings, data: Path | None, pool: Pool) -> BucketStore:
         read_budget_bytes=settings.s3_read_budget_bytes,
         signed_seconds=settings.job_timeout_seconds + _CLOCKS_APART_SECONDS,
     )
-
-
-def objects_folder(settings: Settings, data: Path | None) -> Path:
-    """
-    Find the folder of local objects that `SMARTCOVER_STORAGE` names.
-
-    Raises:
-        SettingsError: If it names none.
-    """
-    scheme, _, place = settings.storage.partition(":")
-    if scheme != "file":
-        raise SettingsError(f"SMARTCOVER_STORAGE is {settings.storage!r}; give file:, file:/a/folder or s3://…")
-    if place:
-        return Path(place)
-    if data is None:
-        raise SettingsError(
-            "a role of its own needs a store that all roles share; set SMARTCOVER_STORAGE to file:/a/shared/folder"
-        )
-    return data / "objects"

@@ -8,42 +8,26 @@ import re
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
-from uuid import uuid4
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
-from smartcover.app import configure_logs, open_ledger
-from smartcover.callbacks import (
-    EgressPolicy,
-    HttpConfig,
-    HttpSender,
-    destination_of,
-    read_secrets,
-    task_finish_delivery,
-)
-from smartcover.cli.listen import pretty, printable
+from smartcover.app.administer import open_ledger
+from smartcover.app.logs import configure_logs
 from smartcover.cli.options import DATA, Data, Json
+from smartcover.cli.terminal import pretty, printable
 from smartcover.errors import SettingsError
 from smartcover.ledger import (
     Attempt,
     AttemptReport,
     CallbackTarget,
-    CoverReport,
-    CoverSpec,
     Delivery,
     DeliveryFilter,
     DeliveryState,
-    Job,
-    JobResult,
-    JobSpec,
-    JobState,
     Ledger,
-    OutputSpec,
 )
 from smartcover.settings import Settings, read_settings
 
@@ -135,7 +119,7 @@ def show(
     for name, value in (
         ("delivery", delivery.delivery_id),
         ("state", f"[{_COLOURS[delivery.state]}]{delivery.state.value}[/] {escape(printable(delivery.reason))}"),
-        ("target", escape(printable(delivery.target.url or destination_of(delivery.target)))),
+        ("target", escape(printable(delivery.target.url or delivery.destination))),
         ("job", delivery.job_id or "-"),
         ("made", _moment(delivery.created_at)),
         ("next try", _moment(delivery.next_at)),
@@ -188,14 +172,9 @@ def test(
 
     It leaves no trace in the database. The exit code is 0 when the receiver took it.
     """
-    settings = _settings()
-    delivery = _sample(CallbackTarget(url=url, format=body_format), settings)
+    from smartcover.cli.sample_callback import send_sample  # brings an HTTP client along, which no other command needs
 
-    async def send() -> AttemptReport:
-        async with _sender(settings) as sender:
-            return await sender.send(delivery)
-
-    report = asyncio.run(send())
+    delivery, report = asyncio.run(send_sample(CallbackTarget(url=url, format=body_format), _settings()))
     if as_json:
         print(json.dumps({"delivery_id": delivery.delivery_id} | _report_json(report), ensure_ascii=False))
     else:
@@ -230,6 +209,8 @@ def _filter(
     state: DeliveryState | None, job: str | None, destination: str | None, since: str | None, until: str | None
 ) -> DeliveryFilter:
     if destination is not None and "://" in destination:
+        from smartcover.callbacks import destination_of  # brings an HTTP client along, which lists need for this alone
+
         destination = destination_of(CallbackTarget(url=destination))
     return DeliveryFilter(job, state, destination, _time("--since", since), _time("--until", until))
 
@@ -294,66 +275,3 @@ def _report_json(report: AttemptReport) -> dict[str, Any]:
         "answer_head": report.answer_head.decode("utf-8", "replace"),
         "retry_after_seconds": report.retry_after_seconds,
     }
-
-
-def _sender(settings: Settings) -> HttpSender:
-    secret = settings.callback_secret.get_secret_value() if settings.callback_secret else None
-    config = HttpConfig(
-        policy=EgressPolicy(allow=settings.callback_allow, ports=settings.callback_ports),
-        user_agent=f"smartcover/{package_version('smartcover')}",
-        connect_timeout_seconds=settings.callback_connect_timeout_seconds,
-        timeout_seconds=settings.callback_timeout_seconds,
-        ca_file=settings.callback_ca_file,
-        signing_keys=read_secrets(secret),
-    )
-    return HttpSender(config, now=lambda: datetime.now(UTC))
-
-
-def _sample(target: CallbackTarget, settings: Settings) -> Delivery:
-    """Make the callback of a job that never was, by the way that real ones go."""
-    now = datetime.now(UTC).replace(microsecond=0)
-    bucket, pattern = "sample-1250000000", "output/smartcover-${Number}.jpg"
-    keys = [pattern.replace("${Number}", str(number)) for number in range(3)]
-    job = Job(
-        job_id=f"j{uuid4().hex}",
-        seq=0,
-        bucket=bucket,
-        region=settings.region,
-        queue_id=f"p{uuid4().hex}",
-        tag="SmartCover",
-        state=JobState.SUCCESS,
-        spec=JobSpec(
-            object_key="input/sample.mp4",
-            output=OutputSpec(settings.region, bucket, pattern),
-            covers=CoverSpec(),
-            smart_cover={"Count": "3", "Format": "jpg"},
-            user_data="This is a test of the callback URL.",
-        ),
-        callback=target,
-        attempt=1,
-        created_at=now - timedelta(seconds=6),
-        started_at=now - timedelta(seconds=5),
-        ended_at=now,
-        result=JobResult(tuple(CoverReport(key, "0" * 32, 1, 1280, 720, 0.0, 1.0) for key in keys)),
-    )
-    owed = task_finish_delivery(
-        job,
-        delivery_id=str(uuid4()),
-        zone_offset_minutes=settings.time_zone_offset_minutes,
-        json_array=settings.callback_json_array,
-        md5_info=settings.callback_md5_info,
-    )
-    assert owed is not None
-    return Delivery(
-        delivery_id=owed.delivery_id,
-        job_id=job.job_id,
-        bucket=bucket,
-        target=target,
-        destination=owed.destination,
-        content_type=owed.content_type,
-        body=owed.body,
-        state=DeliveryState.PENDING,
-        tries=1,
-        created_at=now,
-        next_at=now,
-    )

@@ -6,7 +6,8 @@ import asyncio
 
 import typer
 
-from smartcover.app import DatabaseWait, configure_logs
+from smartcover.app.database_wait import DatabaseWait
+from smartcover.app.logs import configure_logs
 from smartcover.errors import SettingsError
 from smartcover.ledger import check_schema, expected_revision
 from smartcover.ledger import upgrade as upgrade_schema

@@ -15,7 +15,9 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from smartcover.app import configure_logs, open_ledger, secret_maker
+from smartcover.app.administer import open_ledger
+from smartcover.app.keyring import secret_maker
+from smartcover.app.logs import configure_logs
 from smartcover.cli.options import DATA, Data, Json
 from smartcover.errors import SettingsError
 from smartcover.ledger import Ledger, TeamKey

@@ -8,9 +8,7 @@ entities, and what goes to the terminal holds no control characters.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
-import json
 import re
 import signal
 from collections import Counter
@@ -21,17 +19,16 @@ from typing import Annotated, Final
 
 import typer
 from aiohttp import web
-from lxml import etree
 from rich.console import Console
 from rich.markup import escape
 from rich.syntax import Syntax
 from standardwebhooks import Webhook
 from standardwebhooks.webhooks import EmptyWebhookSecretError, WebhookVerificationError
 
+from smartcover.cli.terminal import pretty, printable
 from smartcover.errors import SettingsError
 
 _MAX_BODY_BYTES: Final = 16 * 1024 * 1024
-_MAX_SHOWN_CHARACTERS: Final = 20_000
 _TAKEN: Final = web.HTTPOk.status_code
 
 
@@ -149,29 +146,6 @@ class _Desk:
         path = self.plan.folder / f"{self.requests:04d}-{name}.{suffix}"
         path.write_bytes(body)
         self.console.print(f"  saved      {path}", markup=False, soft_wrap=True)
-
-
-def pretty(body: bytes) -> tuple[str, str]:
-    """Indent an XML or JSON body for reading; gives the text and `xml`, `json` or `text`. Never raises."""
-    start = body.lstrip()[:1]
-    if start == b"<":
-        parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, remove_blank_text=True)
-        with contextlib.suppress(etree.XMLSyntaxError, ValueError):
-            root = etree.fromstring(body, parser)
-            etree.indent(root)
-            return printable(etree.tostring(root, encoding="unicode")), "xml"
-    elif start in (b"{", b"["):
-        with contextlib.suppress(ValueError, RecursionError):
-            return printable(json.dumps(json.loads(body), indent=2, ensure_ascii=False)), "json"
-    return printable(body[:_MAX_SHOWN_CHARACTERS].decode("utf-8", "replace")), "text"
-
-
-def printable(text: str) -> str:
-    """Make a text from outside harmless to a terminal: no control characters, and not without end."""
-    shown = "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
-    if len(shown) <= _MAX_SHOWN_CHARACTERS:
-        return shown
-    return f"{shown[:_MAX_SHOWN_CHARACTERS]}\n… {len(shown) - _MAX_SHOWN_CHARACTERS} characters more"
 
 
 async def _serve(host: str, port: int, plan: _Plan) -> None:

@@ -10,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from smartcover.app import configure_logs, open_objects
+from smartcover.app.administer import open_objects
+from smartcover.app.logs import configure_logs
 from smartcover.cli.options import DATA, Json
 from smartcover.cli.pick_report import one_line
 from smartcover.settings import Settings, read_settings

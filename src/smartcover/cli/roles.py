@@ -8,8 +8,11 @@ from typing import Annotated
 
 import typer
 
-from smartcover.app import Address, KeyPair, Role, configure_logs, log_strange_variables
-from smartcover.app import serve as run_roles
+from smartcover.app.credentials import KeyPair
+from smartcover.app.http import Address
+from smartcover.app.logs import configure_logs, log_strange_variables
+from smartcover.app.serve import Role
+from smartcover.app.serve import serve as run_roles
 from smartcover.settings import read_settings
 
 

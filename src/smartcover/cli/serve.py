@@ -9,8 +9,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from smartcover.app import Address, KeyPair, Role, configure_logs, log_strange_variables
-from smartcover.app import serve as serve_all
+from smartcover.app.credentials import KeyPair
+from smartcover.app.http import Address
+from smartcover.app.logs import configure_logs, log_strange_variables
+from smartcover.app.serve import Role
+from smartcover.app.serve import serve as serve_all
 from smartcover.settings import read_settings
 
 

@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import functools
 import secrets
 import ssl
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
-from sqlalchemy.exc import PendingRollbackError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import create_async_engine
-from sqlalchemy.pool import NullPool
 
 from smartcover.errors import LedgerError, LedgerUnavailable, SettingsError
 from smartcover.ledger.connections import connect
 from smartcover.ledger.failures import ledger_failures
-
-T = TypeVar("T")
-
-#: Any number; one process at a time changes the schema of a database.
-_LOCK: Final = 0x534D4152
 
 #: Longest time of a statement that only looks.
 _READ_SECONDS: Final = 10.0
@@ -57,24 +43,13 @@ async def upgrade(dsn: str) -> None:
             sessions.
         LedgerUnavailable: If the database does not answer.
     """
+    with _refusals(dsn, "change the schema"):
+        if await _revision(dsn) == expected_revision():
+            return
+        # Only here: Alembic and SQLAlchemy take half a second and 30 MB, and most processes never change a schema.
+        from smartcover.ledger.migrating import migrate
 
-    def work(connection: Connection) -> None:
-        # Asked for again and again: whoever waits inside a statement would be waited for by the building of an index.
-        while not connection.execute(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": _LOCK}).scalar():
-            connection.commit()
-            connection.execute(text("SELECT pg_sleep(0.2)"))
-        connection.commit()
-        try:
-            _refuse_unknown(connection)
-            command.upgrade(_config(connection), "head")
-            connection.commit()
-        finally:
-            connection.rollback()
-            if not connection.invalidated:  # else the lock went with the connection
-                connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": _LOCK})
-                connection.commit()
-
-    await _with_connection(dsn, work, "change the schema", statement_seconds=None)
+        await migrate(dsn)
 
 
 async def check_schema(dsn: str) -> None:
@@ -86,17 +61,54 @@ async def check_schema(dsn: str) -> None:
             the text says what to do.
         LedgerUnavailable: If the database does not answer.
     """
+    with _refusals(dsn, "read the schema"):
+        found = await _revision(dsn)
+    if found != expected_revision():
+        raise SettingsError(
+            f"the database's schema is at {found or 'nothing'} and this version needs {expected_revision()}; "
+            "run smartcover db upgrade"
+        )
 
-    def work(connection: Connection) -> None:
-        _refuse_unknown(connection)
-        found = MigrationContext.configure(connection).get_current_revision()
-        if found != expected_revision():
-            raise SettingsError(
-                f"the database's schema is at {found or 'nothing'} and this version needs {expected_revision()}; "
-                "run smartcover db upgrade"
-            )
 
-    await _with_connection(dsn, work, "read the schema", statement_seconds=_READ_SECONDS)
+def expected_revision() -> str:
+    """Name the newest migration of this version."""
+    return max(known_revisions())
+
+
+@functools.cache
+def known_revisions() -> frozenset[str]:
+    """Name all migrations of this version, after which their files are named."""
+    files = Path(__file__).with_name("migrations").joinpath("versions").glob("[0-9]*_*.py")
+    return frozenset(path.name.partition("_")[0] for path in files)
+
+
+def refuse_unknown(found: str | None) -> None:
+    """
+    Refuse a schema that came from a newer version.
+
+    Raises:
+        SettingsError: If this version does not know it; the text says what to do.
+    """
+    if found is not None and found not in known_revisions():
+        raise SettingsError(
+            f"the database's schema is at {found}, which this version does not know (its newest is "
+            f"{expected_revision()}); run the version of smartcover that made it, or a newer one"
+        )
+
+
+async def _revision(dsn: str) -> str | None:
+    """Read which step the database is at, None for an empty one; refuse one that this version does not know."""
+    if await _shares_sessions(dsn):
+        raise _pools_transactions(dsn)
+    connection = await connect(dsn, command_timeout=_READ_SECONDS)
+    try:
+        if await connection.fetchval("SELECT to_regclass('alembic_version')") is None:
+            return None
+        found: str | None = await connection.fetchval("SELECT version_num FROM alembic_version")
+    finally:
+        connection.terminate()
+    refuse_unknown(found)
+    return found
 
 
 async def _shares_sessions(dsn: str) -> bool:
@@ -125,62 +137,12 @@ def _pools_transactions(dsn: str) -> SettingsError:
     )
 
 
-@functools.cache
-def expected_revision() -> str:
-    """Name the newest migration of this version."""
-    head = _scripts().get_current_head()
-    assert head is not None
-    return head
-
-
-@functools.cache
-def known_revisions() -> frozenset[str]:
-    """Name all migrations of this version."""
-    return frozenset(script.revision for script in _scripts().walk_revisions())
-
-
-def _refuse_unknown(connection: Connection) -> None:
-    found = MigrationContext.configure(connection).get_current_revision()
-    connection.rollback()
-    if found is not None and found not in known_revisions():
-        raise SettingsError(
-            f"the database's schema is at {found}, which this version does not know (its newest is "
-            f"{expected_revision()}); run the version of smartcover that made it, or a newer one"
-        )
-
-
-def _config(connection: Connection | None = None) -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%"))
-    config.set_main_option("path_separator", "os")
-    config.attributes["connection"] = connection
-    return config
-
-
-def _scripts() -> ScriptDirectory:
-    return ScriptDirectory.from_config(_config())
-
-
-async def _with_connection(
-    dsn: str, work: Callable[[Connection], T], doing: str, *, statement_seconds: float | None
-) -> T:
-    async def open_one() -> Any:
-        return await connect(dsn, command_timeout=statement_seconds)
-
-    engine = create_async_engine("postgresql+asyncpg://", async_creator=open_one, poolclass=NullPool)
+@contextlib.contextmanager
+def _refusals(dsn: str, doing: str) -> Iterator[None]:
+    """Say of which database it is that it does not answer, and what to correct where it does not let us in."""
     try:
         with ledger_failures(doing):
-            if await _shares_sessions(dsn):
-                raise _pools_transactions(dsn)
-            try:
-                async with engine.connect() as connection:
-                    return await connection.run_sync(work)
-            except SQLAlchemyError as error:
-                met: BaseException = error
-                while isinstance(met, PendingRollbackError) and met.__context__ is not None:
-                    met = met.__context__  # what it says comes of a connection that was lost before
-                cause = met.__cause__ or met
-                raise (cause.__cause__ or cause) from error
+            yield
     except LedgerError as error:
         why = error.__cause__
         if _refuses(why):
@@ -197,8 +159,6 @@ async def _with_connection(
             )
             raise LedgerUnavailable(f"the database at {_place(dsn)} {what}", detail=error.detail) from error
         raise
-    finally:
-        await asyncio.shield(engine.dispose())
 
 
 def _refuses(error: BaseException | None) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from smartcover.callbacks import read_secrets, signature_headers
-from smartcover.cli.listen import pretty
+from smartcover.cli.terminal import pretty
 
 SECRET = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 BODY = b"<Response><EventName>TaskFinish</EventName><JobsDetail><Message/></JobsDetail></Response>"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from smartcover.app import secret_maker
 from smartcover.app.credentials import first_key_pair
+from smartcover.app.keyring import secret_maker
 from smartcover.ledger import keep_private
 from smartcover.settings import read_settings
 from tests.flushes import watch_flushes

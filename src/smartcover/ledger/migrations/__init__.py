@@ -1,1 +1,1 @@
-"""The schema's history; see smartcover.ledger.schema for running it."""
+"""The schema's history; see smartcover.ledger.migrating for running it."""

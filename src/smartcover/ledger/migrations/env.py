@@ -1,4 +1,4 @@
-"""What Alembic runs: the migrations, on the connection that smartcover.ledger.schema hands over."""
+"""What Alembic runs: the migrations, on the connection that smartcover.ledger.migrating hands over."""
 
 from __future__ import annotations
 
