@@ -27,7 +27,8 @@ class Asked:
 @dataclass(frozen=True, slots=True)
 class Fault:
     """
-    What happens instead of a good answer: a status, or a body cut off after so many bytes; after a delay.
+    What happens instead of a good answer: a status, with a code of S3 if one is given, or a body cut off after so many
+    bytes; after a delay.
 
     `pause_seconds` is a silence in the middle of the body.
     """
@@ -36,6 +37,7 @@ class Fault:
     cut_after: int | None = None
     delay_seconds: float = 0.0
     pause_seconds: float = 0.0
+    code: str = ""
 
 
 @dataclass(slots=True)
@@ -66,9 +68,12 @@ def proxy_to(address: str, bucket: str | None = None) -> Iterator[Proxy]:
             fault = proxy.fault_of(number, asked) or Fault()
             time.sleep(fault.delay_seconds)
             if fault.status is not None:
+                why = f"<Error><Code>{fault.code}</Code></Error>".encode() if fault.code else b""
                 self.send_response(fault.status)
-                self.send_header("Content-Length", "0")
+                self.send_header("Content-Length", str(len(why)))
                 self.end_headers()
+                if self.command != "HEAD":
+                    self.wfile.write(why)
                 return
             connection = http.client.HTTPConnection(there, timeout=30)
             path = self.path if bucket is None else f"/{bucket}{self.path}"

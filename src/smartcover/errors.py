@@ -4,9 +4,9 @@ Every error that smartcover raises on purpose.
     SmartCoverError
       VideoError        NotAVideo, NoVideoStream, NoFrames, NoSafeFrame, VideoTooLarge, DecodeTimedOut, EngineCrashed,
                         EngineKilled
-      StorageError      ObjectMissing, BucketMissing, BucketNotEmpty, BucketTaken, UploadMissing, AccessDenied,
-                        DigestMismatch, IncompleteBody, RangeUnsatisfiable, PreconditionFailed, InvalidPart,
-                        PartsOutOfOrder, StorageUnavailable, RegisterUnavailable
+      StorageError      ObjectMissing, BucketMissing, StoreBucketMissing, BucketNotEmpty, BucketTaken, UploadMissing,
+                        AccessDenied, DigestMismatch, IncompleteBody, RangeUnsatisfiable, PreconditionFailed,
+                        InvalidPart, PartsOutOfOrder, StorageUnavailable, RegisterUnavailable
       RequestError      BadParameter, MalformedBody, MissingBody, BodyTooLarge, BadKey, KeyTooLong, BadBucketName,
                         MissingLength, BadUri, MissingHost, InvalidDigest, RequestTimedOut,
                         SignatureMismatch, SignatureMissing, UnknownKey, RequestExpired, ClockSkewed, NotBound,
@@ -102,6 +102,12 @@ class BucketMissing(StorageError):
     """The specified bucket does not exist."""
 
     code = "NoSuchBucket"
+
+
+class StoreBucketMissing(BucketMissing):
+    """The bucket is not in the object store any more; the operator must look."""
+
+    retryable = True
 
 
 class BucketNotEmpty(StorageError):

@@ -109,6 +109,10 @@ def test_an_s3_store_in_which_the_operator_makes_the_buckets_passes(tmp_path: Pa
         asyncio.run(_know(dsn, bucket))
         code, findings = doctor(tmp_path, **shared)
         assert (code, findings["storage"]["level"]) == (0, "ok")
+        asyncio.run(_know(dsn, "lost-1250000000"))
+        code, findings = doctor(tmp_path, **shared)
+        assert (code, findings["storage"]["level"]) == (1, "fail")
+        assert findings["storage"]["seen"] == "1 of 2 buckets are not in the store: lost-1250000000"
     code, findings = doctor(tmp_path, **shared)
     assert (code, findings["storage"]["level"]) == (1, "fail")
     assert "{" not in findings["storage"]["seen"]

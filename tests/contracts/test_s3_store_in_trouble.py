@@ -6,13 +6,14 @@ import dataclasses
 import random
 import time
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from smartcover.engine import CoverOptions, Limits, pick_covers
-from smartcover.errors import StorageUnavailable, VideoTooLarge
+from smartcover.errors import ObjectMissing, StorageUnavailable, StoreBucketMissing, VideoTooLarge
 from smartcover.storage import S3Store
 from tests.contracts.bucket_store_suite import MEBIBYTE, B, content, put
 from tests.engine_clips import numbered, write_clip
@@ -63,6 +64,54 @@ async def test_a_store_that_fails_or_refuses_our_keys_does_not_pass_its_check(st
         proxy.fault_of = lambda number, asked, status=status: Fault(status=status)  # type: ignore[misc]
         with pytest.raises(StorageUnavailable):
             await store.check()
+
+
+async def test_a_video_that_cannot_be_read_tells_which_fault_the_keys_have(store: S3Store, proxy: Proxy) -> None:
+    """A HEAD is refused without a word, so the store is asked once more in a way that has an answer."""
+    await put(store, "v", b"data")
+    source = await store.video(B, "v")
+    for code, word in (("ExpiredToken", "expired"), ("RequestTimeTooSkewed", "clock"), ("AccessDenied", "refuses")):
+        proxy.fault_of = lambda number, asked, code=code: Fault(status=403, code=code)  # type: ignore[misc]
+        for refused in (store.video(B, "v"), store.check()):
+            with pytest.raises(StorageUnavailable, match=word):
+                await refused
+        with source.open() as opened, pytest.raises(StorageUnavailable, match=word) as failure:
+            opened.read()
+        assert code in (failure.value.detail or "")
+
+
+async def test_a_bucket_that_the_store_lost_is_waited_for_and_is_no_missing_video(store: S3Store, proxy: Proxy) -> None:
+    await put(store, "v", b"data")
+    source = await store.video(B, "v")
+    proxy.fault_of = lambda number, asked: Fault(status=404, code="NoSuchBucket")
+    for call in (store.video(B, "v"), store.check(), put(store, "k", b"data"), store.stage(B, "k", b"", headers={})):
+        with pytest.raises(StoreBucketMissing):
+            await call
+    with source.open() as opened, pytest.raises(StoreBucketMissing):
+        opened.read()
+    proxy.fault_of = lambda number, asked: None
+    await store.delete(B, "v")
+    with pytest.raises(ObjectMissing):
+        await store.video(B, "v")
+
+
+async def test_one_lost_bucket_of_several_is_the_trouble_of_its_own_jobs_alone(
+    server: str, proxy: Proxy, object_pool: Pool
+) -> None:
+    fresh(server, "lost-1", "there-2")
+    store = S3Store("s3://", options_of(proxy.url), object_pool, unfinished_age_seconds=0.0)
+    for name in ("lost-1", "there-2"):
+        await store.create_bucket(name, "r")
+    staged = await store.stage("there-2", "k", b"cover", headers={})
+    proxy.fault_of = lambda number, asked: (
+        Fault(status=404, code="NoSuchBucket") if asked.path.startswith("/lost-1") else None
+    )
+    await store.check()
+    assert (await store.sweep(datetime.now(UTC) + timedelta(days=1))).blobs == 1, "the sweep goes on behind it"
+    with pytest.raises(StorageUnavailable):
+        await store.publish(await store.place([staged]))
+    with pytest.raises(StoreBucketMissing):
+        await store.video("lost-1", "k")
 
 
 async def test_a_store_that_keeps_failing_is_given_up_within_a_bound(store: S3Store, proxy: Proxy) -> None:

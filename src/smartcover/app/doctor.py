@@ -33,6 +33,7 @@ from smartcover.errors import (
     ObjectMissing,
     SmartCoverError,
     StorageError,
+    StoreBucketMissing,
     VideoError,
 )
 from smartcover.ledger import EmbeddedPostgres, Ledger, TeamKey
@@ -50,6 +51,8 @@ _CODECS = ("h264", "hevc", "vp9", "av1", "mpeg4", "mpeg2video", "vp8", "prores",
 _WEIGHTS = Path(__file__).resolve().parents[1] / "engine" / "models"
 #: A bucket that nobody else uses; it is removed again.
 _PROBE_BUCKET = "smartcover-doctor"
+#: Most buckets that are looked for in an S3 store.
+_MOST_BUCKETS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,20 +203,40 @@ async def _storage(store: BucketStore) -> Finding:
     try:
         await store.create_bucket(_PROBE_BUCKET, "doctor")
     except BucketMissing:  # an S3 store in which the operator makes the buckets: one of those must do
-        buckets = await store.buckets()
-        if not buckets:
-            return Finding(
-                "storage",
-                "warn",
-                "the store answers, and no bucket to try is known yet",
-                "make one in the store and name it in SMARTCOVER_BUCKETS",
-            )
-        return await _try_object(store, buckets[0].name)
+        return await _try_buckets(store)
     try:
         return await _try_object(store, _PROBE_BUCKET)
     finally:
         with contextlib.suppress(BucketNotEmpty):  # a doctor was killed here, or looks at this moment
             await store.delete_bucket(_PROBE_BUCKET)
+
+
+async def _try_buckets(store: BucketStore) -> Finding:
+    buckets = [bucket.name for bucket in await store.buckets()]
+    if not buckets:
+        return Finding(
+            "storage",
+            "warn",
+            "the store answers, and no bucket to try is known yet",
+            "make one in the store and name it in SMARTCOVER_BUCKETS",
+        )
+    there, lost = [], []
+    for name in buckets[:_MOST_BUCKETS]:
+        try:
+            await store.list(name, limit=1)
+        except StoreBucketMissing:
+            lost.append(name)
+        else:
+            there.append(name)
+    if lost:
+        return Finding(
+            "storage",
+            "fail",
+            f"{len(lost)} of {len(there) + len(lost)} buckets are not in the store: {', '.join(lost[:3])}",
+            "their jobs wait: make them in the store again, or see whether SMARTCOVER_STORAGE, SMARTCOVER_S3_ENDPOINT "
+            "and the keys are those of the right store",
+        )
+    return await _try_object(store, there[0])
 
 
 async def _try_object(store: BucketStore, bucket: str) -> Finding:

@@ -8,7 +8,6 @@ shown as the store describes it, without a CRC-64.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -18,7 +17,14 @@ from uuid import UUID, uuid4
 import asyncpg
 import obstore
 
-from smartcover.errors import BucketMissing, BucketNotEmpty, ObjectMissing, StorageUnavailable
+from smartcover.errors import (
+    BucketMissing,
+    BucketNotEmpty,
+    ObjectMissing,
+    RegisterUnavailable,
+    StorageUnavailable,
+    StoreBucketMissing,
+)
 from smartcover.storage import s3_listing
 from smartcover.storage.bucket import (
     BucketInfo,
@@ -38,8 +44,9 @@ from smartcover.storage.rules import (
     page_limit,
     resolve_range,
 )
+from smartcover.storage.s3_failures import s3_failures
 from smartcover.storage.s3_objects import Found, S3Objects, known_info
-from smartcover.storage.s3_place import S3Options, S3Place, s3_failures
+from smartcover.storage.s3_place import S3Options, S3Place
 from smartcover.storage.s3_staging import S3Staging
 from smartcover.storage.s3_sweep import S3Sweeper
 from smartcover.storage.s3_uploads import S3Uploads
@@ -50,6 +57,8 @@ from smartcover.storage.shelf import QUERIES, Connections, Register, swept_meanw
 _MAX_COPY_BYTES = 5 << 30
 #: S3 signs for no longer.
 _MOST_SIGNED_SECONDS = 7 * 86_400.0
+#: Buckets that are asked for, while the store has none, before it does not pass its check.
+_MOST_ASKED_BUCKETS = 3
 
 
 class S3Store(RegisteredStore):
@@ -98,10 +107,22 @@ class S3Store(RegisteredStore):
         )
 
     async def check(self) -> None:
-        """Ask the store for what is not there, in one of our buckets; without any there is nothing to ask for."""
-        for bucket in (await self.buckets())[:1]:
-            with contextlib.suppress(ObjectMissing):
-                await self._objects.head(bucket.name, f"{self._place.staging_root(bucket.name)}nothing")
+        """
+        Ask the store for what is not there, in one of our buckets; without any there is nothing to ask for.
+
+        One bucket that the store has not any more is the trouble of its jobs alone; a store that has none of the first
+        few is as good as none.
+        """
+        lost: StoreBucketMissing | None = None
+        for bucket in (await self.buckets())[:_MOST_ASKED_BUCKETS]:
+            try:
+                await self._objects.ask(bucket.name, f"{self._place.staging_root(bucket.name)}nothing")
+            except ObjectMissing:
+                return
+            except StoreBucketMissing as error:
+                lost = error
+        if lost is not None:
+            raise lost
 
     # Buckets
 
@@ -270,8 +291,14 @@ class S3Store(RegisteredStore):
         return ObjectPage(objects, folded, entries[-1][0] if more and entries else None)
 
     async def video(self, bucket: str, key: str) -> VideoSource:
-        _, found = await self._find(bucket, key)
         path = self._place.path(bucket, key)
+        try:
+            _, found = await self._find(bucket, key)
+        except RegisterUnavailable:
+            raise
+        except (ObjectMissing, StorageUnavailable):
+            await self._objects.ask(bucket, path)  # why: whether the bucket is gone too, or which fault our keys have
+            raise
         with s3_failures("sign an address"):
             url = await obstore.sign_async(self._place.store(bucket), "GET", path, self._signed_for)
         return RemoteVideo(url, found.etag, found.size_bytes, self._read_budget_bytes)

@@ -11,8 +11,9 @@ from obstore.exceptions import InvalidPathError
 
 from smartcover.errors import BadKey
 from smartcover.storage.rules import after_delimiter, first_key_after
+from smartcover.storage.s3_failures import s3_failures
 from smartcover.storage.s3_objects import ANSWER_TIMEOUT_SECONDS
-from smartcover.storage.s3_place import RESERVED, S3Place, check_reachable, s3_failures
+from smartcover.storage.s3_place import RESERVED, S3Place, check_reachable
 from smartcover.storage.s3_raw_listing import entries_of
 
 _HIGHEST = chr(0x10FFFF)

@@ -18,7 +18,8 @@ from fastcrc import crc64 as crc
 from smartcover.errors import BodyTooLarge, DigestMismatch, IncompleteBody, StorageError
 from smartcover.storage.blobs import Contents
 from smartcover.storage.bucket import ObjectInfo
-from smartcover.storage.s3_place import S3Place, s3_failures
+from smartcover.storage.s3_failures import s3_failures
+from smartcover.storage.s3_place import S3Place
 from smartcover.storage.shelf import STORE_ETAG
 
 #: Longest wait for the store's answer to a request without a large body, and for the next bytes of one.
@@ -113,6 +114,12 @@ class S3Objects:
                 answer = await obstore.get_async(self.place.store(bucket), path, options={"head": True})
         meta = answer.meta
         return Found(meta["size"], _bare(meta["e_tag"]), meta["last_modified"], _headers(answer.attributes))
+
+    async def ask(self, bucket: str, path: str) -> None:
+        """Ask for the first byte at a path: unlike a HEAD's, this refusal has a body, which says what is wrong."""
+        with s3_failures("ask for an object"):
+            async with asyncio.timeout(ANSWER_TIMEOUT_SECONDS):
+                await obstore.get_async(self.place.store(bucket), path, options={"range": (0, 1)})
 
     async def stream(self, bucket: str, path: str, etag: str, offsets: range) -> AsyncIterator[bytes]:
         """Open one version of an object; raises `StorageUnavailable` if there is another one by now."""

@@ -1,11 +1,9 @@
-"""Where in an S3-compatible store our buckets and keys lie, and what its failures mean."""
+"""Where in an S3-compatible store our buckets and keys lie."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, cast
@@ -13,10 +11,9 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 import obstore
-from obstore.exceptions import BaseError, NotFoundError, PermissionDeniedError, PreconditionError, UnauthenticatedError
 from obstore.store import S3Store as ObjectStore
 
-from smartcover.errors import BadBucketName, BadKey, BucketMissing, ObjectMissing, SettingsError, StorageUnavailable
+from smartcover.errors import BadBucketName, BadKey, SettingsError
 from smartcover.storage.rules import check_bucket_name, check_key
 from smartcover.storage.s3_profile import SharedKeys, keys_of_profile
 
@@ -232,36 +229,3 @@ def _unreachable(key: str) -> str | None:
     if segments[0] == RESERVED:
         return f"{RESERVED}/ is reserved"
     return None
-
-
-@contextmanager
-def s3_failures(doing: str) -> Iterator[None]:
-    """
-    Turn what the store's client raises inside into a `StorageError`; the original text goes to the log only.
-
-    Raises:
-        ObjectMissing: If the store knows no such object.
-        BucketMissing: If the store's own bucket is missing.
-        BadKey: If the client cannot name the path.
-        StorageUnavailable: For everything else: connection, time-out, refused keys, a changed object.
-    """
-    try:
-        yield
-    except (NotFoundError, FileNotFoundError) as error:
-        if "NoSuchBucket" in str(error):
-            raise BucketMissing(detail=f"{doing}: {error}") from error
-        raise ObjectMissing(detail=f"{doing}: {error}") from error
-    except PreconditionError as error:
-        raise StorageUnavailable("The object was replaced while it was read; try again.", detail=doing) from error
-    except (PermissionDeniedError, UnauthenticatedError, PermissionError) as error:
-        raise StorageUnavailable(
-            "The object store refuses the server's own keys; the operator must look.", detail=f"{doing}: {error}"
-        ) from error
-    except ValueError as error:
-        raise BadKey(f"The store's client cannot name this key: {str(error)[:200]}", detail=doing) from error
-    except TimeoutError as error:
-        raise StorageUnavailable(detail=f"{doing}: no answer in time") from error
-    except (BaseError, OSError) as error:
-        if "NoSuchBucket" in str(error):
-            raise BucketMissing(detail=f"{doing}: {error}") from error
-        raise StorageUnavailable(detail=f"{doing}: {type(error).__name__}: {error}") from error

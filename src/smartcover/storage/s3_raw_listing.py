@@ -17,12 +17,14 @@ from urllib.parse import quote, unquote_plus, urlencode, urlsplit
 
 from lxml import etree
 
-from smartcover.errors import BucketMissing, StorageUnavailable
-from smartcover.storage.s3_place import S3Place, s3_failures
+from smartcover.errors import StorageUnavailable, StoreBucketMissing
+from smartcover.storage.s3_failures import code_of, meaning_of, s3_failures
+from smartcover.storage.s3_place import S3Place
 
 _TIMEOUT_SECONDS = 20.0
 _TRIES = 3
 _RETRY_SECONDS = 0.4
+_MOST_ERROR_BYTES = 4 << 10
 #: A page of a thousand keys of a kilobyte, each byte as %XX, and what stands beside them.
 _MOST_BYTES = 8 << 20
 
@@ -35,7 +37,7 @@ async def entries_of(
 
     Raises:
         StorageUnavailable: If the store does not answer, or with something else.
-        BucketMissing: If there is no such store bucket.
+        StoreBucketMissing: If there is no such store bucket.
     """
     while True:
         query = {"encoding-type": "url", "list-type": "2", "max-keys": "1000", "prefix": prefix, "start-after": after}
@@ -50,6 +52,7 @@ async def entries_of(
 
 async def _fetch(url: str) -> bytes:
     failure: Exception | None = None
+    meaning: str | None = None
     for number in range(_TRIES):
         await asyncio.sleep(_RETRY_SECONDS * number)
         try:
@@ -59,12 +62,14 @@ async def _fetch(url: str) -> bytes:
             continue
         if status == 200:
             return body
-        if b"NoSuchBucket" in body:
-            raise BucketMissing(detail="list objects: NoSuchBucket")
-        failure = OSError(f"the store answered {status}")
+        code = code_of(body[:_MOST_ERROR_BYTES].decode("utf-8", "replace"))
+        if code == "NoSuchBucket":
+            raise StoreBucketMissing(detail="list objects: NoSuchBucket")
+        failure = OSError(f"the store answered {status} {code}".rstrip())
+        meaning = meaning_of(code)
         if status < 500 and status not in (408, 429):
             break
-    raise StorageUnavailable(detail=f"list objects: {failure!r}") from failure
+    raise StorageUnavailable(meaning, detail=f"list objects: {failure!r}") from failure
 
 
 def _get(url: str) -> tuple[int, bytes]:

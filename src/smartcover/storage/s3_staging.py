@@ -19,8 +19,8 @@ import obstore
 from smartcover.errors import BucketMissing, ObjectMissing, StorageUnavailable
 from smartcover.storage.bucket import ObjectInfo, StagedObject
 from smartcover.storage.rules import check_headers, check_owner
+from smartcover.storage.s3_failures import s3_failures
 from smartcover.storage.s3_objects import ANSWER_TIMEOUT_SECONDS, S3Objects
-from smartcover.storage.s3_place import s3_failures
 from smartcover.storage.shelf import QUERIES, STORE_ETAG, Register
 
 _PARALLEL = 4

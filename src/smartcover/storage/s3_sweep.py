@@ -7,9 +7,11 @@ from uuid import UUID
 
 import obstore
 
+from smartcover.errors import StoreBucketMissing
+from smartcover.storage.s3_failures import s3_failures
 from smartcover.storage.s3_objects import S3Objects
-from smartcover.storage.s3_place import RESERVED, s3_failures
-from smartcover.storage.shelf import QUERIES, Register
+from smartcover.storage.s3_place import RESERVED
+from smartcover.storage.shelf import QUERIES, Register, log
 from smartcover.storage.sweeper import BATCH, Sweeper
 
 
@@ -36,7 +38,10 @@ class S3Sweeper(Sweeper):
             buckets = [row["name"] async for row in QUERIES.all_buckets(connection)]
         blobs = 0
         for bucket in buckets:
-            blobs += await self._sweep_bucket(bucket, now)
+            try:
+                blobs += await self._sweep_bucket(bucket, now)
+            except StoreBucketMissing as error:  # no reason to leave what lies in the others
+                log.warning("a bucket is left out of the sweep", bucket=bucket, error=error.public)
         async with self._register.connection("forget what is gone") as connection:
             # A day more than the walk above left alone: rows of bytes that it could not remove are kept for the next.
             oldest = max(self._grace, self._unfinished_age) + timedelta(days=1)

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from urllib.parse import urlsplit
 
-from smartcover.errors import ObjectMissing, StorageUnavailable, VideoTooLarge
+from smartcover.errors import ObjectMissing, StorageUnavailable, StoreBucketMissing, VideoTooLarge
+from smartcover.storage.s3_failures import code_of, meaning_of
 
 _BLOCK_BYTES = 64 << 10
 _HELD_BYTES = 32 << 20
@@ -21,6 +22,7 @@ _PARALLEL = 8
 _TRIES = 3
 _TIMEOUT_SECONDS = 20.0
 _RETRY_SECONDS = 0.2
+_MOST_ERROR_BYTES = 4 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,15 +165,17 @@ class RemoteReader:
         headers = {"Range": f"bytes={offset}-{offset + size - 1}", "If-Match": f'"{self._video.etag}"'}
         connection.request("GET", f"{parts.path}?{parts.query}", headers=headers)
         answer = connection.getresponse()
+        code = "" if answer.status < 400 else code_of(answer.read(_MOST_ERROR_BYTES).decode("utf-8", "replace"))
         if answer.status == 404:
-            raise ObjectMissing
+            raise StoreBucketMissing if code == "NoSuchBucket" else ObjectMissing
         if answer.status == 412:
             raise StorageUnavailable("The object was replaced while it was read; try again.")
         if answer.status >= 500 or answer.status in (408, 429):
-            raise OSError(f"the store answered {answer.status}")
+            raise OSError(f"the store answered {answer.status} {code}".rstrip())
         whole = offset == 0 and size == self._video.size_bytes
         if answer.status != 206 and not (answer.status == 200 and whole):
-            raise StorageUnavailable(detail=f"the store answered {answer.status} to a range of an object")
+            said = f"the store answered {answer.status} {code}".rstrip()
+            raise StorageUnavailable(meaning_of(code), detail=f"{said} to a range of an object")
         block = answer.read(size)
         if len(block) < size or answer.read(1):
             raise OSError(f"the store answered with {len(block)} bytes instead of {size}")
