@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import re
 import socket
 import ssl
 import time
@@ -18,14 +19,16 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from socket import AddressFamily
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, cast
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from smartcover.callbacks.addresses import IpAddress
@@ -46,12 +49,19 @@ ANSWER_SECONDS: Final = 2.0
 _MAX_ERROR_CHARACTERS: Final = 500
 
 
+#: Of an answer, what is kept as it came in case that it cannot be read; and so the longest header that is.
+_HEARD_BYTES: Final = 16 * 1024
+_HEAD_ENDS: Final = re.compile(rb"\r?\n\r?\n")
+_STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] (\d{3})(?: [^\r\n]*)?\r?\n")
+
+
 @dataclass(slots=True)
 class _Pinned:
-    """The addresses vetted for one try, and the one that was connected to last."""
+    """Of one try: the addresses vetted for it, the one that was connected to last, and how the answer began."""
 
     addresses: tuple[IpAddress, ...] = ()
     last: str | None = None
+    heard: bytes = b""
 
 
 _pinned: ContextVar[_Pinned | None] = ContextVar("smartcover_pinned_addresses", default=None)
@@ -105,11 +115,14 @@ class HttpSender:
             limit=0,
             ssl=self._tls,
         )
+        # aiohttp takes no protocol of one's own; the test of answers that break HTTP holds that it takes this one.
+        connector._factory = cast("partial[ResponseHandler]", partial(_Listener, loop=asyncio.get_running_loop()))
         self._session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
             auto_decompress=False,
+            max_field_size=_HEARD_BYTES,
             skip_auto_headers=("Accept", "Accept-Encoding"),
         )
         return self
@@ -173,6 +186,8 @@ class HttpSender:
             return AttemptReport("timed_out", time.monotonic() - started, pinned.last, error=text)
         except TimeoutError:
             raise  # the time of the whole try is up
+        except aiohttp.ClientResponseError as fault:
+            return _unreadable(pinned, fault, time.monotonic() - started)
         except (aiohttp.ClientError, OSError, ValueError) as fault:
             outcome, text = _fault(fault)
             return AttemptReport(outcome, time.monotonic() - started, pinned.last, error=_short(text))
@@ -222,6 +237,46 @@ def _pinned_socket(info: tuple[Any, ...]) -> socket.socket:
     return socket.socket(family, kind, protocol)
 
 
+class _Listener(ResponseHandler):
+    """Keeps how the answer begins, before it is read as HTTP."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self._kept = _pinned.get() or _Pinned()
+
+    def data_received(self, data: bytes) -> None:
+        self._kept.heard += data[: _HEARD_BYTES - len(self._kept.heard)]
+        super().data_received(data)
+
+
+def _unreadable(pinned: _Pinned, fault: aiohttp.ClientResponseError, duration_seconds: float) -> AttemptReport:
+    """
+    Tell what an answer means that breaks HTTP: what its status says, if its headers came whole.
+
+    A receiver that says 204 with a body, or 200 with two lengths, has taken the callback, and would take it with each
+    try of a day again.
+    """
+    status = _status_of(pinned.heard)
+    said = fault.message.removesuffix("^")  # aiohttp points at the place with it, in a line of its own
+    return AttemptReport(
+        outcome="connection" if status is None else "ok" if 200 <= status < 300 else "http",
+        duration_seconds=duration_seconds,
+        address=pinned.last,
+        http_status=status,
+        error=_short(f"the answer is not HTTP: {said}" if status is None else f"the answer breaks HTTP: {said}"),
+        answer_head=pinned.heard[:ANSWER_KEPT_BYTES],
+    )
+
+
+def _status_of(heard: bytes) -> int | None:
+    """Read the status that stands over headers which came to their end; None if there is none."""
+    while (line := _STATUS_LINE.match(heard)) and (end := _HEAD_ENDS.search(heard)):
+        if not line[1].startswith(b"1"):
+            return int(line[1])
+        heard = heard[end.end() :]  # behind an interim answer
+    return None
+
+
 async def _read_head(answer: aiohttp.ClientResponse, seconds: float) -> bytes:
     """
     Read the start of an answer, a little of the rest, and no more.
@@ -250,8 +305,6 @@ def _fault(fault: Exception) -> tuple[str, str]:
         return "connection", str(fault.os_error)
     if isinstance(fault, aiohttp.ServerDisconnectedError):
         return "connection", "the receiver closed the connection without an answer"
-    if isinstance(fault, aiohttp.ClientResponseError):
-        return "connection", f"the answer is not HTTP: {fault.message}"
     return "connection", str(fault) or type(fault).__name__
 
 
@@ -262,5 +315,5 @@ def _redirect_text(answer: aiohttp.ClientResponse) -> str | None:
 
 
 def _short(text: str) -> str:
-    text = "".join(character if character.isprintable() else "?" for character in text)
+    text = "".join(character if character.isprintable() else "?" for character in " ".join(text.split()))
     return text if len(text) <= _MAX_ERROR_CHARACTERS else text[: _MAX_ERROR_CHARACTERS - 1] + "…"

@@ -148,6 +148,58 @@ async def test_an_answer_that_is_not_http_is_a_connection_fault() -> None:
     assert "HTTP" in (report.error or "")
 
 
+@pytest.mark.parametrize(("status", "outcome"), [(200, "ok"), (204, "ok"), (302, "http"), (410, "http"), (503, "http")])
+@pytest.mark.parametrize(
+    ("rest", "fault"),
+    [
+        (b"Content-Length: 2\r\nContent-Length: 3\r\n\r\nok", "Duplicate Content-Length"),
+        (b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", "Content-Length"),
+        (b"Transfer-Encoding: chunked\r\n\r\nok", "ok"),
+        (b"Server\r\n\r\n", "Invalid header token"),
+        (b"Content-Length: 0\r\n\r\nok", "Bad status line"),
+    ],
+    ids=["two-lengths", "length-and-chunks", "no-chunks", "no-header", "body-beyond-its-length"],
+)
+async def test_the_status_of_an_answer_that_breaks_http_decides(
+    status: int, outcome: str, rest: bytes, fault: str
+) -> None:
+    async def broken(_: object, request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        interim = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" if status == 204 else b""
+        writer.write(interim + f"HTTP/1.1 {status} Word\r\n".encode() + rest)
+        await writer.drain()
+        await reader.read()
+
+    async with receiving(broken) as receiver, sending() as sender:
+        report = await sender.send(a_delivery(receiver.url))
+    assert (report.outcome, report.http_status) == (outcome, status)
+    assert report.error is not None
+    assert report.error.startswith("the answer breaks HTTP: ")
+    assert fault in report.error
+    assert f"HTTP/1.1 {status} Word".encode() in report.answer_head
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"HTTP/1.1 2000 OK\r\n\r\n",
+        b"HTTP/2 200 OK\r\n\r\n",
+        b"HTTP/1.1 200",
+        b"HTTP/1.1 200 OK\r\nContent-Le",
+        b"HTTP/1.1 200 OK\r\nX: " + b"a" * 17_000 + b"\r\n\r\n",
+    ],
+    ids=["status", "version", "line-cut-off", "headers-cut-off", "header-too-long"],
+)
+async def test_what_only_looks_like_a_good_status_is_no_answer(said: bytes) -> None:
+    async def half(_: object, request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(said)
+        writer.write_eof()
+        await reader.read()
+
+    async with receiving(half) as receiver, sending() as sender:
+        report = await sender.send(a_delivery(receiver.url))
+    assert (report.outcome, report.http_status) == ("connection", None)
+
+
 async def test_headers_without_end_are_cut_off() -> None:
     async def flood(receiver: Receiver, request: Received, reader: object, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\n")
