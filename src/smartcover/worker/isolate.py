@@ -28,6 +28,7 @@ from smartcover.errors import (
     SizeOutOfRange,
     SmartCoverError,
     StorageUnavailable,
+    StoreBucketMissing,
     VideoError,
 )
 from smartcover.storage import FileReader, VideoSource
@@ -40,7 +41,7 @@ _MOST_MESSAGES = 10_000
 #: How long the fork server may take to tell how a child ended: without memory left, a machine is slow.
 _TOLD_WITHIN_SECONDS = 10.0
 #: What a child may say went wrong: the video, a size asked of it, or the store that it is read from.
-_KINDS = (VideoError, SizeOutOfRange, ObjectMissing, StorageUnavailable)
+_KINDS = (VideoError, SizeOutOfRange, ObjectMissing, StoreBucketMissing, StorageUnavailable)
 #: Deaths of a child that no video brings about: somebody else sent these signals, such as the kernel without memory
 #: left. 255 stands for a child whose fork server died too and told nothing: the signal went to the whole group.
 _ENDED_BY_OTHERS = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGHUP, 255)

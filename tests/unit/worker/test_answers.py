@@ -11,7 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartcover.worker import answers, frames
+from smartcover.errors import (
+    EngineCrashed,
+    NotAVideo,
+    ObjectMissing,
+    SmartCoverError,
+    StorageUnavailable,
+    StoreBucketMissing,
+)
+from smartcover.worker import answers, frames, isolate
 
 
 def never_ends() -> None:
@@ -89,3 +97,14 @@ def test_a_writer_that_goes_away_in_the_middle_is_an_end() -> None:
     with pytest.raises(EOFError):
         frames.receive(reader, most_bytes=4, go_on=never_ends)
     os.close(reader)
+
+
+@pytest.mark.parametrize("kind", [NotAVideo, ObjectMissing, StorageUnavailable, StoreBucketMissing])
+def test_what_a_video_or_its_store_did_is_told_as_it_is(kind: type[SmartCoverError]) -> None:
+    told = isolate._error(answers.Failure(error=kind.__name__, public="why", detail="for the log"))
+    assert (type(told), told.public, told.detail) == (kind, "why", "for the log")
+
+
+@pytest.mark.parametrize("name", ["LeaseLost", "BadParameter", "Final", "nothing"])
+def test_no_other_word_of_the_child_is_believed(name: str) -> None:
+    assert type(isolate._error(answers.Failure(error=name, public="why"))) is EngineCrashed
