@@ -36,7 +36,7 @@ from smartcover.callbacks.egress import EgressPolicy, Lookup, SystemLookup, reso
 from smartcover.callbacks.schedule import parse_retry_after
 from smartcover.callbacks.signing import signature_headers
 from smartcover.callbacks.target import Target, parse_target
-from smartcover.callbacks.tls import tls_context
+from smartcover.callbacks.tls import tls_context, untrusted
 from smartcover.errors import BadParameter
 from smartcover.ledger import AttemptReport, Delivery
 
@@ -298,9 +298,11 @@ async def _read_head(answer: aiohttp.ClientResponse, seconds: float) -> bytes:
 
 def _fault(fault: Exception) -> tuple[str, str]:
     if isinstance(fault, aiohttp.ClientConnectorCertificateError):
-        return "tls", f"the certificate is not trusted: {fault.certificate_error}"
+        return "tls", untrusted(fault.certificate_error)
     if isinstance(fault, aiohttp.ClientSSLError | ssl.SSLError):
-        return "tls", str(getattr(fault, "os_error", fault))
+        met = getattr(fault, "os_error", fault)
+        no_tls = getattr(met, "reason", None) == "WRONG_VERSION_NUMBER"
+        return "tls", f"{met}{'; most likely the receiver speaks no TLS at this port' if no_tls else ''}"
     if isinstance(fault, aiohttp.ClientConnectorError):
         return "connection", str(fault.os_error)
     if isinstance(fault, aiohttp.ServerDisconnectedError):

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import ssl
 from pathlib import Path
+from typing import Final
 
 from smartcover.errors import SettingsError
+
+#: What OpenSSL calls a certificate whose issuer is not known here: its own, one in its chain, and either left out.
+_ISSUER_UNKNOWN: Final = frozenset({18, 19, 20, 21})
 
 
 def tls_context(ca_file: Path | None) -> ssl.SSLContext:
@@ -20,3 +24,12 @@ def tls_context(ca_file: Path | None) -> ssl.SSLContext:
     except OSError as error:  # ssl.SSLError is one
         reason = error.strerror or str(error)
         raise SettingsError(f"SMARTCOVER_CALLBACK_CA_FILE={ca_file} cannot be used: {reason}") from error
+
+
+def untrusted(error: Exception) -> str:
+    """Say why a certificate is not trusted, with the way out where there is one on this side."""
+    if not isinstance(error, ssl.SSLCertVerificationError):
+        return f"the certificate is not trusted: {error}"
+    unknown = error.verify_code in _ISSUER_UNKNOWN
+    way_out = "; if its CA is one of your own, name it in SMARTCOVER_CALLBACK_CA_FILE" if unknown else ""
+    return f"the certificate is not trusted: {error.verify_message}{way_out}"

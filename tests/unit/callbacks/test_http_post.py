@@ -412,13 +412,17 @@ async def test_a_certificate_of_another_name_or_signer_is_a_tls_fault(certificat
             report = await sender.send(a_delivery(f"https://{host}:{receiver.port}/"))
         assert receiver.received == []
     assert report.outcome == "tls"
-    assert "certificate" in (report.error or "")
+    assert report.error is not None
+    assert report.error.startswith("the certificate is not trusted: ")
+    assert ("not valid for 'other.example'" in report.error) == trusting
+    assert report.error.endswith("name it in SMARTCOVER_CALLBACK_CA_FILE") == (not trusting)
 
 
 async def test_tls_spoken_to_a_plain_receiver_is_a_tls_fault() -> None:
     async with receiving(answer(200)) as receiver, sending(connect_timeout_seconds=1.0) as sender:
         report = await sender.send(a_delivery(f"https://127.0.0.1:{receiver.port}/"))
     assert report.outcome in {"tls", "connection", "timed_out"}
+    assert report.outcome != "tls" or "speaks no TLS at this port" in (report.error or "")
 
 
 def test_a_missing_ca_file_is_a_wrong_setting() -> None:
