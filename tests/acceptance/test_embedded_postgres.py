@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -429,6 +430,53 @@ async def test_an_ordinary_user_starts_it(tmp_path: Path) -> None:
         pytest.skip("the user nobody can run neither this Python nor its packages")
     finally:
         shutil.rmtree(folder)
+
+
+def test_a_disk_that_is_full_or_read_only_at_the_start_is_told_in_one_line(tmp_path: Path) -> None:
+    if os.geteuid() != 0 or sys.platform != "linux":
+        pytest.skip("mounts a small file system")
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=150m", "tmpfs", str(small)], check=False).returncode != 0:
+        pytest.skip("no file system can be mounted here")
+
+    def said(*words: str) -> str:
+        bare = {name: value for name, value in os.environ.items() if not name.startswith("SMARTCOVER_")}
+        command = [sys.executable, "-m", "smartcover", *words]
+        ran = subprocess.run(command, env=bare, capture_output=True, text=True, timeout=60, check=False)
+        assert ran.returncode == 1, ran.stderr
+        (line,) = [line for line in ran.stderr.splitlines() if not line.startswith("{")]
+        return line
+
+    try:
+        asyncio.run(_start_once(small / "used"))
+        filler = small / "filler"
+        with contextlib.suppress(OSError), filler.open("wb") as file:
+            while True:
+                file.write(b"\0" * 65536)
+        for data in ("used", "new"):
+            assert re.search(
+                r"No space left on device.*; make room|disk is full \(0 MiB free", said(*_serve(small / data))
+            )
+        filler.unlink()
+        subprocess.run(["mount", "-o", "remount,ro", str(small)], check=True)
+        for words in (
+            _serve(small / "used"),
+            _serve(small / "new"),
+            ("callbacks", "list", "--data", str(small / "used")),
+        ):
+            assert re.search(r"Read-only file system.*; mount it so that it can be written", said(*words))
+    finally:
+        subprocess.run(["umount", "-l", str(small)], check=False)
+
+
+def _serve(data: Path) -> tuple[str, ...]:
+    return ("serve", "--port", "0", "--data", str(data))
+
+
+async def _start_once(data: Path) -> None:
+    async with started(data / "postgres"):
+        pass
 
 
 @pytest.mark.slow

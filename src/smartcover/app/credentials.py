@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from smartcover.errors import SettingsError
-from smartcover.ledger import keep_private
+from smartcover.ledger import keep_private, unusable
 from smartcover.settings import Settings
 
 _FILE = "credentials.json"
@@ -32,7 +32,7 @@ def first_key_pair(settings: Settings, data: Path | None) -> tuple[KeyPair, Path
     Give the key pair and the file that holds it, None when it came from the settings.
 
     Raises:
-        SettingsError: If only one half is set, or none and there is no folder, or the stored file cannot be read.
+        SettingsError: If only one half is set, or none and there is no folder, or the file cannot be read or made.
     """
     if settings.secret_id is not None and settings.secret_key is not None:
         if not _SECRET_ID.match(settings.secret_id):
@@ -45,17 +45,20 @@ def first_key_pair(settings: Settings, data: Path | None) -> tuple[KeyPair, Path
     if data is None:
         raise SettingsError("set SMARTCOVER_SECRET_ID and SMARTCOVER_SECRET_KEY, the same for every API process")
     path = data / _FILE
-    if not path.exists():
-        pair = {"secret_id": "AKID" + secrets.token_hex(16), "secret_key": secrets.token_urlsafe(30)}
-        keep_private(path, json.dumps(pair), once=True)
-    return _read(path), path
+    try:
+        if not path.exists():
+            pair = {"secret_id": "AKID" + secrets.token_hex(16), "secret_key": secrets.token_urlsafe(30)}
+            keep_private(path, json.dumps(pair), once=True)
+        return _read(path), path
+    except OSError as error:
+        raise unusable(data, error) from error
 
 
 def _read(path: Path) -> KeyPair:
     try:
         stored = json.loads(path.read_text())
         return KeyPair(str(stored["secret_id"]), str(stored["secret_key"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise SettingsError(
             f"{path} cannot be read as a key pair; restore it, or delete it to make a new one"
         ) from error

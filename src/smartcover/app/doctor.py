@@ -14,7 +14,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -89,7 +89,9 @@ async def examine(settings: Settings, data: Path | None) -> list[Finding]:
             async with asyncio.timeout(_CHECK_SECONDS * 2):
                 base = await stack.enter_async_context(foundation(_beside(settings, data), data))
         except (SmartCoverError, TimeoutError) as error:
-            findings.append(_failed("storage" if isinstance(error, StorageError) else "database", error))
+            found = _failed("storage" if isinstance(error, StorageError) else "database", error)
+            own = settings.database_url is None and isinstance(error, LedgerUnavailable)
+            findings.append(replace(found, advice="it runs with the server, on the data folder") if own else found)
         else:
             seen = f"answers with the schema of this version, {time.monotonic() - started:.1f} s to open"
             findings.append(Finding("database", "ok", seen))

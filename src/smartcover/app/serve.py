@@ -39,6 +39,7 @@ from smartcover.app.parts import (
 )
 from smartcover.app.readiness import checks
 from smartcover.errors import LedgerUnavailable, SettingsError
+from smartcover.ledger import unusable
 from smartcover.service import SecretMaker, create_bucket
 from smartcover.settings import Settings
 from smartcover.worker import EngineRunner, WorkerMetrics
@@ -241,7 +242,7 @@ def _made(data: Path) -> Path:
         data.mkdir(parents=True, exist_ok=True)
         return data.resolve()
     except OSError as error:
-        raise SettingsError(f"--data {data} cannot be used: {error.strerror}; choose another folder") from error
+        raise unusable(data, error) from error
 
 
 def _stop_on_signals(stop: asyncio.Event, hurry: asyncio.Event) -> None:

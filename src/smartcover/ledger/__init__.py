@@ -44,7 +44,7 @@ from smartcover.ledger.model import (
     Template,
     WorkflowOrigin,
 )
-from smartcover.ledger.private_file import keep_private
+from smartcover.ledger.private_file import keep_private, unusable
 from smartcover.ledger.queues import QueueLimits, QueuePage
 from smartcover.ledger.retention import Retention, expire
 from smartcover.ledger.runs import WhenRunEnds, run_state
@@ -148,6 +148,7 @@ __all__ = [
     "run_state",
     "take_census",
     "template_detail",
+    "unusable",
     "upgrade",
     "workflow_detail",
 ]

@@ -31,7 +31,7 @@ import structlog
 from smartcover.errors import LedgerUnavailable, SettingsError
 from smartcover.ledger.identity import LAUNCHER, Identity, choose_identity, own, reachable_programs
 from smartcover.ledger.orphan import forget_strange_note, stop_orphan
-from smartcover.ledger.private_file import keep_private, sync_folder
+from smartcover.ledger.private_file import keep_private, sync_folder, unusable
 from smartcover.ledger.server_log import ServerLog
 
 _log = structlog.get_logger(__name__)
@@ -68,6 +68,10 @@ _OPTIONS = {
     "lc_messages": "C",
 }
 
+#: With less room the server ends while it starts, without a word.
+_LEAST_FREE_BYTES = 32 << 20
+_CAUSE = re.compile(r"(?:FATAL|PANIC|initdb: error|could not): +(.+)")
+
 
 class EmbeddedPostgres:
     """
@@ -101,13 +105,10 @@ class EmbeddedPostgres:
         try:
             try:
                 await asyncio.to_thread(self._prepare)
+                await self._initialise()
+                await self._launch()
             except OSError as error:
-                raise SettingsError(
-                    f"the embedded database cannot use {self._folder}: {error.strerror} ({error.filename}); choose "
-                    "another --data, or start smartcover as the user that owns it"
-                ) from error
-            await self._initialise()
-            await self._launch()
+                raise unusable(self._folder, error) from error
         except BaseException:
             await self.stop()
             raise
@@ -135,6 +136,8 @@ class EmbeddedPostgres:
             pass
         except PermissionError as error:
             raise SettingsError(f"{folder} belongs to another user; run the command as that user") from error
+        except OSError as error:
+            raise unusable(folder, error) from error
         return None
 
     @property
@@ -239,10 +242,7 @@ class EmbeddedPostgres:
             await process.wait()
             raise
         if code != 0:
-            raise LedgerUnavailable(
-                "the embedded database cannot be made; see postgres.log below the data folder",
-                detail=self._log.last_words(),
-            )
+            raise self._failed("cannot be made")
         await asyncio.to_thread(draft.rename, self._cluster)
         await asyncio.to_thread(sync_folder, self._folder)
 
@@ -277,10 +277,20 @@ class EmbeddedPostgres:
             await self._end(self._process)
             words = self._log.last_words()
             if time.monotonic() > deadline or not any(leftover in words for leftover in _LEFTOVERS):
-                raise LedgerUnavailable(
-                    "the embedded database does not start; see postgres.log below the data folder", detail=words
-                )
+                raise self._failed("does not start")
             await asyncio.sleep(0.2)
+
+    def _failed(self, what: str) -> LedgerUnavailable:
+        """Say why, as far as the server said it; on a full disk it cannot."""
+        words = self._log.last_words()
+        free_bytes = shutil.disk_usage(self._folder).free
+        if free_bytes < _LEAST_FREE_BYTES:
+            why = f": its disk is full ({free_bytes >> 20} MiB free below {self._folder}); make room and start again"
+        elif causes := _CAUSE.findall(words):
+            why = f": {causes[-1][:300]}; see postgres.log below the data folder"
+        else:
+            why = "; see postgres.log below the data folder"
+        return LedgerUnavailable(f"the embedded database {what}{why}", detail=words)
 
     async def _answers(self, deadline: float) -> bool:
         assert self._process is not None

@@ -1,11 +1,23 @@
-"""Files that nobody else may read and that must be there after a power cut."""
+"""Files that nobody else may read and that must be there after a power cut; and what to do where none can be."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 from pathlib import Path
+from typing import Final
+
+from smartcover.errors import SettingsError
+
+_WAYS_OUT: Final = {
+    errno.EROFS: "mount it so that it can be written",
+    errno.ENOSPC: "make room on its disk",
+    errno.EDQUOT: "raise its owner's quota",
+    errno.EEXIST: "move away the file that is in its place",
+    errno.ENOTDIR: "move away the file that is in its place",
+}
 
 
 def keep_private(path: Path, text: str, *, once: bool = False) -> None:
@@ -38,3 +50,10 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def unusable(folder: Path, error: OSError) -> SettingsError:
+    """Say why a folder of the server cannot be used, and the way out."""
+    way_out = _WAYS_OUT.get(error.errno or 0, "start smartcover as the user that owns it")
+    where = f" ({error.filename})" if error.filename and str(error.filename) != str(folder) else ""
+    return SettingsError(f"{folder} cannot be used: {error.strerror}{where}; {way_out}, or choose another --data")

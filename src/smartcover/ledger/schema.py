@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import asyncpg
 
 from smartcover.errors import LedgerError, LedgerUnavailable, SettingsError
-from smartcover.ledger.connections import connect
+from smartcover.ledger.connections import ACQUIRE_SECONDS, connect
 from smartcover.ledger.failures import ledger_failures
 
 #: Longest time of a statement that only looks.
@@ -155,6 +155,8 @@ def _refusals(dsn: str, doing: str) -> Iterator[None]:
             what = (
                 "takes no writes: it is a standby, or was made read-only"
                 if isinstance(why, asyncpg.TargetServerAttributeNotMatched)
+                else f"does not answer within {ACQUIRE_SECONDS:g} s"
+                if isinstance(why, TimeoutError)  # which says nothing itself: of a name server, too
                 else f"does not answer ({type(why).__name__}: {why})"
             )
             raise LedgerUnavailable(f"the database at {_place(dsn)} {what}", detail=error.detail) from error
