@@ -43,7 +43,7 @@ def make_cover(
     if decoded is None:
         return None
     frame = deinterlace(decoded.frame) if looker.facts.is_interlaced(decoded.frame) else decoded.frame
-    orientation = looker.facts.orientation_of_cover(decoded.frame)
+    orientation = looker.facts.orientation_of(decoded.frame)
     picture = converter.full(frame, orientation)
     square = orientation.swap(square_pixel_size(frame.width, frame.height, decoded.pixel_aspect))
     pts = decoded.pts

@@ -136,8 +136,12 @@ class VideoFacts:
         """Tell by the frame, and where its codec cannot say so by the container."""
         return bool(frame.interlaced_frame) or self._source.has_silent_fields
 
-    def orientation_of_cover(self, frame: VideoFrame) -> Orientation:
-        """Tell how a finely decoded frame is to be turned: by its own matrix, else by that of the frames looked at."""
+    def orientation_of(self, frame: VideoFrame) -> Orientation:
+        """
+        Tell how a frame is to be turned: by its own matrix, else by that of the first frame.
+
+        H.264 and HEVC may tell it in one frame for all that follow, and a decoder that seeks does not meet that one.
+        """
         own = orientation_of(frame)
         return own if own != Orientation() else self.orientation
 

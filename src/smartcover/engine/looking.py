@@ -11,8 +11,8 @@ from av.video.frame import VideoFrame
 
 from smartcover.engine.colour import ColourConverter
 from smartcover.engine.decode import Decoded, Run, RunReader, shown_at
-from smartcover.engine.facts import VideoFacts, orientation_of
-from smartcover.engine.geometry import Orientation, fit_within, square_pixel_size
+from smartcover.engine.facts import VideoFacts
+from smartcover.engine.geometry import fit_within, square_pixel_size
 from smartcover.engine.index import ContainerIndex
 from smartcover.engine.looks import Look, neighbours_of
 from smartcover.engine.sampling import is_near, part
@@ -118,11 +118,10 @@ class Looker:
         frame = decoded.frame
         if keep:
             self._budget.hold(frame_bytes(frame.width * frame.height, frame.format))
-        orientation = self.facts.orientation_of_cover(frame) if keep else orientation_of(frame)
         return Look(
             pts=decoded.pts,
             seconds=max(0.0, float(decoded.pts - self.facts.start)),
-            picture=self._look_picture(decoded, orientation),
+            picture=self._look_picture(decoded),
             glance=glance,
             damage=decoded.damage,
             suspect=False,
@@ -134,10 +133,11 @@ class Looker:
     def _glance(self, frame: VideoFrame) -> Picture:
         return self._converter.glance(frame, _GLANCE_SIZE)
 
-    def _look_picture(self, decoded: Decoded, orientation: Orientation) -> Picture:
+    def _look_picture(self, decoded: Decoded) -> Picture:
         frame = decoded.frame
         square = square_pixel_size(frame.width, frame.height, decoded.pixel_aspect)
-        return orientation.apply(self._converter.small(frame, fit_within(square, _LOOK_LONGEST_PX)))
+        stored = self._converter.small(frame, fit_within(square, _LOOK_LONGEST_PX))
+        return self.facts.orientation_of(frame).apply(stored)
 
     def look_closer(self, look: Look) -> list[Look]:
         """

@@ -10,10 +10,15 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.bitstream import BitStreamFilterContext
 from PIL import Image
 
-from smartcover.engine import pick_covers
+from smartcover.engine import Limits, pick_covers
+from smartcover.engine.budget import Budget
+from smartcover.engine.candidates import Gatherer
 from smartcover.engine.geometry import Orientation
+from smartcover.engine.looking import Looker
+from smartcover.engine.source import Source
 from tests.engine_clips import plain, write_clip
 
 ONE = 1 << 16
@@ -67,6 +72,35 @@ def _write_jpegs(path: Path, orientation: int) -> Path:
             packet.stream, packet.time_base, packet.is_keyframe = stream, Fraction(1, 10), True
             packet.pts = packet.dts = number
             container.mux(packet)
+    return path
+
+
+def test_what_the_first_frame_alone_says_holds_for_all_that_is_looked_at(tmp_path: Path) -> None:
+    frames = [_quadrants()] * 30
+    upright = write_clip(tmp_path / "upright.mp4", frames, keyframe_every=10)
+    clip = _turned_by_first_frame(upright, tmp_path / "turned.mp4")
+    with Source(clip, Budget(Limits()), strict=True) as source:
+        looker = Looker(source, lambda _size: None)
+        looks = Gatherer(source, looker, 6, lambda _share: None).gather()
+    assert len(looks) > 3
+    for look in looks:
+        assert look.picture.shape[:2] == (160, 96)
+        assert np.abs(look.picture[0, 0].astype(int) - COLOURS[1, -1]).max() < 16
+    _assert_upright(clip, 0, -ONE, ONE, 0)
+
+
+def _turned_by_first_frame(source: Path, path: Path) -> Path:
+    """Write an H.264 stream again with a display orientation (a quarter turn) in its first frame alone."""
+    with av.open(str(source)) as clip, av.open(str(path), "w") as container:
+        stored = clip.streams.video[0]
+        stream = container.add_stream_from_template(stored)
+        turn = BitStreamFilterContext("h264_metadata=display_orientation=insert:rotate=90", stored)
+        for number, packet in enumerate(clip.demux(stored)):
+            if packet.dts is None:
+                continue
+            for written in turn.filter(packet) if number == 0 else [packet]:
+                written.stream = stream
+                container.mux(written)
     return path
 
 
