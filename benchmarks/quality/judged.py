@@ -41,7 +41,6 @@ class JudgedClip:
     path: Path
     seconds: tuple[float, ...]
     grades: npt.NDArray[np.float64]
-    same: tuple[tuple[int, ...], ...]
 
     @property
     def name(self) -> str:
@@ -66,8 +65,7 @@ def read_clips(data: Path) -> list[JudgedClip]:
         entry = json.loads(line)
         path = data / "videos" / "dev" / entry["clip"]
         if path.exists():
-            groups = tuple(tuple(group) for judge in entry["dup"] for group in judge)
-            clips.append(JudgedClip(path, tuple(entry["times"]), np.array(entry["grades"], dtype=float), groups))
+            clips.append(JudgedClip(path, tuple(entry["times"]), np.array(entry["grades"], dtype=float)))
     return clips
 
 

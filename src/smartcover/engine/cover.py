@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from smartcover.engine.blockiness import blockiness
 from smartcover.engine.colour import ColourConverter
 from smartcover.engine.cropping import Subject
-from smartcover.engine.damage import blockiness
 from smartcover.engine.decode import Decoded
 from smartcover.engine.filters import deinterlace
 from smartcover.engine.framing import framing

@@ -1,5 +1,5 @@
 """
-How a picture is framed: is there one subject, where is it, does it stand out, is it cut off.
+How a picture is framed: where is its subject, does it stand out, is it cut off.
 
 All from a map of what stands out (image signature: Hou, Harel and Koch 2012), which unlike the spectral residual sees
 colour and does not take one edge of the picture for the neighbour of the opposite one.
@@ -23,9 +23,14 @@ _SUBJECT_MASS = 0.5
 
 _RING = 0.08
 _THIRDS_REACH = 0.15
+"""Distance, in shares of a side, from where lines of thirds cross at which `thirds` has fallen to 0.37."""
+
 _OPPONENT = np.array([[0.2126, 1.0, 0.5], [0.7152, -1.0, 0.5], [0.0722, 0.0, -1.0]], dtype=np.float32)
 _FLAT = 2.0
+"""Range of a plane, of 255, under which nothing in it stands out."""
+
 _BLUR = 5
+"""Side, in places of the grid, of the box that smooths the map of what stands out."""
 
 
 def _cosine_matrix(size: int) -> Floats:
@@ -46,12 +51,8 @@ class Framing:
     Numbers of one picture, each 0 to 1 but for `subject_sharpness`.
 
     Attributes:
-        compactness: 1 if half of what stands out is in one point, 0 if it takes half of the picture (a pattern, noise).
-            Real frames lie between 0.3 and 0.8.
-        centred: 1 with the subject in the middle, 0 in a corner.
         thirds: 1 with the subject where two lines of thirds cross, falling off around them (the rule of thirds as a
             measure: Datta et al. 2006).
-        balance: 1 if left and right hold the same share of what stands out, 0 if one holds all.
         cut_off: Share of what stands out at the side of the picture that holds the most of it, in a ring of 8 %: a
             subject cut by the frame.
         subject_contrast: Distance in colour and light between the subject and the rest.
@@ -59,10 +60,7 @@ class Framing:
             is over 1 (low depth of field: Datta et al. 2006).
     """
 
-    compactness: float
-    centred: float
     thirds: float
-    balance: float
     cut_off: float
     subject_contrast: float
     subject_sharpness: float
@@ -72,20 +70,17 @@ def framing(picture: Picture) -> Framing:
     """
     Measure how a picture is framed.
 
-    Where nothing stands out at all, balance and sharpness are 1 and the rest is 0.
+    Where nothing stands out at all, the sharpness is 1 and the rest is 0.
     """
     planes = _colour_planes(picture)
     salient = _signature_map(planes)
     if not salient.any():
-        return Framing(0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0)
+        return Framing(0.0, 0.0, 0.0, 1.0)
     subject = _subject(salient)
     across, down = _middle(np.where(subject, salient, np.float32(0)))
     gradient = shrink(prepare(picture).gradient, _GRID)
     return Framing(
-        compactness=max(0.0, 1 - 2 * float(subject.mean())),
-        centred=max(0.0, 1 - float(np.hypot(across - 0.5, down - 0.5)) / float(np.hypot(0.5, 0.5))),
         thirds=_thirds(across, down),
-        balance=1 - abs(float(salient[:, : _GRID // 2].sum()) * 2 - 1),
         cut_off=_cut_off(salient),
         subject_contrast=_contrast(planes, subject),
         subject_sharpness=float((gradient[subject].mean() + 0.5) / (gradient[~subject].mean() + 0.5)),

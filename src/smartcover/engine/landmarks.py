@@ -103,24 +103,17 @@ class FaceDetails:
     Attributes:
         presence: Probability that it is a face at all; under `MIN_PRESENCE` the rest means nothing.
         eyes_open: The more closed of the two eyes, 0 shut to 1 open; only the nearer eye of a face turned far away.
-        right_eye_open, left_eye_open: The same of each eye, as the person has them.
         smile: 0 none to 1 broad.
-        mouth_open: Gap between the lips over the mouth's width, 0 shut to about 1.
         upper_lip: Height of the upper lip over the distance of the outer corners of the eyes. A smile or a mouth at
             rest stretches it (0.06 to 0.075), forming a word rounds it (0.08 to 0.09).
         yaw_degrees: Turned to the person's left (positive) or right.
-        roll_degrees: Tilted; positive is clockwise as seen.
     """
 
     presence: float
     eyes_open: float
-    right_eye_open: float
-    left_eye_open: float
     smile: float
-    mouth_open: float
     upper_lip: float
     yaw_degrees: float
-    roll_degrees: float
 
 
 def face_details(picture: Picture, face: Face, runtime: Runtime = DEFAULT_RUNTIME) -> FaceDetails | None:
@@ -142,13 +135,9 @@ def face_details(picture: Picture, face: Face, runtime: Runtime = DEFAULT_RUNTIM
     return FaceDetails(
         presence=presence,
         eyes_open=_of_both(right, left, yaw),
-        right_eye_open=right,
-        left_eye_open=left,
         smile=smile(points),
-        mouth_open=_distance(points, _LIPS_INSIDE) / max(_distance(points, _MOUTH_CORNERS), 1e-6),
         upper_lip=_distance(points, _UPPER_LIP) / max(_distance(points, _EYES_OUTSIDE), 1e-6),
         yaw_degrees=yaw,
-        roll_degrees=math.degrees(crop.angle + _tilt(points)),
     )
 
 

@@ -27,12 +27,6 @@ class Rectangle:
     def grown(self, margin: float) -> Rectangle:
         return Rectangle(self.x, self.y, self.width + 2 * margin, self.height + 2 * margin, self.angle)
 
-    def bounds(self) -> tuple[float, float, float, float]:
-        """Left, top, right, bottom of the upright rectangle around it."""
-        cosine, sine = abs(math.cos(self.angle)), abs(math.sin(self.angle))
-        across, down = self.width * cosine + self.height * sine, self.width * sine + self.height * cosine
-        return self.x - across / 2, self.y - down / 2, self.x + across / 2, self.y + down / 2
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Region:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import importlib.util
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +30,9 @@ def available() -> bool:
     return _model_file() is not None
 
 
-def unsafe(pictures: Sequence[Picture], runtime: Runtime = DEFAULT_RUNTIME) -> list[float]:
+def unsafe(picture: Picture, runtime: Runtime = DEFAULT_RUNTIME) -> float:
     """
-    Give the probability that each picture is pornographic, 0 to 1; compare with `REJECT_FROM` and `DOUBT_FROM`.
+    Give the probability that a picture is pornographic, 0 to 1; compare with `REJECT_FROM` and `DOUBT_FROM`.
 
     Violence and other unpleasant things are not seen.
 
@@ -46,7 +45,7 @@ def unsafe(pictures: Sequence[Picture], runtime: Runtime = DEFAULT_RUNTIME) -> l
         raise ModuleNotFoundError(text, name=_PACKAGE)
     session = _session(file, runtime, os.getpid())
     name = session.get_inputs()[0].name
-    return [float(session.run(None, {name: _input(picture)})[0].ravel()[1]) for picture in pictures]
+    return float(session.run(None, {name: _input(picture)})[0].ravel()[1])
 
 
 def _model_file() -> Path | None:

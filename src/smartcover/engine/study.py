@@ -117,7 +117,7 @@ class Networks:
         known = replace(
             entry,
             signals={**entry.signals, **meaning},
-            meaning=seen.features / max(seen.recognisable, 1e-9),
+            meaning=seen.meaning,
             recognised=seen.strength,
         )
         return self._asked(known if known.faces is not None else self.find(known))
@@ -136,7 +136,7 @@ class Networks:
         """Add what only the caller's options ask for."""
         picture, signals = entry.look.picture, dict(entry.signals)
         if self.safety:
-            signals["unsafe"] = unsafe([picture], self.runtime)[0]
+            signals["unsafe"] = unsafe(picture, self.runtime)
         if self.scorer is not None:
             signals["own_score"] = self.scorer.score(picture)
         return replace(entry, signals=signals)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from smartcover.engine.geometry import Box
 from smartcover.engine.regions import Rectangle, regions
 from smartcover.engine.sessions import DEFAULT_RUNTIME, Floats, Picture, Runtime, planes, resized, returning, vendored
 
@@ -14,13 +13,17 @@ _LONGEST_PX = 480
 """Enough for subtitles and credits, which are made to be read; the cost follows the area."""
 
 _STEP_PX = 32
+"""What the sides of the detector's input must be multiples of."""
+
 # PaddleOCR's own numbers for this detector, on values in blue-green-red order.
 _MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32) * np.float32(255)
 _SCALE = np.array([0.229, 0.224, 0.225], dtype=np.float32) * np.float32(255)
 _THRESHOLD, _MEAN_PROBABILITY, _MIN_SIDE_PX, _GROWTH = 0.3, 0.6, 3.0, 1.5
+"""Also PaddleOCR's: of a place, of a core on the whole, of a core's shorter side, and what it is grown by."""
 
 _MOST_HEIGHT, _LEAST_SHAPE = 0.15, 1.5
-_BOTTOM = 0.8
+"""Height over the picture's that a line has at most, and width over its height that it has at least."""
+
 _MOST_REGIONS = 400
 
 
@@ -32,14 +35,10 @@ class TextArea:
     Attributes:
         share: Of the picture's area, 0 to 1.
         lines: Rows of text; boxes side by side are one.
-        bottom_lines: Those in the bottom fifth, where subtitles stand.
-        boxes: Upright boxes in pixels of the picture, from top to bottom.
     """
 
     share: float
     lines: int
-    bottom_lines: int
-    boxes: tuple[Box, ...]
 
 
 def text_area(picture: Picture, runtime: Runtime = DEFAULT_RUNTIME) -> TextArea:
@@ -54,7 +53,7 @@ def text_area(picture: Picture, runtime: Runtime = DEFAULT_RUNTIME) -> TextArea:
     width_px, height_px = _input_size(columns, rows)
     small = resized(picture, width_px, height_px)[..., ::-1]
     (output,) = vendored("text-detector.onnx", runtime).run(None, {"x": planes([small], _MEAN, _SCALE)}, returning())
-    return describe(find_boxes(output[0, 0]), (width_px, height_px), (columns, rows))
+    return describe(find_boxes(output[0, 0]), (width_px, height_px))
 
 
 def _input_size(width: int, height: int) -> tuple[int, int]:
@@ -85,24 +84,15 @@ def find_boxes(probability: Floats) -> list[Rectangle]:
     return sorted(found, key=lambda box: (box.y, box.x))
 
 
-def describe(found: list[Rectangle], size: tuple[int, int], picture_size: tuple[int, int]) -> TextArea:
+def describe(found: list[Rectangle], size: tuple[int, int]) -> TextArea:
     """
     Sum the rectangles up.
 
     Args:
         found: From top to bottom, in pixels of a picture of `size`.
-        picture_size: Width and height that the boxes are given in.
     """
     covered = sum(box.width * box.height for box in found) / (size[0] * size[1])
-    lines = _lines(found)
-    bottom = [line for line in lines if line[0].y > _BOTTOM * size[1]]
-    across, down = picture_size[0] / size[0], picture_size[1] / size[1]
-    boxes = []
-    for one in found:
-        left, top, right, low = (max(0.0, value) for value in one.bounds())
-        right, low = min(right, float(size[0])), min(low, float(size[1]))
-        boxes.append(Box(left * across, top * down, (right - left) * across, (low - top) * down))
-    return TextArea(min(1.0, covered), len(lines), len(bottom), tuple(boxes))
+    return TextArea(min(1.0, covered), len(_lines(found)))
 
 
 def _lines(found: list[Rectangle]) -> list[list[Rectangle]]:

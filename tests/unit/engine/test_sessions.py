@@ -47,7 +47,7 @@ def test_sessions_that_were_closed_open_again() -> None:
 
 
 def test_importing_the_model_modules_loads_no_runtime() -> None:
-    names = ("sessions", "embedding", "landmarks", "text", "framing", "damage", "safety", "scorer_hook")
+    names = ("sessions", "embedding", "landmarks", "text", "framing", "blockiness", "safety", "scorer_hook")
     imports = ", ".join(f"smartcover.engine.{name}" for name in names)
     assert _run(f"import sys, {imports}; print('onnxruntime' in sys.modules, 'PIL' in sys.modules)") == "False False"
 
@@ -59,13 +59,13 @@ def test_a_forked_child_can_run_networks(used_before: bool) -> None:
 import os, warnings
 warnings.simplefilter("ignore")
 import numpy as np
-from smartcover.engine.embedding import embed
+from smartcover.engine.embedding import see
 picture = np.full((64, 64, 3), 90, dtype=np.uint8)
 if {used_before}:
-    embed([picture])
+    see(picture)
 child = os.fork()
 if child == 0:
-    os._exit(0 if embed([picture]).shape == (1, 1280) else 1)
+    os._exit(0 if see(picture).features.shape == (1280,) else 1)
 print(os.waitpid(child, 0)[1])
 """
     assert _run(code) == "0"

@@ -32,18 +32,14 @@ def test_each_line_of_credits_is_counted(width: int, height: int) -> None:
     picture = _written(plain(0, height, width), _CREDITS, 0.2, max(17, min(width, height) // 16))
     found = text_area(picture)
     assert found.lines == len(_CREDITS)
-    assert found.bottom_lines == 0
     assert found.share > 0.03
-    for box in found.boxes:
-        assert abs(box.left + box.width / 2 - width / 2) < width * 0.1
-        assert 0.15 * height < box.top < 0.9 * height
 
 
-def test_a_subtitle_on_a_real_frame_is_at_the_bottom() -> None:
+def test_a_subtitle_on_a_real_frame_is_one_line() -> None:
     (frame,) = frames("bigbuckbunny.mp4", (60,))
     base = np.asarray(Image.fromarray(frame).resize((854, 480)))
     found = text_area(_written(base, ("I told you not to come here.",), 0.88, 28))
-    assert (found.lines, found.bottom_lines) == (1, 1)
+    assert found.lines == 1
     assert 0.005 < found.share < 0.08
 
 
@@ -56,7 +52,7 @@ def test_no_text_is_seen_in_frames_that_have_none(name: str) -> None:
 @pytest.mark.parametrize("picture", [plain(0, 270, 480), plain(255, 270, 480), texture(270, 480), plain(9, 1, 1)])
 def test_pictures_of_nothing_have_no_text(picture: Picture) -> None:
     found = text_area(picture)
-    assert (found.share, found.lines, found.boxes) == (0.0, 0, ())
+    assert (found.share, found.lines) == (0.0, 0)
 
 
 def _map(*bars: tuple[int, int, int, int], value: float = 0.9) -> npt.NDArray[np.float32]:
@@ -81,16 +77,9 @@ def test_doubtful_tiny_high_and_square_cores_are_no_text() -> None:
 
 def test_boxes_side_by_side_are_one_line() -> None:
     found = [Rectangle(60, 20, 50, 10, 0.0), Rectangle(160, 22, 50, 10, 0.0), Rectangle(100, 190, 50, 10, 0.0)]
-    told = describe(found, (200, 200), (400, 800))
-    assert (told.lines, told.bottom_lines) == (2, 1)
+    told = describe(found, (200, 200))
+    assert told.lines == 2
     assert told.share == pytest.approx(3 * 500 / 40000)
-    box = told.boxes[0]
-    assert (box.left, box.top, box.width, box.height) == pytest.approx((70, 60, 100, 40))
-
-
-def test_boxes_do_not_leave_the_picture() -> None:
-    (box,) = describe([Rectangle(10, 195, 60, 20, 0.0)], (200, 200), (200, 200)).boxes
-    assert (box.left, box.right, box.bottom) == pytest.approx((0, 40, 200))
 
 
 def test_a_map_of_noise_ends_soon() -> None:

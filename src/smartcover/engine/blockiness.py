@@ -1,4 +1,4 @@
-"""Damage by compression: steps on the grid of the encoder's blocks."""
+"""Blocks of compression: steps on the grid of the encoder's blocks."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import numpy as np
 from smartcover.engine.sessions import Picture
 from smartcover.engine.signals import Floats, prepare
 
-GRID_PX = 8.0
+_GRID_PX = 8
 """Block side of JPEG, MPEG-2, MPEG-4 and H.263, and the transform's of most H.264."""
 
-_LEAST_GRID_PX = 3.0
 _LEAST_SIDE_PX = 48
 _TEXTURE = 1.0
+"""Added to the mean gradient, so that the slight steps of a flat picture do not count as strong ones."""
 
 
-def blockiness(picture: Picture, grid_px: float = GRID_PX) -> float:
+def blockiness(picture: Picture) -> float:
     """
     Tell how much stronger gradients are on the block grid than elsewhere: 0 none, 1 about twice as strong.
 
@@ -26,32 +26,29 @@ def blockiness(picture: Picture, grid_px: float = GRID_PX) -> float:
     rate 0.2 to 0.9; H.264, whose decoder smooths the edges, at CRF 35 up to 0.08, at 45 up to 0.2, at 51 up to 0.4.
 
     Args:
-        picture: Best as decoded. Scaling hides the grid: at 60 % a fifth of it is left.
-        grid_px: Side of a block in this picture: 8 times the scale if the picture was scaled.
+        picture: As decoded; a scaled picture has another grid.
 
     Returns:
-        0 where the picture is too small or scaled too far to tell.
+        0 where the picture is too small to tell.
     """
-    if grid_px < _LEAST_GRID_PX:
-        return 0.0
     luma = prepare(picture).luma
     both = [
-        _grid_step(np.abs(np.diff(values, axis=1)).mean(axis=0), grid_px)
+        _grid_step(np.abs(np.diff(values, axis=1)).mean(axis=0))
         for values in (luma, luma.T)
         if values.shape[1] >= _LEAST_SIDE_PX
     ]
     return float(np.mean(both)) if both else 0.0
 
 
-def _grid_step(profile: Floats, grid_px: float) -> float:
+def _grid_step(profile: Floats) -> float:
     """Estimate the height of a comb of steps in a profile of gradients, relative to the profile's mean."""
     mean = float(profile.mean())
     window = np.hanning(len(profile))
     spectrum = np.abs(np.fft.rfft((profile - mean) * window)) / window.sum()
-    harmonics = np.arange(1, int(grid_px / 2 + 1e-6) + 1) / grid_px * len(profile)
+    harmonics = np.arange(1, _GRID_PX // 2 + 1) / _GRID_PX * len(profile)
     peaks = [_excess(spectrum, position) for position in harmonics if position < len(spectrum) - 0.5]
     # Another pattern's grid shares some multiples, not all: the two weakest decide.
-    height = float(np.mean(sorted(peaks)[:2])) * grid_px if peaks else 0.0
+    height = float(np.mean(sorted(peaks)[:2])) * _GRID_PX if peaks else 0.0
     return height / (mean + _TEXTURE)
 
 
