@@ -16,7 +16,7 @@ from importlib import resources
 
 import numpy as np
 
-from smartcover.engine.sessions import Floats
+from smartcover.engine.arrays import Floats
 
 
 def appeal(stages: Floats) -> float:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from smartcover.engine.sessions import Picture
-from smartcover.engine.signals import Floats, prepare
+from smartcover.engine.arrays import Floats, Picture
+from smartcover.engine.signals import prepare
 
 _GRID_PX = 8
 """Block side of JPEG, MPEG-2, MPEG-4 and H.263, and the transform's of most H.264."""

@@ -6,11 +6,11 @@ The signals are this project's own; the thresholds that use them are in defects.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 
-from smartcover.engine.signals import Bytes, Floats, Prepared, share_of
+from smartcover.engine.arrays import Bytes, Floats
+from smartcover.engine.signals import Prepared, share_of
+from smartcover.engine.types import Signals
 
 _SAME_COLOUR = 4
 _SAME_LEVEL = 1.5
@@ -21,7 +21,7 @@ that is none, and the share of those that a drawn picture has at least.
 """
 
 
-def card_signals(picture: Prepared) -> Mapping[str, float]:
+def card_signals(picture: Prepared) -> Signals:
     """Compute all signals of this module."""
     return {
         "one_colour": one_colour(picture.channels[:, ::3, ::3], picture.luma[::3, ::3]),

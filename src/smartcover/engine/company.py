@@ -8,17 +8,17 @@ that use them are in defects.py.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
+from smartcover.engine.arrays import Floats, Mask, Picture
 from smartcover.engine.glances import (
     NO_MIXTURE,
     STRUCTURED,
-    Mask,
     changes_nothing,
     flat_luma,
     is_cut_off,
@@ -28,8 +28,9 @@ from smartcover.engine.glances import (
     stillness,
 )
 from smartcover.engine.norms import LETTERED
-from smartcover.engine.signals import Bytes, Floats, differences
+from smartcover.engine.signals import differences
 from smartcover.engine.tones import brightened, light_left, raised_and_cut_off, tones_of
+from smartcover.engine.types import Signals
 
 _SAME_VIEW = 0.94
 """Correlation of glances from which two pictures show one view."""
@@ -77,10 +78,10 @@ class Member:
     """
 
     seconds: float
-    glance: Bytes
+    glance: Picture
     signature: Floats
-    neighbours: Sequence[Bytes]
-    signals: Mapping[str, float]
+    neighbours: Sequence[Picture]
+    signals: Signals
     fineness: Floats
 
 
@@ -151,7 +152,7 @@ class Company:
         self._lost = np.zeros((0, 0))
         # What is left in the first of the second's light.
         self._left = np.zeros((0, 0), dtype=np.float32)
-        self._mixtures: dict[tuple[int, tuple[int, ...], tuple[int, ...]], Mapping[str, float]] = {}
+        self._mixtures: dict[tuple[int, tuple[int, ...], tuple[int, ...]], Signals] = {}
 
     def distances(self, members: Sequence[Member]) -> npt.NDArray[np.float64]:
         """Give the `signals.difference` of any two of these moments, in the order given; (n, n)."""
@@ -245,7 +246,7 @@ class Company:
         self._brightened[met:] = brightened(tones[met:], tones, one_scene)
         self._brightened[:, met:] = brightened(tones, tones[met:], one_scene.T)
 
-    def _mixture(self, place: int, rows: Sequence[int], times: npt.NDArray[np.float64]) -> Mapping[str, float]:
+    def _mixture(self, place: int, rows: Sequence[int], times: npt.NDArray[np.float64]) -> Signals:
         away = times - times[place]
         before = np.flatnonzero((away < 0) & (away > -_NEAR_SECONDS))[-_MOST_MIXED:]
         after = np.flatnonzero((away > 0) & (away < _NEAR_SECONDS))[:_MOST_MIXED]
@@ -387,7 +388,7 @@ def _lost_detail(
     return np.where(tiles >= _LEAST_TILES, shares, 0.0)
 
 
-def _sides(glance: Bytes) -> Floats:
+def _sides(glance: Picture) -> Floats:
     """Give the light of the left and the right fifth of a glance as one row."""
     width = glance.shape[1] // 5
     return flat_luma(np.concatenate([glance[:, :width], glance[:, -width:]], axis=1))

@@ -7,12 +7,11 @@ the width and of the height.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import numpy.typing as npt
 
 from smartcover.engine.signals import Prepared
+from smartcover.engine.types import Signals
 
 
 def centre_detail(picture: Prepared) -> float:
@@ -32,7 +31,7 @@ def centre_saturation(picture: Prepared) -> float:
     return float((largest - smallest).mean())
 
 
-def composition_signals(picture: Prepared) -> Mapping[str, float]:
+def composition_signals(picture: Prepared) -> Signals:
     """Compute all signals of this module."""
     return {
         "centre_detail": centre_detail(picture),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from smartcover.engine.arrays import Picture
 from smartcover.engine.blockiness import blockiness
 from smartcover.engine.colour import ColourConverter
 from smartcover.engine.cropping import Subject
@@ -93,7 +93,7 @@ def _shares(entry: Studied) -> tuple[Box, ...]:
     return tuple(face.box.scaled(1 / columns, 1 / rows) for face in entry.faces or ())
 
 
-def _described(entry: Studied, picture: npt.NDArray[np.uint8]) -> dict[str, float]:
+def _described(entry: Studied, picture: Picture) -> dict[str, float]:
     """Tell of a cover what has no weight in its choice (docs/quality.md): its framing, and blocks of compression."""
     framed = framing(entry.look.picture)
     rows, columns = (max(0, side - _BLOCKS_SEEN_PX) // 2 for side in picture.shape[:2])
@@ -107,9 +107,7 @@ def _described(entry: Studied, picture: npt.NDArray[np.uint8]) -> dict[str, floa
     }
 
 
-def _cut(
-    picture: npt.NDArray[np.uint8], square: tuple[int, int], content: Box
-) -> tuple[npt.NDArray[np.uint8], tuple[int, int]]:
+def _cut(picture: Picture, square: tuple[int, int], content: Box) -> tuple[Picture, tuple[int, int]]:
     """Keep only the content box (in shares) of a picture."""
     rows, columns = picture.shape[:2]
     top, bottom = round(content.top * rows), max(1, round(content.bottom * rows))

@@ -8,10 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from smartcover.engine.arrays import Floats, Picture
 from smartcover.engine.framing import subject_map
 from smartcover.engine.geometry import Box
-from smartcover.engine.sessions import Picture
-from smartcover.engine.signals import Floats
 
 _GRID = 64
 _EVERYWHERE = 0.05

@@ -11,7 +11,6 @@ from smartcover.engine.norms import (
     ONE_COLOUR,
     PAGE,
     Clip,
-    Signals,
     is_blend,
     is_smoothed,
     is_wordy,
@@ -19,7 +18,7 @@ from smartcover.engine.norms import (
     mixes,
 )
 from smartcover.engine.safety import REJECT_FROM
-from smartcover.engine.types import RejectionKind
+from smartcover.engine.types import RejectionKind, Signals
 
 _STREAKED = 0.1
 _DOUBT_OF_LINE, _DOUBT_OF_MIXTURE, _DOUBT_OF_BLUR = 0.1, 0.15, 0.2

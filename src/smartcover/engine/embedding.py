@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from smartcover.engine.sessions import DEFAULT_RUNTIME, Floats, Picture, Runtime, planes, resized, vendored
+from smartcover.engine.arrays import Floats, Picture
+from smartcover.engine.sessions import DEFAULT_RUNTIME, Runtime, planes, resized, vendored
 
 _SIDE_PX = 224
 _MEAN, _SCALE = np.float32(127.0), np.float32(128.0)

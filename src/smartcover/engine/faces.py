@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from smartcover.engine.arrays import Picture
 from smartcover.engine.geometry import Box
 from smartcover.engine.sessions import vendored
 from smartcover.engine.signals import prepare
@@ -38,13 +39,13 @@ class Face:
 
 
 class FaceFinder(Protocol):
-    def find(self, picture: npt.NDArray[np.uint8]) -> list[Face]: ...
+    def find(self, picture: Picture) -> list[Face]: ...
 
 
 class YuNet:
     """The vendored YuNet (2023mar)."""
 
-    def find(self, picture: npt.NDArray[np.uint8]) -> list[Face]:
+    def find(self, picture: Picture) -> list[Face]:
         """Find faces in an RGB picture, most prominent first."""
         rows, columns = picture.shape[:2]
         padded_rows, padded_columns = -(-rows // 32) * 32, -(-columns // 32) * 32
@@ -97,7 +98,7 @@ def overlap(one: Box, other: Box) -> float:
     return shared / (one.width * one.height + other.width * other.height - shared)
 
 
-def face_signals(picture: npt.NDArray[np.uint8], faces: Sequence[Face]) -> dict[str, float]:
+def face_signals(picture: Picture, faces: Sequence[Face]) -> dict[str, float]:
     """
     Describe the faces of a picture.
 

@@ -10,12 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from smartcover.engine.sessions import Picture
-from smartcover.engine.signals import Floats, prepare, shrink
-
-Mask = npt.NDArray[np.bool_]
+from smartcover.engine.arrays import OPPONENT, Floats, Mask, Picture
+from smartcover.engine.signals import prepare, shrink
 
 _GRID = 64
 _SUBJECT_MASS = 0.5
@@ -25,7 +22,6 @@ _RING = 0.08
 _THIRDS_REACH = 0.15
 """Distance, in shares of a side, from where lines of thirds cross at which `thirds` has fallen to 0.37."""
 
-_OPPONENT = np.array([[0.2126, 1.0, 0.5], [0.7152, -1.0, 0.5], [0.0722, 0.0, -1.0]], dtype=np.float32)
 _FLAT = 2.0
 """Range of a plane, of 255, under which nothing in it stands out."""
 
@@ -94,7 +90,7 @@ def subject_map(picture: Picture) -> Floats:
 
 def _colour_planes(picture: Picture) -> Floats:
     """Light, red against green and yellow against blue, (3, 64, 64)."""
-    colours = picture.astype(np.float32) @ _OPPONENT
+    colours = picture.astype(np.float32) @ OPPONENT
     return np.stack([shrink(plane, _GRID) for plane in np.moveaxis(colours, -1, 0)])
 
 

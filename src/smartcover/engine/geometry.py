@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
-import numpy.typing as npt
 
+from smartcover.engine.arrays import Picture
 from smartcover.engine.types import MAX_SIDE_PX, CoverOptions, ImageFormat
 from smartcover.errors import SizeOutOfRange
 
@@ -54,7 +54,7 @@ class Orientation:
             return 90 if self.flip_x != self.mirrored else 270
         return 180 if self.flip_y else 0
 
-    def apply(self, picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    def apply(self, picture: Picture) -> Picture:
         """Make a stored picture (rows, columns, channels) upright."""
         if self.transpose:
             picture = picture.transpose(1, 0, 2)
@@ -64,7 +64,7 @@ class Orientation:
             picture = picture[::-1]
         return np.ascontiguousarray(picture)
 
-    def as_stored(self, upright: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    def as_stored(self, upright: Picture) -> Picture:
         """View an upright picture the way it is stored: what is written there comes to lie upright."""
         if self.flip_y:
             upright = upright[::-1]

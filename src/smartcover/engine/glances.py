@@ -7,16 +7,12 @@ video. The signals are this project's own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from smartcover.engine.signals import Bytes, Floats
-
-Mask = npt.NDArray[np.bool_]
-
-_LUMA = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
+from smartcover.engine.arrays import LUMA, Floats, Mask, Picture
+from smartcover.engine.types import Signals
 
 STRUCTURED = 6.0
 """Standard deviation of a glance's light, of 255, from which there is something in it to compare."""
@@ -27,7 +23,7 @@ From which light on a glance may be clipped; which share of it clipped at least,
 compared as an over-exposed picture.
 """
 
-NO_MIXTURE: Mapping[str, float] = {"mixture_rest": 1.0, "mixed": 0.0, "patched": 0.0}
+NO_MIXTURE: Signals = {"mixture_rest": 1.0, "mixed": 0.0, "patched": 0.0}
 
 _TELLING, _TELLING_SHARE, _LIKE, _EXPLAINED, _SCATTERED = 20.0, 0.6, 0.3, 0.8, 0.15
 """
@@ -44,9 +40,9 @@ _EXACT, _ENOUGH_REPEATS = 0.06, 2
 """Change of a glance that is none: an encoder's repeat of a picture has at most that (99 of 100 frozen frames)."""
 
 
-def flat_luma(glance: Bytes) -> Floats:
+def flat_luma(glance: Picture) -> Floats:
     """Give the light of a glance as one row, 0..255."""
-    luma: Floats = glance.astype(np.float32) @ _LUMA
+    luma: Floats = glance.astype(np.float32) @ LUMA
     return luma.ravel()
 
 
@@ -85,7 +81,7 @@ def likeness_when_raised(bright: Floats, darks: Floats) -> Floats:
     return result
 
 
-def mixture(own: Floats, before: Sequence[Floats], after: Sequence[Floats]) -> Mapping[str, float]:
+def mixture(own: Floats, before: Sequence[Floats], after: Sequence[Floats]) -> Signals:
     """
     Explain a glance as an earlier one laid over a later one.
 
@@ -145,7 +141,7 @@ def _lie_together(one: Mask, other: Mask, width: int) -> bool:
     return bool(np.count_nonzero(beside < 0) < _SCATTERED * np.count_nonzero(beside))
 
 
-def stillness(here: Bytes, neighbours: Sequence[Bytes]) -> float:
+def stillness(here: Picture, neighbours: Sequence[Picture]) -> float:
     """Share of the neighbours in time that show no change at all; 0 with too few neighbours to tell."""
     if len(neighbours) < _ENOUGH_NEIGHBOURS:
         return 0.0
@@ -154,7 +150,7 @@ def stillness(here: Bytes, neighbours: Sequence[Bytes]) -> float:
     return float(np.mean([change < _STILL for change in changes]))
 
 
-def changes_nothing(here: Bytes, neighbours: Sequence[Bytes]) -> bool:
+def changes_nothing(here: Picture, neighbours: Sequence[Picture]) -> bool:
     """Tell whether a picture is repeated exactly: what a camera sees has noise, however calm."""
     if len(neighbours) < _ENOUGH_REPEATS:
         return False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +11,7 @@ from smartcover.engine.looking import Looker
 from smartcover.engine.looks import Look
 from smartcover.engine.signals import difference
 from smartcover.engine.study import Studied, study, study_again
+from smartcover.engine.types import Signals
 
 _SAME_SHOT = 20.0
 """Distance of signatures up to which two pictures shortly after each other are one shot."""
@@ -81,7 +81,7 @@ def _was_seen(look: Look, entry: Studied) -> bool:
     return alone and intact and np.array_equal(look.picture, entry.look.picture)
 
 
-def _plainly_better(instant: Mapping[str, float], moment: Mapping[str, float]) -> bool:
+def _plainly_better(instant: Signals, moment: Signals) -> bool:
     """Tell whether an instant is clearly sharper than a moment beside it, or its eyes are open and the other's not."""
     opened = instant.get("eyes_open", 0.0) - moment.get("eyes_open", 0.0)
     sharper = instant["sharpness"] > _SHARPER * moment["sharpness"]

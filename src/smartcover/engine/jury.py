@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from weakref import WeakKeyDictionary
@@ -26,7 +26,7 @@ from smartcover.engine.sessions import Runtime
 from smartcover.engine.signals import difference
 from smartcover.engine.steadiness import steadied
 from smartcover.engine.study import MEANING, Networks, Studied
-from smartcover.engine.types import CoverOptions
+from smartcover.engine.types import CoverOptions, Signals
 from smartcover.errors import BadParameter
 
 _MOST_READ = 16
@@ -72,7 +72,7 @@ class Judgement:
     apart: npt.NDArray[np.float64]
 
     @functools.cached_property
-    def guesses(self) -> list[Mapping[str, float]]:
+    def guesses(self) -> list[Signals]:
         """Its signals; of one that the networks did not see, with what they saw in another that looks the same."""
         return _with_borrowed(self.studied, self.apart)
 
@@ -104,7 +104,7 @@ class Judgement:
         ]
 
 
-def _with_borrowed(studied: Sequence[Studied], apart: npt.NDArray[np.float64]) -> list[Mapping[str, float]]:
+def _with_borrowed(studied: Sequence[Studied], apart: npt.NDArray[np.float64]) -> list[Signals]:
     """
     Give the signals of looks; those that the networks did not see borrow of the seen one that looks most alike.
 
@@ -113,7 +113,7 @@ def _with_borrowed(studied: Sequence[Studied], apart: npt.NDArray[np.float64]) -
     """
     seen = [index for index, entry in enumerate(studied) if entry.meaning is not None]
 
-    def guess(index: int, entry: Studied) -> Mapping[str, float]:
+    def guess(index: int, entry: Studied) -> Signals:
         if entry.meaning is not None or not seen:
             return entry.signals
         twin = min(seen, key=lambda other: apart[index, other])
@@ -281,7 +281,7 @@ def _may_tell(entry: Studied) -> bool:
     return not entry.is_read and not entry.look.damage and entry.signals["contrast"] > _LEAST_CONTRAST
 
 
-def _standing(signals: Mapping[str, float], value: float, defect: Defect | None) -> float:
+def _standing(signals: Signals, value: float, defect: Defect | None) -> float:
     """
     Say how a look stands in the choice by what is more than its score.
 

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from smartcover.engine.arrays import Floats, Picture
 from smartcover.engine.faces import Face
-from smartcover.engine.sessions import DEFAULT_RUNTIME, Floats, Picture, Runtime, planes, vendored
+from smartcover.engine.sessions import DEFAULT_RUNTIME, Runtime, planes, vendored
 
 Points = npt.NDArray[np.float64]
 

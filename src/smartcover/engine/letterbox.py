@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from smartcover.engine.arrays import Picture
 from smartcover.engine.geometry import Box
-from smartcover.engine.sessions import Picture
 
 _BAR_LUMA = 26
 """Limited-range black is 16 and compression leaves some dirt on it."""

@@ -9,6 +9,7 @@ from fractions import Fraction
 
 from av.video.frame import VideoFrame
 
+from smartcover.engine.arrays import Picture
 from smartcover.engine.colour import ColourConverter
 from smartcover.engine.decode import Decoded, Run, RunReader, shown_at
 from smartcover.engine.facts import VideoFacts
@@ -16,7 +17,6 @@ from smartcover.engine.geometry import fit_within, square_pixel_size
 from smartcover.engine.index import ContainerIndex
 from smartcover.engine.looks import Look, neighbours_of
 from smartcover.engine.sampling import is_near, part
-from smartcover.engine.sessions import Picture
 from smartcover.engine.source import Source, frame_bytes
 
 _LOOK_LONGEST_PX = 480

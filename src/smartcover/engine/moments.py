@@ -8,21 +8,22 @@ weights are fitted (docs/quality.md).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from smartcover.engine.signals import Bytes, Floats, Prepared
+from smartcover.engine.arrays import LUMA, Floats, Picture
+from smartcover.engine.signals import Prepared
+from smartcover.engine.types import Signals
 
 _NEAR_SECONDS = 0.45
 """Neighbours further away do not belong to the moment."""
 
-_LUMA = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
 _TILE_ROWS, _TILE_COLUMNS, _BUSIEST_TILES = 9, 12, 4
 
 
-def moment_signals(picture: Prepared, here: Bytes, neighbours: Sequence[tuple[float, Bytes]]) -> Mapping[str, float]:
+def moment_signals(picture: Prepared, here: Picture, neighbours: Sequence[tuple[float, Picture]]) -> Signals:
     """
     Compute the signals of a picture among its neighbours; empty without any.
 
@@ -33,8 +34,8 @@ def moment_signals(picture: Prepared, here: Bytes, neighbours: Sequence[tuple[fl
     """
     if not neighbours:
         return {}
-    middle = here.astype(np.float32) @ _LUMA
-    others = [(offset, glance.astype(np.float32) @ _LUMA) for offset, glance in neighbours]
+    middle = here.astype(np.float32) @ LUMA
+    others = [(offset, glance.astype(np.float32) @ LUMA) for offset, glance in neighbours]
     nearest = sorted(others, key=lambda entry: abs(entry[0]))[:2]
     change = np.mean([np.abs(middle - glance) for _offset, glance in nearest], axis=0)
     detail = cell_means(picture.gradient, middle.shape)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-Signals = Mapping[str, float]
+from smartcover.engine.types import Signals
 
 WORDY_LINES, _ENOUGH_WORDY = 4, 4
 """

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
+from smartcover.engine.arrays import Picture
 from smartcover.engine.faces import Face, face_signals
 from smartcover.engine.landmarks import MIN_PRESENCE, face_details
-from smartcover.engine.sessions import DEFAULT_RUNTIME, Picture, Runtime
+from smartcover.engine.sessions import DEFAULT_RUNTIME, Runtime
+from smartcover.engine.types import Signals
 
-NO_PORTRAIT: Mapping[str, float] = {
+NO_PORTRAIT: Signals = {
     "face_confidence": 0.0, "eyes_open": 0.0, "smile": 0.0, "open_eyes": 0.0, "open_smile": 0.0, "facing": 0.0,
 }  # fmt: skip
 
@@ -19,9 +21,7 @@ PROMINENT = 0.12
 _UNSEEN = 0.5
 
 
-def portrait_signals(
-    picture: Picture, faces: Sequence[Face], runtime: Runtime = DEFAULT_RUNTIME
-) -> Mapping[str, float]:
+def portrait_signals(picture: Picture, faces: Sequence[Face], runtime: Runtime = DEFAULT_RUNTIME) -> Signals:
     """
     Describe the faces of a picture, with a close look at the most prominent one.
 
@@ -51,6 +51,6 @@ def prominence(face_size: float) -> float:
     return min(1.0, face_size / PROMINENT)
 
 
-def _seen(face_size: float, eyes_open: float, smile: float, facing: float = _UNSEEN) -> Mapping[str, float]:
+def _seen(face_size: float, eyes_open: float, smile: float, facing: float = _UNSEEN) -> Signals:
     seen = prominence(face_size)
     return {"open_eyes": seen * eyes_open, "open_smile": seen * eyes_open * smile, "facing": seen * facing}

@@ -14,8 +14,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from PIL import Image
 
-from smartcover.engine.sessions import Picture
-from smartcover.engine.signals import Floats
+from smartcover.engine.arrays import Floats, Picture
 
 _COARSE_PX, _FINE_PX = (48, 27), (160, 90)
 _ZOOMS = 1.0, 1.04, 1.08, 1.12, 1.17, 1.22, 1.28, 1.34

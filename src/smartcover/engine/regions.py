@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Mask = npt.NDArray[np.bool_]
+from smartcover.engine.arrays import Mask
+
 Points = npt.NDArray[np.float64]
 
 

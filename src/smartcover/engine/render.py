@@ -10,9 +10,9 @@ import numpy as np
 import simplejpeg
 from PIL import Image, ImageCms, PngImagePlugin
 
+from smartcover.engine.arrays import Picture
 from smartcover.engine.cropping import NOTHING_KNOWN, Subject, crop_window
 from smartcover.engine.geometry import Box, output_size
-from smartcover.engine.sessions import Picture
 from smartcover.engine.types import CoverOptions, ImageFormat
 
 _JPEG_QUALITY, _WEBP_QUALITY = 90, 85

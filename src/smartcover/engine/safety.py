@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from smartcover.engine.sessions import DEFAULT_RUNTIME, Picture, Runtime, from_file, resized
+from smartcover.engine.arrays import Picture
+from smartcover.engine.sessions import DEFAULT_RUNTIME, Runtime, from_file, resized
 
 REJECT_FROM, DOUBT_FROM = 0.8, 0.2
 """Customary thresholds: at 0.8 a picture is unsafe, under 0.2 it is safe, between them it is doubtful."""

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from smartcover.engine.sessions import DEFAULT_RUNTIME, Floats, Picture, Runtime, from_file, resized
+from smartcover.engine.arrays import Floats, Picture
+from smartcover.engine.sessions import DEFAULT_RUNTIME, Runtime, from_file, resized
 from smartcover.errors import BadParameter
 
 _SIDE_PX = 224

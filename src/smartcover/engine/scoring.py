@@ -18,8 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smartcover.engine.portraits import prominence
-
-Signals = Mapping[str, float]
+from smartcover.engine.types import Signals
 
 MEANINGS: Mapping[str, Mapping[str, tuple[int, str]]] = {
     "scene": {

@@ -16,12 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Picture = npt.NDArray[np.uint8]
-"""RGB, rows x columns x 3."""
-
-Floats = npt.NDArray[np.float32]
+from smartcover.engine.arrays import Floats, Picture
 
 _ACCELERATORS = (
     "CUDAExecutionProvider",

@@ -17,13 +17,9 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
-Bytes = npt.NDArray[np.uint8]
+from smartcover.engine.arrays import LUMA, OPPONENT, Bytes, Floats, Picture
 
 _TILES = 6
-_LUMA = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
-_OPPONENT = np.array([[0.2126, 1.0, 0.5], [0.7152, -1.0, 0.5], [0.0722, 0.0, -1.0]], dtype=np.float32)
-"""RGB to luma, red against green, yellow against blue."""
 
 _DARK, _BRIGHT = 28.0, 238.0
 
@@ -32,7 +28,7 @@ _DARK, _BRIGHT = 28.0, 238.0
 class Prepared:
     """A picture with what several signals share: luma 0..255, its gradient and its Laplacian, and its noise."""
 
-    rgb: Bytes
+    rgb: Picture
     luma: Floats
     gradient: Floats
     laplacian: Floats
@@ -78,12 +74,12 @@ class Prepared:
         return np.abs(down, out=down), np.abs(across, out=across)
 
 
-def prepare(rgb: Bytes) -> Prepared:
+def prepare(rgb: Picture) -> Prepared:
     """Compute the shared parts. Pictures under 3x3 are repeated at their edges, so that every signal is defined."""
     rows, columns = rgb.shape[:2]
     if rows < 3 or columns < 3:
         rgb = np.pad(rgb, ((0, max(0, 3 - rows)), (0, max(0, 3 - columns)), (0, 0)), mode="edge")
-    luma = rgb.astype(np.float32) @ _LUMA
+    luma = rgb.astype(np.float32) @ LUMA
     across, down = luma[1:-1, 2:] - luma[1:-1, :-2], luma[2:, 1:-1] - luma[:-2, 1:-1]
     # In place: a new array for each step costs more than the step. Not hypot: it guards against an overflow that
     # cannot happen here, at three times the cost.
@@ -218,7 +214,7 @@ PICTURE_SIGNALS: Mapping[str, Callable[[Prepared], float]] = {
 }  # fmt: skip
 
 
-def picture_signals(rgb: Bytes) -> dict[str, float]:
+def picture_signals(rgb: Picture) -> dict[str, float]:
     """Compute every signal of one picture. All are finite."""
     return signals_of(prepare(rgb))
 
@@ -228,7 +224,7 @@ def signals_of(prepared: Prepared) -> dict[str, float]:
     return {name: function(prepared) for name, function in PICTURE_SIGNALS.items()}
 
 
-def streaks(rgb: Bytes) -> float:
+def streaks(rgb: Picture) -> float:
     """
     Share of the picture, in bands from top to bottom, that is drawn down in vertical streaks.
 
@@ -245,7 +241,7 @@ def streaks(rgb: Bytes) -> float:
     return streaked / _TILES
 
 
-def time_signals(here: Bytes, neighbours: Sequence[tuple[float, Bytes]]) -> dict[str, float]:
+def time_signals(here: Picture, neighbours: Sequence[tuple[float, Picture]]) -> dict[str, float]:
     """
     Compute what a picture's neighbours tell; empty without neighbours.
 
@@ -346,14 +342,14 @@ def _tile_sizes(side: int) -> npt.NDArray[np.intp]:
     return sizes
 
 
-def signature(glance: Bytes) -> Floats:
+def signature(glance: Picture) -> Floats:
     """
     Describe a picture for comparing: a 12x12 grid of means in opponent colours, so that hue counts as much as light.
 
     The distance of two is `difference`.
     """
     values = glance.astype(np.float32)
-    return np.stack([shrink(plane, 12) for plane in np.moveaxis(values @ _OPPONENT, -1, 0)])
+    return np.stack([shrink(plane, 12) for plane in np.moveaxis(values @ OPPONENT, -1, 0)])
 
 
 def difference(one: Floats, other: Floats) -> float:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from smartcover.engine import embedding
 from smartcover.engine.appeal import appeal
+from smartcover.engine.arrays import Floats
 from smartcover.engine.cards import card_signals
 from smartcover.engine.composition import composition_signals
 from smartcover.engine.faces import Face, FaceFinder, YuNet
@@ -17,8 +17,9 @@ from smartcover.engine.portraits import portrait_signals
 from smartcover.engine.safety import unsafe
 from smartcover.engine.scorer_hook import UserScorer
 from smartcover.engine.sessions import DEFAULT_RUNTIME, Runtime
-from smartcover.engine.signals import Floats, Prepared, prepare, signals_of, signature, streaks, time_signals
+from smartcover.engine.signals import Prepared, prepare, signals_of, signature, streaks, time_signals
 from smartcover.engine.text import text_area
+from smartcover.engine.types import Signals
 
 MEANING = ("recognisable", "centre_recognisable", "appeal")
 """Signals that the embedding network gives: what a picture shows, and how well."""
@@ -39,7 +40,7 @@ class Studied:
 
     look: Look
     signature: Floats
-    signals: Mapping[str, float]
+    signals: Signals
     fineness: Floats
     faces: tuple[Face, ...] | None = None
     meaning: Floats | None = None
@@ -72,7 +73,7 @@ def study_again(entry: Studied, look: Look, orientation: Orientation) -> Studied
     return replace(entry, look=look, signals={**entry.signals, **_in_time(look, prepare(look.picture), orientation)})
 
 
-def _in_time(look: Look, prepared: Prepared, orientation: Orientation) -> Mapping[str, float]:
+def _in_time(look: Look, prepared: Prepared, orientation: Orientation) -> Signals:
     neighbours = [(entry.offset_seconds, entry.glance) for entry in look.neighbours]
     upright = [(offset, orientation.apply(glance)) for offset, glance in neighbours]
     return {

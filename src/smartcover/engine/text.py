@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from smartcover.engine.arrays import Floats, Picture
 from smartcover.engine.regions import Rectangle, regions
-from smartcover.engine.sessions import DEFAULT_RUNTIME, Floats, Picture, Runtime, planes, resized, returning, vendored
+from smartcover.engine.sessions import DEFAULT_RUNTIME, Runtime, planes, resized, returning, vendored
 
 _LONGEST_PX = 480
 """Enough for subtitles and credits, which are made to be read; the cost follows the area."""

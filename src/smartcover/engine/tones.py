@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from smartcover.engine.glances import STRUCTURED, Mask
-from smartcover.engine.signals import Floats
+from smartcover.engine.arrays import Floats, Mask
+from smartcover.engine.glances import STRUCTURED
 
 _SHARES = np.array([0.02, 0.06, 0.12, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.88, 0.94, 0.98])
 """Shares of the places of a glance that are darker than each of its tones."""

@@ -16,6 +16,9 @@ from smartcover.errors import BadParameter
 ImageFormat = Literal["jpg", "png", "webp"]
 Fit = Literal["crop", "pad", "stretch"]
 
+Signals = Mapping[str, float]
+"""What is known of a frame, by name: one number each. One that could not be computed is missing."""
+
 MAX_SIDE_PX = 8192
 """Largest cover side that may be asked for or follow from one; beyond 8K it only serves to exhaust memory."""
 

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image, ImageFilter
 
 from smartcover.engine.appeal import appeal, fitted_weights
+from smartcover.engine.arrays import Picture
 from smartcover.engine.embedding import see
-from smartcover.engine.sessions import Picture
 from tests.real_frames import frames
 
 _FRAMES = (("bikes.mp4", 80), ("bigbuckbunny.mp4", 20), ("carphone_pristine.mp4", 20))

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from smartcover.engine import CoverOptions
+from smartcover.engine.arrays import Picture
 from smartcover.engine.cropping import NOTHING_KNOWN, Subject, best_window, crop_window
 from smartcover.engine.geometry import Box
 from smartcover.engine.render import render
-from smartcover.engine.sessions import Picture
 from tests.engine_clips import plain, texture
 
 
