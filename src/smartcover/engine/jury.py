@@ -13,11 +13,12 @@ import numpy.typing as npt
 
 from smartcover.engine import safety
 from smartcover.engine.budget import Budget
-from smartcover.engine.company import Company, Member
+from smartcover.engine.company import Company
 from smartcover.engine.defects import Defect, doubt, find_defect, norms_of, wreckage
 from smartcover.engine.faces import FaceFinder
 from smartcover.engine.looks import Look
 from smartcover.engine.norms import WORDY_LINES
+from smartcover.engine.pairs import Member
 from smartcover.engine.reframing import likeness_when_reframed
 from smartcover.engine.scorer_hook import UserScorer
 from smartcover.engine.scoring import Score, score_all, with_own

@@ -9,9 +9,10 @@ import pytest
 from PIL import Image, ImageFilter
 
 from smartcover.engine.cards import card_signals
-from smartcover.engine.company import Company, Member
+from smartcover.engine.company import Company
 from smartcover.engine.defects import Defect, find_defect, norms_of
 from smartcover.engine.norms import Clip
+from smartcover.engine.pairs import Member
 from smartcover.engine.signals import difference, picture_signals, prepare, signature
 from smartcover.engine.tones import brightened
 from tests.engine_clips import plain, shift, texture
