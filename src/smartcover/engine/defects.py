@@ -21,8 +21,13 @@ from smartcover.engine.safety import REJECT_FROM
 from smartcover.engine.types import RejectionKind, Signals
 
 _STREAKED = 0.1
+"""Share of a frame near damage that is drawn down in streaks, from which it is smeared: one of its six bands."""
+
 _DOUBT_OF_LINE, _DOUBT_OF_MIXTURE, _DOUBT_OF_BLUR = 0.1, 0.15, 0.2
-"""What each of two lines of text beyond the usual costs of a score, and what may be the end of a fade or dissolve."""
+"""
+What each of two lines of text beyond the usual costs of a score, what may be the end of a fade or dissolve, and what is
+as soft as frames of the video that are known to be blurred.
+"""
 
 _DRAWN = 0.15
 """Blur extent under which a frame is as sharp as only letters and lines are (drawn cards 0.04 to 0.15)."""
@@ -72,6 +77,8 @@ _PATCHED = 0.12
 """Share of another picture in a frame from which it is a wipe."""
 
 _SHUT, _OPEN = 0.15, 0.5
+"""How open the eyes of a frame are at most that are shut, and those of a video at least where that is an exception."""
+
 _BLURRED, _DULL_BLURRED, _FURTHER_BLURRED = 0.58, 0.52, 0.22
 """
 Blur extent from which a frame is blurred, and from which if it has little detail too; and by how much it must exceed
@@ -99,6 +106,17 @@ def find_defect(signals: Signals, clip: Clip, *, broken: bool) -> Defect | None:
         return Defect("broken", "the data of this frame, or of one it builds on, is damaged")
     if signals.get("streaks", 0.0) > _STREAKED:
         return Defect("broken", "the frame is smeared: the data around it is damaged")
+    return (
+        _find_wrong_light(signals, clip)
+        or _find_card(signals, clip)
+        or _find_mixture(signals, clip)
+        or _find_worse_of_view(signals)
+        or _find_worse_of_video(signals, clip)
+    )
+
+
+def _find_wrong_light(signals: Signals, clip: Clip) -> Defect | None:
+    """Name what has too little or too much light, or shows nothing but one plain colour."""
     if signals["contrast"] < 0.02 and signals["detail"] < 0.8:
         if signals["highlights"] < 0.14:
             return Defect("dark", "the frame is black")
@@ -122,76 +140,7 @@ def find_defect(signals: Signals, clip: Clip, *, broken: bool) -> Defect | None:
         return Defect("bright", "the frame is brightened: the same view has its shadows elsewhere in this video")
     if signals["flat_share"] > 0.97 and signals["entropy"] < 1.5 and signals["contrast"] < 0.06:
         return Defect("flat", f"{signals['flat_share']:.0%} of the frame is plain")
-    card = _find_card(signals, clip)
-    if card is not None:
-        return card
-    if signals.get("lowlights", 0.0) > _PALE and clip.pale < _DEEP and signals["flat_share"] < 0.86:
-        return Defect(
-            "transition", "nothing in the frame is dark: it is faded or washed out, others of this video are not"
-        )
-    usual = max(_MUCH_MORE_NOISE * clip.quiet, _MORE_NOISE * signals.get("twin_noise", 0.0))
-    speckled = signals["noise"] > max(_SPECKLED, usual)
-    if speckled and clip.soft > FILMED:
-        return Defect("transition", "pixels of two pictures are mixed in the frame: a dissolve, or noise laid over it")
-    if is_blend(signals):
-        return Defect("transition", "the frame is a mixture of what comes before and after: a fade or dissolve")
-    if mixes(signals, 0.2):
-        return Defect("transition", "the frame is a mixture of an earlier and a later picture: a fade or dissolve")
-    if signals.get("patched", 0.0) > _PATCHED > clip.whole:
-        return Defect("transition", "the frame is an earlier picture in one part and a later one in another: a wipe")
-    if signals.get("twin_sharpness", 1.0) < 0.75 and signals.get("twin_softening", 0.0) > 0.05:
-        return Defect("blurry", "the same view is sharper elsewhere in this video")
-    if is_smoothed(signals):
-        return Defect("blurry", "most of the frame has lost its fine detail beside a like one of this video")
-    if signals.get("light_left", 1.0) < _DIMMED:
-        return Defect("transition", "the same view has more light and contrast elsewhere in this video, as in a fade")
-    dull = signals["detail"] < 0.5 * clip.detailed
-    # A calm picture has little detail too, but loses much by a further blur: of 46 blurred planted frames that meet the
-    # other two conditions all exceed 0.52, of 185 clean ones 96.
-    if signals["sharpness"] < 0.3 * clip.sharp and signals["blur_extent"] > (_DULL_BLURRED if dull else _BLURRED):
-        return Defect("blurry", "the frame is far less sharp than others of this video")
-    if signals["blur_extent"] > max(_BLURRED, clip.focused + _FURTHER_BLURRED):
-        return Defect("blurry", "the frame is out of focus, others of this video are not")
-    # With neighbours at hand, a fade shows in them; a hazy sky is as pale and changes nothing.
-    fades = signals.get("fading", 1.0) > 0.05 or signals.get("light_change", 99.0) > 6.0
-    if signals["contrast"] < 0.35 * clip.contrasty and dull and fades:
-        return Defect("transition", "the frame is washed out beside others of this video, as in a fade")
-    if _eyes_are_shut(signals) and clip.eyes > _OPEN:
-        return Defect("eyes", "the eyes of the face are shut")
-    if signals.get("stillness", 0.0) > 0.9 and (
-        clip.moving > 0.7
-        or (signals.get("held", 0.0) > 0 and clip.lively > 0.7 and min(signals["flat_share"], clip.paged) < PAGE)
-    ):
-        return Defect("frozen", "the picture is frozen, the video otherwise moves")
     return None
-
-
-def norms_of(every: Sequence[Signals], broken: Sequence[bool]) -> Clip:
-    """
-    Say what is normal in a video: what is rejected for one reason is no measure by which others are rejected.
-
-    Letters, bars and glare have more sharpness and contrast than a picture, and beside black and title cards a picture
-    with much white in it is no exception.
-    """
-    clip = Clip.of([signals for signals, damaged in zip(every, broken, strict=True) if not damaged] or every[:1])
-    found = [find_defect(signals, clip, broken=damaged) for signals, damaged in zip(every, broken, strict=True)]
-    kinds = [(signals, None if defect is None else defect.kind) for signals, defect in zip(every, found, strict=True)]
-    return clip.measured_by(
-        better=[signals for signals, kind in kinds if kind is None or kind in _NO_SHARPER],
-        usual=[signals for signals, kind in kinds if kind not in _NO_PICTURE],
-    )
-
-
-def _is_on_white(signals: Signals) -> bool:
-    """Tell whether a frame shows something before a white ground: more light would leave nothing in it black."""
-    is_ground = signals.get("one_colour", 0.0) > _PLAIN_WHITE * signals["bright_share"]
-    return is_ground and signals["dark_share"] > _BLACK
-
-
-def _eyes_are_shut(signals: Signals) -> bool:
-    """Of 14 such frames in the judged clips, judges called 13 unusable and one weak."""
-    seen = signals.get("faces", 0.0) > 0 and signals.get("face_size", 0.0) > 0.08
-    return seen and signals.get("eyes_open", 1.0) < _SHUT
 
 
 def _find_card(signals: Signals, clip: Clip) -> Defect | None:
@@ -227,6 +176,87 @@ def _find_card(signals: Signals, clip: Clip) -> Defect | None:
     if is_wordy(signals, clip.wordless):
         return Defect("card", f"the frame shows {signals['text_lines']:.0f} lines of text: credits or a table")
     return None
+
+
+def _find_mixture(signals: Signals, clip: Clip) -> Defect | None:
+    """Name a frame that is not one picture: a fade, a dissolve or a wipe."""
+    if signals.get("lowlights", 0.0) > _PALE and clip.pale < _DEEP and signals["flat_share"] < 0.86:
+        return Defect(
+            "transition", "nothing in the frame is dark: it is faded or washed out, others of this video are not"
+        )
+    usual = max(_MUCH_MORE_NOISE * clip.quiet, _MORE_NOISE * signals.get("twin_noise", 0.0))
+    speckled = signals["noise"] > max(_SPECKLED, usual)
+    if speckled and clip.soft > FILMED:
+        return Defect("transition", "pixels of two pictures are mixed in the frame: a dissolve, or noise laid over it")
+    if is_blend(signals):
+        return Defect("transition", "the frame is a mixture of what comes before and after: a fade or dissolve")
+    if mixes(signals, 0.2):
+        return Defect("transition", "the frame is a mixture of an earlier and a later picture: a fade or dissolve")
+    if signals.get("patched", 0.0) > _PATCHED > clip.whole:
+        return Defect("transition", "the frame is an earlier picture in one part and a later one in another: a wipe")
+    return None
+
+
+def _find_worse_of_view(signals: Signals) -> Defect | None:
+    """Name what is blurred or faded beside a picture of the same view (company.py)."""
+    if signals.get("twin_sharpness", 1.0) < 0.75 and signals.get("twin_softening", 0.0) > 0.05:
+        return Defect("blurry", "the same view is sharper elsewhere in this video")
+    if is_smoothed(signals):
+        return Defect("blurry", "most of the frame has lost its fine detail beside a like one of this video")
+    if signals.get("light_left", 1.0) < _DIMMED:
+        return Defect("transition", "the same view has more light and contrast elsewhere in this video, as in a fade")
+    return None
+
+
+def _find_worse_of_video(signals: Signals, clip: Clip) -> Defect | None:
+    """Name what is blurred, faded, blinking or frozen as the better frames of its video, of whatever view, are not."""
+    dull = signals["detail"] < 0.5 * clip.detailed
+    # A calm picture has little detail too, but loses much by a further blur: of 46 blurred planted frames that meet the
+    # other two conditions all exceed 0.52, of 185 clean ones 96.
+    if signals["sharpness"] < 0.3 * clip.sharp and signals["blur_extent"] > (_DULL_BLURRED if dull else _BLURRED):
+        return Defect("blurry", "the frame is far less sharp than others of this video")
+    if signals["blur_extent"] > max(_BLURRED, clip.focused + _FURTHER_BLURRED):
+        return Defect("blurry", "the frame is out of focus, others of this video are not")
+    # With neighbours at hand, a fade shows in them; a hazy sky is as pale and changes nothing.
+    fades = signals.get("fading", 1.0) > 0.05 or signals.get("light_change", 99.0) > 6.0
+    if signals["contrast"] < 0.35 * clip.contrasty and dull and fades:
+        return Defect("transition", "the frame is washed out beside others of this video, as in a fade")
+    if _eyes_are_shut(signals) and clip.eyes > _OPEN:
+        return Defect("eyes", "the eyes of the face are shut")
+    if signals.get("stillness", 0.0) > 0.9 and (
+        clip.moving > 0.7
+        or (signals.get("held", 0.0) > 0 and clip.lively > 0.7 and min(signals["flat_share"], clip.paged) < PAGE)
+    ):
+        return Defect("frozen", "the picture is frozen, the video otherwise moves")
+    return None
+
+
+def _is_on_white(signals: Signals) -> bool:
+    """Tell whether a frame shows something before a white ground: more light would leave nothing in it black."""
+    is_ground = signals.get("one_colour", 0.0) > _PLAIN_WHITE * signals["bright_share"]
+    return is_ground and signals["dark_share"] > _BLACK
+
+
+def _eyes_are_shut(signals: Signals) -> bool:
+    """Of 14 such frames in the judged clips, judges called 13 unusable and one weak."""
+    seen = signals.get("faces", 0.0) > 0 and signals.get("face_size", 0.0) > 0.08
+    return seen and signals.get("eyes_open", 1.0) < _SHUT
+
+
+def norms_of(every: Sequence[Signals], broken: Sequence[bool]) -> Clip:
+    """
+    Say what is normal in a video: what is rejected for one reason is no measure by which others are rejected.
+
+    Letters, bars and glare have more sharpness and contrast than a picture, and beside black and title cards a picture
+    with much white in it is no exception.
+    """
+    clip = Clip.of([signals for signals, damaged in zip(every, broken, strict=True) if not damaged] or every[:1])
+    found = [find_defect(signals, clip, broken=damaged) for signals, damaged in zip(every, broken, strict=True)]
+    kinds = [(signals, None if defect is None else defect.kind) for signals, defect in zip(every, found, strict=True)]
+    return clip.measured_by(
+        better=[signals for signals, kind in kinds if kind is None or kind in _NO_SHARPER],
+        usual=[signals for signals, kind in kinds if kind not in _NO_PICTURE],
+    )
 
 
 def doubt(signals: Signals, clip: Clip) -> float:
