@@ -37,10 +37,13 @@ from smartcover.engine.types import (
 from smartcover.errors import DecodeTimedOut, NoFrames, NoSafeFrame
 
 _LOOKS_FOR_EACH_COVER = 1.5
-_CLOSER_ROUNDS = 4
-_UNSEEN_ROUNDS = 4
-_SPARE_FINALISTS = 1
-_SPARE_CLOSER_LOOKS = 3
+"""How many moments are looked at for each cover that is wanted, where that is more than the limits say."""
+
+_CLOSER_ROUNDS, _UNSEEN_ROUNDS = 4, 4
+"""How often finalists are chosen anew after closer looks, and in each such round after networks saw new ones."""
+
+_SPARE_FINALISTS, _SPARE_CLOSER_LOOKS = 1, 3
+"""How many more than covers are wanted are looked at closer at once, and in all: some lose their place by it."""
 
 
 def pick_covers(
@@ -203,35 +206,35 @@ class _Picker:
         # Whatever the closer looks left, no cover is taken that the networks did not see.
         self._jury.see_chosen(studied, self._options.count, len(studied) + 1)
         scores = self._jury.judge(studied).standings
-        failed: set[int] = set()
+
+        def made(index: int) -> Cover | None:
+            self._budget.check_time()
+            self._make_room(looker)
+            shown = settled(looker, self._jury, studied, index)
+            content = None if letterbox is None else letterbox.content(shown.look.picture)
+            return make_cover(looker, shown, scores[index], self._options, converter=self._converter, content=content)
+
         rendered: dict[int, Cover] = {}
-        while True:
-            selection = self._jury.select(studied, without=frozenset(failed))
-            for entry in selection.chosen:
-                if entry.index in rendered:
-                    continue
-                try:
-                    self._budget.check_time()
-                    self._make_room(looker)
-                    shown = settled(looker, self._jury, studied, entry.index)
-                    score = scores[entry.index]
-                    content = None if letterbox is None else letterbox.content(shown.look.picture)
-                    cover = make_cover(looker, shown, score, self._options, converter=self._converter, content=content)
-                except DecodeTimedOut:
-                    selection = _cut_short(selection, rendered, self._budget.limits)
-                    if not selection.chosen:
-                        raise
-                    return tuple(rendered[entry.index] for entry in selection.chosen), selection, frozenset(failed)
-                if cover is None:
-                    failed.add(entry.index)
-                    break
-                rendered[entry.index] = cover
-            else:
-                if not selection.chosen and self._options.safety and not failed:
-                    raise NoSafeFrame
+        failed: frozenset[int] = frozenset()
+        selection = self._jury.select(studied)
+        while missing := [entry.index for entry in selection.chosen if entry.index not in rendered]:
+            try:
+                cover = made(missing[0])
+            except DecodeTimedOut:
+                selection = _cut_short(selection, rendered, self._budget.limits)
                 if not selection.chosen:
-                    raise NoFrames("No frame of the video can be decoded twice; the file may be damaged")
-                return tuple(rendered[entry.index] for entry in selection.chosen), selection, frozenset(failed)
+                    raise
+                break
+            if cover is not None:
+                rendered[missing[0]] = cover
+            else:
+                failed |= {missing[0]}
+                selection = self._jury.select(studied, without=failed)
+        if not selection.chosen and self._options.safety and not failed:
+            raise NoSafeFrame
+        if not selection.chosen:
+            raise NoFrames("No frame of the video can be decoded twice; the file may be damaged")
+        return tuple(rendered[entry.index] for entry in selection.chosen), selection, failed
 
 
 def _cut_short(selection: Selection, rendered: Collection[int], limits: Limits) -> Selection:
