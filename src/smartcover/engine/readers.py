@@ -1,4 +1,8 @@
-"""Reading a far store: announced ranges as wholes, everything else in blocks that grow while reading runs on."""
+"""
+The bytes of a video, as the decoder may read them: within a budget, and of a far store in few requests.
+
+Of a far store announced ranges are read as wholes, everything else in blocks that grow while reading runs on.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,12 @@ import io
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable
+from pathlib import Path
+from typing import BinaryIO
 
-from smartcover.engine.types import PrefetchingReader, SeekableReader
+from smartcover.engine.budget import Budget
+from smartcover.engine.types import PrefetchingReader, SeekableReader, check_type
+from smartcover.errors import NotAVideo, VideoTooLarge
 
 _FIRST_BLOCK_BYTES = 32 * 1024
 """What is read after a jump: enough for a header or a fragment's table, cheap when the decoder jumps on."""
@@ -18,6 +26,72 @@ _MERGED_GAP_BYTES = 64 * 1024
 """Ranges nearer than this are one request: a round trip costs more than the bytes between them."""
 
 _LARGEST_RANGE_BYTES = 16 * 1024 * 1024
+
+
+def open_file(path: Path) -> BinaryIO:
+    """
+    Open a local video.
+
+    Raises:
+        NotAVideo: If it is missing, not a regular file, or may not be read.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            # A pipe or device would block for ever, or answer without end.
+            raise NotAVideo(f"{path} is not a regular file")
+        return path.open("rb")
+    except FileNotFoundError as error:
+        raise NotAVideo(f"{path} does not exist") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise NotAVideo(f"{path} cannot be read: {reason}") from error
+
+
+class BoundedReader:
+    """
+    The decoder's only view of the bytes.
+
+    It counts and limits what is read, returns real `bytes` and never more than asked for (the decoder copies without
+    a bound), and carries no `name`, from which a playlist format would build paths of other files.
+
+    After a read that failed there is nothing more: the decoder reads on before it says so, and each further failure
+    would be printed on standard error.
+    """
+
+    def __init__(self, raw: SeekableReader, budget: Budget, size_bytes: int) -> None:
+        self._raw = raw
+        self._budget = budget
+        self._size_bytes = size_bytes
+        self._has_failed = False
+
+    def read(self, size: int) -> bytes:
+        if self._has_failed:
+            return b""
+        try:
+            return self._read(size)
+        except BaseException:
+            self._has_failed = True
+            raise
+
+    def _read(self, size: int) -> bytes:
+        self._budget.check_time()
+        if size <= 0:
+            return b""
+        try:
+            data = self._raw.read(size)
+        except VideoTooLarge as error:  # the reader has a budget of its own, smaller than ours
+            raise self._budget.spend_all(error.public) from error
+        check_type("what read() of the video gave", data, bytes | bytearray | memoryview, "bytes")
+        data = bytes(data)[:size]
+        self._budget.count_bytes(len(data))
+        return data
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        # Damaged containers point to where no file can end, which a file system refuses: there is nothing either.
+        return self._raw.seek(min(offset, self._size_bytes) if whence == io.SEEK_SET else offset, whence)
+
+    def tell(self) -> int:
+        return self._raw.tell()
 
 
 def merge_ranges(ranges: Iterable[tuple[int, int]], size_bytes: int | None = None) -> list[tuple[int, int]]:

@@ -23,8 +23,8 @@ from av.video.reformatter import ColorRange
 
 from smartcover.engine.alpha import DecoderWithAlpha
 from smartcover.engine.budget import Budget, BytesSpent
-from smartcover.engine.ranges import FarReader
-from smartcover.engine.types import PrefetchingReader, SeekableReader, check_type
+from smartcover.engine.readers import BoundedReader, FarReader, open_file
+from smartcover.engine.types import PrefetchingReader, SeekableReader
 from smartcover.engine.unreadable import HEAD_BYTES, why_unreadable
 from smartcover.errors import NotAVideo, NoVideoStream, VideoTooLarge
 
@@ -64,53 +64,6 @@ _ACCELERATORS = ("cuda", "videotoolbox", "vaapi", "d3d11va")
 
 DAMAGE = (av.error.FFmpegError, ValueError, IndexError, AttributeError, MemoryError, OverflowError, BytesSpent)
 """What the decoder was seen to raise on damaged input; callers turn it into a missing frame or a VideoError."""
-
-
-class BoundedReader:
-    """
-    The decoder's only view of the bytes.
-
-    It counts and limits what is read, returns real `bytes` and never more than asked for (the decoder copies without
-    a bound), and carries no `name`, from which a playlist format would build paths of other files.
-
-    After a read that failed there is nothing more: the decoder reads on before it says so, and each further failure
-    would be printed on standard error.
-    """
-
-    def __init__(self, raw: SeekableReader, budget: Budget, size_bytes: int) -> None:
-        self._raw = raw
-        self._budget = budget
-        self._size_bytes = size_bytes
-        self._has_failed = False
-
-    def read(self, size: int) -> bytes:
-        if self._has_failed:
-            return b""
-        try:
-            return self._read(size)
-        except BaseException:
-            self._has_failed = True
-            raise
-
-    def _read(self, size: int) -> bytes:
-        self._budget.check_time()
-        if size <= 0:
-            return b""
-        try:
-            data = self._raw.read(size)
-        except VideoTooLarge as error:  # the reader has a budget of its own, smaller than ours
-            raise self._budget.spend_all(error.public) from error
-        check_type("what read() of the video gave", data, bytes | bytearray | memoryview, "bytes")
-        data = bytes(data)[:size]
-        self._budget.count_bytes(len(data))
-        return data
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        # Damaged containers point to where no file can end, which a file system refuses: there is nothing either.
-        return self._raw.seek(min(offset, self._size_bytes) if whence == io.SEEK_SET else offset, whence)
-
-    def tell(self) -> int:
-        return self._raw.tell()
 
 
 def frame_bytes(pixels: int, form: VideoFormat | None) -> int:
@@ -155,7 +108,7 @@ class Source:
         self.size_bytes: int | None = None
         self._file: BinaryIO | None = None
         if isinstance(video, str | os.PathLike):
-            self._file = _open_file(Path(video))
+            self._file = open_file(Path(video))
             raw: SeekableReader = self._file
             name = str(video)
         else:
@@ -324,19 +277,6 @@ class Source:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
-
-
-def _open_file(path: Path) -> BinaryIO:
-    try:
-        if path.exists() and not path.is_file():
-            # A pipe or device would block for ever, or answer without end.
-            raise NotAVideo(f"{path} is not a regular file")
-        return path.open("rb")
-    except FileNotFoundError as error:
-        raise NotAVideo(f"{path} does not exist") from error
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise NotAVideo(f"{path} cannot be read: {reason}") from error
 
 
 @functools.cache

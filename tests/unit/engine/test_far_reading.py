@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from smartcover.engine import CoverOptions, Limits, pick_covers
-from smartcover.engine.ranges import FarReader, merge_ranges
+from smartcover.engine.readers import FarReader, merge_ranges
 from tests.engine_clips import numbered, read_number, write_clip
 
 
