@@ -24,7 +24,7 @@ from smartcover.engine.colour import ColourConverter
 from smartcover.engine.decode import Run
 from smartcover.engine.facts import orientation_of
 from smartcover.engine.geometry import Orientation, fit_within, square_pixel_size
-from smartcover.engine.looking import _GLANCE_SIZE, _LOOK_LONGEST_PX
+from smartcover.engine.looking import GLANCE_SIZE, LOOK_LONGEST_PX
 from smartcover.engine.looks import Look, neighbours_of
 
 UNUSABLE = 0.5
@@ -130,7 +130,7 @@ def _decode(path: Path, wanted: Sequence[float]) -> Frames:
     for frame, _aspect in _frames(path):
         assert frame.pts is not None and frame.time_base is not None
         seconds.append(float(frame.pts * frame.time_base))
-        glances.append(converter.glance(frame, _GLANCE_SIZE))
+        glances.append(converter.glance(frame, GLANCE_SIZE))
     times = np.array(seconds) - seconds[0]
     places = {int(np.argmin(np.abs(times - second))) for second in wanted}
     pictures, orientation = {}, Orientation()
@@ -138,7 +138,7 @@ def _decode(path: Path, wanted: Sequence[float]) -> Frames:
         if place in places:
             orientation = orientation_of(frame)
             square = square_pixel_size(frame.width, frame.height, aspect)
-            pictures[place] = orientation.apply(converter.small(frame, fit_within(square, _LOOK_LONGEST_PX)))
+            pictures[place] = orientation.apply(converter.small(frame, fit_within(square, LOOK_LONGEST_PX)))
     return Frames(times, np.stack(glances), pictures, orientation)
 
 

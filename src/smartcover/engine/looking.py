@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -16,13 +16,13 @@ from smartcover.engine.facts import VideoFacts
 from smartcover.engine.geometry import fit_within, square_pixel_size
 from smartcover.engine.index import ContainerIndex
 from smartcover.engine.looks import Look, neighbours_of
-from smartcover.engine.sampling import is_near, part
+from smartcover.engine.sampling import Waiting, is_near
 from smartcover.engine.source import Source, frame_bytes
 
-_LOOK_LONGEST_PX = 480
+LOOK_LONGEST_PX = 480
 """Longer side of the pictures that are looked at: enough for a face of a tenth of the height, cheap to score."""
 
-_GLANCE_SIZE = (48, 27)
+GLANCE_SIZE = (48, 27)
 """Size of the pictures that are only compared with their neighbours in time."""
 
 _NEIGHBOURHOOD = Fraction(1, 2)
@@ -77,7 +77,7 @@ class Looker:
         frames = self.reader.decode(run, sparsely=sparsely) if frames is None else frames
         trail: list[tuple[float, Picture]] = []
         settled: dict[int, Look] = {}
-        left = moments
+        waiting = Waiting(moments, _NEIGHBOURHOOD)
         latest: Decoded | None = None
         latest_shown = Fraction(0)
         damaged_from: Fraction | None = None
@@ -93,16 +93,11 @@ class Looker:
                 del decoded
 
         for decoded, shown in _around(moments, noted(), everything=alone):
-            if latest is not None:
-                passed, left = part(left, latest_shown, shown)
-                if shown < latest_shown:  # what lies further ahead waits for time to come there
-                    near = bisect_left(passed, latest_shown + _NEIGHBOURHOOD)
-                    passed, left = passed[:near], [*left, *passed[near:]]
-                if passed:
-                    settled[len(trail) - 1] = self._settled(latest, run, trail[-1][1], keep=keep)
+            if latest is not None and waiting.taken_by(latest_shown, shown):
+                settled[len(trail) - 1] = self._settled(latest, run, trail[-1][1], keep=keep)
             trail.append((float(shown), self._glance(decoded.frame)))
             latest, latest_shown = decoded, shown
-        if latest is not None and left:
+        if latest is not None and waiting.left:
             settled[len(trail) - 1] = self._settled(latest, run, trail[-1][1], keep=keep)
         return [
             replace(
@@ -131,12 +126,12 @@ class Looker:
         )
 
     def _glance(self, frame: VideoFrame) -> Picture:
-        return self._converter.glance(frame, _GLANCE_SIZE)
+        return self._converter.glance(frame, GLANCE_SIZE)
 
     def _look_picture(self, decoded: Decoded) -> Picture:
         frame = decoded.frame
         square = square_pixel_size(frame.width, frame.height, decoded.pixel_aspect)
-        stored = self._converter.small(frame, fit_within(square, _LOOK_LONGEST_PX))
+        stored = self._converter.small(frame, fit_within(square, LOOK_LONGEST_PX))
         return self.facts.orientation_of(frame).apply(stored)
 
     def look_closer(self, look: Look) -> list[Look]:

@@ -44,17 +44,27 @@ def is_near(time: Fraction, moments: Sequence[Fraction], reach: Fraction) -> boo
     return any(abs(time - moment) < reach for moment in moments[max(0, following - 1) : following + 1])
 
 
-def part(
-    moments: Sequence[Fraction], shown: Fraction, following: Fraction
-) -> tuple[Sequence[Fraction], Sequence[Fraction]]:
-    """Part moments, in order, into those that a frame is at least as near to as the one that follows it, and others."""
-    middle = (shown + following) / 2
-    if shown <= following:
-        border = bisect_right(moments, middle)
-        return moments[:border], moments[border:]
-    # Time may start anew in a broken file.
-    border = bisect_left(moments, middle)
-    return moments[border:], moments[:border]
+class Waiting:
+    """Moments that wait for the frame nearest to each, while frames come one by one."""
+
+    def __init__(self, moments: Sequence[Fraction], reach: Fraction) -> None:
+        """
+        Args:
+            moments: In order of time.
+            reach: Where time goes back, moments further ahead than this wait for it to come there again.
+        """
+        self.left = moments
+        self._reach = reach
+
+    def taken_by(self, shown: Fraction, following: Fraction) -> Sequence[Fraction]:
+        """Let those go that a frame is at least as near to as the one that follows it, and give them."""
+        first, last = 0, bisect_right(self.left, (shown + following) / 2)
+        if following < shown:  # time may start anew in a broken file
+            first = bisect_left(self.left, (shown + following) / 2)
+            last = max(first, bisect_left(self.left, shown + self._reach))
+        taken = self.left[first:last]
+        self.left = [*self.left[:first], *self.left[last:]]
+        return taken
 
 
 def plan_visits(

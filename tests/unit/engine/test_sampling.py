@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from fractions import Fraction
 
 from hypothesis import given
@@ -10,8 +9,8 @@ from hypothesis import strategies as st
 
 from smartcover.engine.sampling import (
     Visit,
+    Waiting,
     is_near,
-    part,
     plan_between,
     plan_long_visits,
     plan_visits,
@@ -166,12 +165,11 @@ def test_each_moment_is_shown_by_a_frame_that_no_frame_beside_it_is_nearer_than(
     frames: list[Fraction], moments: list[Fraction]
 ) -> None:
     shown: dict[Fraction, list[int]] = {moment: [] for moment in moments}
-    left: Sequence[Fraction] = moments
+    waiting = Waiting(moments, reach=Fraction(1000))
     for place in range(len(frames) - 1):
-        passed, left = part(left, frames[place], frames[place + 1])
-        for moment in passed:
+        for moment in waiting.taken_by(frames[place], frames[place + 1]):
             shown[moment].append(place)
-    for moment in left:
+    for moment in waiting.left:
         shown[moment].append(len(frames) - 1)
     for moment, places in shown.items():
         assert len(set(places)) == 1, "a moment is shown once, also where time starts anew"
