@@ -222,6 +222,19 @@ class Gatherer:
 
         A video that turns out long is thinned to its keyframes while it is read.
         """
+        runs, thinned = self._read_on()
+        end = self._facts.reached
+        if self._budget.sampling_is_over:  # so it may lie further on
+            end = max(end, self._facts.start + Fraction(self._facts.duration_seconds or 0).limit_denominator(1000))
+        if not thinned:
+            return self._look_at_runs(runs, end)
+        for run in runs:
+            self._reader.remember(run)
+        by_start = {run.start: run for run in runs}
+        return self._look_over(sorted(by_start), end, by_start)
+
+    def _read_on(self) -> tuple[list[Run], bool]:
+        """Read the runs there are; with too much to decode all of it, only keyframes, and every other of too many."""
         budget_frames = self._frame_budget()
         runs: list[list[Packet[VideoStream]]] = []
         packets, held_bytes, thinned = 0, 0, False
@@ -245,16 +258,7 @@ class Gatherer:
                     held_bytes = sum(run[0].size for run in runs)
             if self._budget.sampling_is_over:
                 break
-        held = [Run.of(run) for run in runs]
-        end = self._facts.reached
-        if self._budget.sampling_is_over:  # so it may lie further on
-            end = max(end, self._facts.start + Fraction(self._facts.duration_seconds or 0).limit_denominator(1000))
-        if thinned:
-            by_start = {run.start: run for run in held}
-            for run in held:
-                self._reader.remember(run)
-            return self._look_over(sorted(by_start), end, by_start)
-        return self._look_at_runs(held, end)
+        return [Run.of(run) for run in runs], thinned
 
     def _look_at_runs(self, runs: list[Run], end: Fraction) -> list[Look]:
         looks: list[Look] = []
