@@ -13,7 +13,11 @@ from smartcover.engine.signals import Prepared, share_of
 from smartcover.engine.types import Signals
 
 _SAME_COLOUR = 4
+"""Distance from the ground of a card, of 255 in each channel, up to which a pixel belongs to it."""
+
 _SAME_LEVEL = 1.5
+"""Step of luma to the next pixel, of 255, under which the two are alike."""
+
 _COARSE, _ALONG, _EVEN, _EVEN_SHARE = 4, 0.1, 2.0, 0.72
 """
 Pixels averaged along each side, so that grain does not count; how little an edge along an axis has across; the change

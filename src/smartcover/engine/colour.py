@@ -51,10 +51,12 @@ _LUMINANCE_709 = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
 _BACKGROUND = 255
 """Transparent video is laid on white, as on a page."""
 
+# How the scaler interpolates a frame for a cover, for comparing, and for looking at.
 _REFINED = int(Interpolation.BICUBIC | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND)
 _GLANCE = int(Interpolation.FAST_BILINEAR)
 _SMALL = int(Interpolation.BILINEAR | Interpolation.ACCURATE_RND)
 _STRIP_ROWS = 32
+"""Rows of a picture that are mapped at once from linear light, in floats."""
 
 _MOST_AT_ONCE_PX = 2560 * 1440
 """Of larger frames not all is converted at once: what lies between a 4K frame and its cover takes up to 200 MB."""

@@ -34,8 +34,8 @@ to it: a subject comes to the middle, but not at the price of cutting another be
 _BORDER_OF_FACE = 0.1
 """The border of a face's box counts for this much of its middle: a face that does not fit is cut on both sides."""
 
-_STEPS = 64
-_FINER = 8
+_STEPS, _FINER = 64, 8
+"""At how many places a window is tried along its way, and how much finer than the map it is weighed there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from smartcover.engine.memory import give_back_freed_memory
 from smartcover.engine.source import DAMAGE, Source
 
 FALLBACK_FRAME_RATE = Fraction(25)
+"""Frames a second where nothing tells it."""
 
 _MAX_BAD_READS = 64
 """Read errors in a row after which the rest of a container is given up."""
@@ -28,8 +29,10 @@ _STREAMS_OF_PACKETS = ("mpegts", "mpeg")
 
 _FORMATS_WITH_HEADERS_AMONG_PACKETS = ("flv", "live_flv", "kux")
 _FORMATS_WITH_HEADERS_OF_PARTS = ("mov,mp4,m4a,3gp,3g2,mj2",)
+"""Formats whose headers may change, told once on the way or by each part (see headers.py)."""
 
 _BEYOND_EVERY_END_SECONDS = 1_000_000
+"""Eleven days: where to seek for the last keyframe of a video whose length is not known."""
 
 _CODECS_THAT_REMEMBER = ("h264", "hevc", "vvc", "mpeg1video", "mpeg2video", "mpeg4", "vc1", "wmv3")
 """Codecs whose keyframes may need what stood in the first packet alone; those of the others stand by themselves."""

@@ -20,9 +20,13 @@ _MIN_SCORE = 0.7
 """Below this a motorcycle was taken for a face; every real face of the reference pictures was above."""
 
 _SURE_SCORE = 0.86
+"""Confidence from which a face counts in full; down to the least it counts for less and less."""
+
 _MAX_OVERLAP = 0.3
-_MAX_FACES = 20
-_MIN_SIDE_PX = 10
+"""Intersection over union beyond which two finds are one face; the default of OpenCV for this detector."""
+
+_MAX_FACES, _MIN_SIDE_PX = 20, 10
+"""How many faces of a picture are kept; and the shorter side, in the picture looked at, under which a find is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +107,8 @@ def face_signals(picture: Picture, faces: Sequence[Face]) -> dict[str, float]:
     Describe the faces of a picture.
 
     `faces` is their number; of the most prominent one: `face_size` its height over the picture's, `face_centred` 1 at
-    the upper middle and 0 in a corner, `face_sharpness` the mean gradient inside it, `face_cut` the share of it
-    that lies outside the frame. Size, place and
-    sharpness count less for a face that the detector is not sure of.
+    the upper middle and 0 in a corner, `face_sharpness` the mean gradient inside it, `face_cut` the share of it that
+    lies outside the frame. Size, place and sharpness count less for a face that the detector is not sure of.
     """
     if not faces:
         return {"faces": 0.0, "face_size": 0.0, "face_centred": 0.0, "face_sharpness": 0.0, "face_cut": 0.0}

@@ -34,8 +34,17 @@ different ones (wipes have up to 0.15, a picture that moves 0.2).
 """
 
 _GAINS = 0.8, 4.0
-_MIXED_FROM = 0.06
+"""Contrast of an over-exposed picture over that of the clear one, where light is not cut off: least and most."""
+
+_MIXED_FROM, _APART = 0.06, 15.0
+"""
+Share of another picture from which one is a mixture of two; and how far two must be apart, as the root of the mean
+square of their difference, of 255, for a third to be explained by them.
+"""
+
 _STILL, _ENOUGH_NEIGHBOURS = 0.6, 3
+"""Mean change of a glance, of 255, under which it stands still; and how many must be beside it to tell."""
+
 _EXACT, _ENOUGH_REPEATS = 0.06, 2
 """Change of a glance that is none: an encoder's repeat of a picture has at most that (99 of 100 frozen frames)."""
 
@@ -94,7 +103,7 @@ def mixture(own: Floats, before: Sequence[Floats], after: Sequence[Floats]) -> S
         for later in after:
             apart = later - earlier
             energy = float(apart @ apart)
-            if energy < 15.0**2 * len(apart):
+            if energy < _APART**2 * len(apart):
                 continue
             share = float((own - earlier) @ apart) / energy
             if not _MIXED_FROM < share < 1 - _MIXED_FROM:

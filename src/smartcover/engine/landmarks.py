@@ -45,11 +45,17 @@ _CHEEKS = (234, 454)
 _LOWER_LID, _UPPER_LID, _EYE_ENDS = slice(1, 8), slice(9, 16), (0, 8)
 
 _EYE_SHUT, _EYE_OPEN = 0.08, 0.20
+"""Height between the lids over the width of an eye that is shut, and of one that is open; see `openness`."""
+
+_SMILE_NONE, _SMILE_BROAD, _RESTING_WIDTH = 0.06, 0.16, 0.62
+"""What `smile` measures of a mouth without a smile and of a broad one; and the width of a mouth at rest."""
+
 _MOST_PASSES = 3
 _UPRIGHT_RADIANS = math.radians(6)
+"""How often a face is cut out again, turned by what its mesh shows; and the tilt under which it is upright enough."""
+
 _FAR_TURN_DEGREES = 25.0
-_SMILE_NONE, _SMILE_BROAD = 0.06, 0.16
-_RESTING_WIDTH = 0.62
+"""Yaw from which the farther eye is hidden so far that its lids are guessed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ _NEAR_SECONDS = 0.45
 """Neighbours further away do not belong to the moment."""
 
 _TILE_ROWS, _TILE_COLUMNS, _BUSIEST_TILES = 9, 12, 4
+"""The grid of `local_motion`, and over how many of its tiles, those where most moves, it is averaged."""
 
 
 def moment_signals(picture: Prepared, here: Picture, neighbours: Sequence[tuple[float, Picture]]) -> Signals:

@@ -19,6 +19,7 @@ PROMINENT = 0.12
 """Height of a face over the picture's from which its expression is what a viewer sees first."""
 
 _UNSEEN = 0.5
+"""What eyes and the way that a face looks count for where it is too small for them to be seen: the middle."""
 
 
 def portrait_signals(picture: Picture, faces: Sequence[Face], runtime: Runtime = DEFAULT_RUNTIME) -> Signals:

@@ -21,11 +21,16 @@ _FIRST_BLOCK_BYTES = 32 * 1024
 """What is read after a jump: enough for a header or a fragment's table, cheap when the decoder jumps on."""
 
 _LARGEST_BLOCK_BYTES = 1024 * 1024
+"""What blocks grow to while reading runs on."""
+
 _HELD_BYTES = 8 * 1024 * 1024
+"""What is held of what was read lately."""
+
 _MERGED_GAP_BYTES = 64 * 1024
 """Ranges nearer than this are one request: a round trip costs more than the bytes between them."""
 
 _LARGEST_RANGE_BYTES = 16 * 1024 * 1024
+"""A longer range is no picture but a damaged index; and ranges are joined up to this."""
 
 
 def open_file(path: Path) -> BinaryIO:

@@ -28,7 +28,10 @@ _STEPS = (0.03, 0.015), (0.015, 0.007), (0.007, 0.004), (0.004, 0.002)
 """By how much zoom and place are changed in search of the best, round by round."""
 
 _LEAST_ZOOM, _LEAST_SHIFT = 0.02, 0.015
+"""Zoom beyond 1, and way of the middle in shares of a side, up to which a framing is the same."""
+
 _LEAST_SPREAD = 6.0
+"""Standard deviation of light, of 255, under which there is too little in a picture to find it in another."""
 
 
 class _Framing(NamedTuple):

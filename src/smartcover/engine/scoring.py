@@ -65,15 +65,16 @@ differences must not be blown up to the full weight.
 """
 
 _OF_MOMENT = frozenset(("open_eyes", "open_smile", "upper_lip"))
+"""Signals of an expression, which may be gone in the next instant (`Score.momentary`)."""
 
 _STEEPNESS = 2.0
 """Brings sums, which lie within about one grade of the mean, to most of the range from 0 to 1."""
 
-_SPOKEN_LEVEL = 0.5
+_SPOKEN_LEVEL, _MOST_REASONS = 0.5, 4
+"""Level of a signal from which it is a reason that is told, and how many are."""
+
 _ALWAYS_TOLD = {"faces": 1.0}
 """What is said of every frame that reaches the value, even when all frames of the video do."""
-
-_MOST_REASONS = 4
 
 _TOLD_OF_OWN = 0.005
 """By how much the caller's own scorer must think more of a frame than usually: what two decimals show."""

@@ -15,21 +15,29 @@ from smartcover.engine.types import CoverOptions, RejectionKind
 SAME_PICTURE = 8.0
 """Signature distance under which two pictures are one to the eye."""
 
-_SAME_MOMENT_SECONDS = 1.0
-_SAME_MOMENT_FACTOR = 0.4
+_SAME_MOMENT_SECONDS, _SAME_MOMENT_FACTOR = 1.0, 0.4
 """Pictures within a second are mostly one shot with something moved: their difference counts for less."""
 
 _SAME_MOMENT_DISTANCE = 3.0
+"""Signature distance under which two pictures are one whatever the network makes of them."""
+
 _SAME_MEANING = 0.9
+"""Likeness of meanings that pictures must have too that are one at a glance."""
+
 _SAME_THINGS, _NEW_FRAMING = 0.95, 20.0
+"""Likeness of meanings from which the framing alone may differ, and the signature distance up to which it does."""
+
 _SAME_LIGHT, _STRUCTURED = 0.97, 6.0
+"""
+Correlation of the light of two signatures from which only colours differ, and its standard deviation, of 255, from
+which there is something in it to compare.
+"""
 
 _MEANING_SCALE = 60.0
 """Brings the distance of meanings (0.1 within a shot, 0.6 between videos) to that of signatures."""
 
-_FULLY_DIFFERENT = 40.0
-_VARIETY = 0.05
-"""How much score a second cover may give up to be different from the first."""
+_VARIETY, _FULLY_DIFFERENT = 0.05, 40.0
+"""How much score a second cover may give up to be different from the first, and the distance from which it fully is."""
 
 _REPEAT_COST, _REPEAT_COST_FAR_AWAY = 0.3, 0.2
 """

@@ -20,8 +20,11 @@ import numpy.typing as npt
 from smartcover.engine.arrays import LUMA, OPPONENT, Bytes, Floats, Picture
 
 _TILES = 6
+"""Tiles along each side of a picture."""
+
 
 _DARK, _BRIGHT = 28.0, 238.0
+"""Luma under which a pixel is nearly black, and from which it is nearly white."""
 
 
 @dataclass(frozen=True, eq=False)

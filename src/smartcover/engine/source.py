@@ -38,12 +38,17 @@ _ALLOWED_FORMATS = (
 )  # fmt: skip
 
 _BUFFER_SIZE_BYTES = 64 * 1024
+"""What the container asks of a reader at once."""
 
 _CODECS_WITH_LOOP_FILTER = ("h264", "hevc")
-_UNFILTERED_PIXELS = 1280 * 720
-_UNFILTERED_FRAME_BYTES = 16 * 2**20
-"""Larger frames, as of 4K with ten bits, are decoded by one decoder for all: each holds several of them."""
+_UNFILTERED_PIXELS, _UNFILTERED_FRAME_BYTES = 1280 * 720, 16 * 2**20
+"""
+What is looked at without the loop filter: frames of these codecs, of at least so many pixels and at most so many bytes.
+Larger ones, as of 4K with ten bits, are decoded by one decoder for all: each holds several of them.
+"""
+
 _LARGE_FRAME_BYTES = 8 * 2**20
+"""Frames that take more than this are large: see `Source.has_large_frames`."""
 
 _CODECS_WITHOUT_FIELDS = ("mjpeg", "huffyuv", "ffvhuff", "jpeg2000", "png")
 """Codecs whose frames cannot say that they are interlaced."""

@@ -15,7 +15,10 @@ _LEAST_SECONDS = 0.1
 """How far surroundings reach: a share of the video (the standard deviation of the weight), and at least this."""
 
 _SAME_SHOT = 25.0
+"""Distance of signatures up to which moments near in time are one shot."""
+
 _DEFECT_COST = 0.3
+"""What a defect takes off the score that a moment lends to those around it."""
 
 
 def steadied(
