@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -121,6 +122,29 @@ def test_only_settings_reads_the_environment() -> None:
             if isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv"}
         ]
     assert not wrong, "\n".join(wrong)
+
+
+def test_modules_of_the_engine_import_only_what_its_map_names_before_them() -> None:
+    engine = SOURCE / "engine"
+    files = {path.stem: path for path in engine.glob("*.py") if path.stem != "__init__"}
+    page = ast.get_docstring(ast.parse((engine / "__init__.py").read_text())) or ""
+    named = [word for word in re.findall(r"`(\w+)`", page) if word in files]
+    assert sorted(named) == sorted(files), "the map in engine/__init__.py names each module once"
+    wrong = [
+        f"{files[module]}: {module} imports {other}, which the map in engine/__init__.py names later"
+        for place, module in enumerate(named)
+        for other in _neighbours_imported(files[module], "smartcover.engine")
+        if other in named[place:]
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def _neighbours_imported(path: Path, package: str) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module == package:
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{package}."):
+            yield (node.module or "").removeprefix(f"{package}.").partition(".")[0]
 
 
 def test_modules_stay_small() -> None:

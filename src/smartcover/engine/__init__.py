@@ -3,6 +3,28 @@ A video in, the best covers out.
 
 Importing this package is cheap: the decoder, numpy and the model runtime are imported by the first call, or by
 `preload()` in a process from which workers are forked.
+
+What is where, to be read from the top; each module imports only what is named before it:
+
+- Words: `types` of what is asked for and given back, `arrays` of what lies in memory, `geometry` of where pixels go;
+  `budget` counts what a video has cost, `memory` says what of it stays with the process.
+- Bytes to frames: `readers` give the bytes within the budget, `unreadable` says why they are no video, and with
+  `alpha` for transparency `source` opens the container. With `clock` for streams without times and `headers` for those
+  that change, `decode` makes frames of runs of packets. `index` knows where keyframes are.
+- Frames to pixels: `filters` for one frame and `colour` to sRGB. `facts` is what is known of the video by then.
+- Looking: `sampling` plans the moments, `looks` is what is kept of one, `looking` decodes them, small, and `candidates`
+  carries the plan out.
+- Networks: `sessions` opens them. `embedding` says what a picture shows and `appeal` how well; `safety` and
+  `scorer_hook` are asked for by options. Of connected `regions`, `text` makes lines.
+- Signals of a picture: `signals`, and `composition` of its middle, `cards` of what is drawn, `moments` of what moves in
+  it; `faces`, looked at closely by `landmarks`, as `portraits`. `study` puts them all together for one look.
+- Moments beside each other: `glances` and `tones` compare two, `pairs` any two of a video. `norms` is what is usual in
+  the video, and `company` what each moment is beside the others; `defects` are what is never a cover without need.
+- The choice: `scoring`, evened out over time by `steadiness`; `selection` of a set, in which `reframing` finds one
+  picture in another. `jury` asks them all, and `instants` has it choose among moments a fraction of a second apart.
+- Covers: `letterbox` bars come off, `framing` finds the subject and `cropping` the window around it, `render` sizes and
+  encodes; `blockiness` is told of a cover. `cover` makes one.
+- `pick` runs the steps in order. `sheet` draws what came of them.
 """
 
 from __future__ import annotations
