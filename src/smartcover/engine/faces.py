@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from smartcover.engine.arrays import Picture
 from smartcover.engine.geometry import Box
-from smartcover.engine.sessions import vendored
+from smartcover.engine.sessions import DEFAULT_RUNTIME, Runtime, vendored
 from smartcover.engine.signals import prepare
 
 _STRIDES = (8, 16, 32)
@@ -46,8 +46,11 @@ class FaceFinder(Protocol):
     def find(self, picture: Picture) -> list[Face]: ...
 
 
+@dataclass(frozen=True, slots=True)
 class YuNet:
     """The vendored YuNet (2023mar)."""
+
+    runtime: Runtime = DEFAULT_RUNTIME
 
     def find(self, picture: Picture) -> list[Face]:
         """Find faces in an RGB picture, most prominent first."""
@@ -55,7 +58,7 @@ class YuNet:
         padded_rows, padded_columns = -(-rows // 32) * 32, -(-columns // 32) * 32
         blob = np.zeros((1, 3, padded_rows, padded_columns), dtype=np.float32)
         blob[0, :, :rows, :columns] = picture[..., ::-1].transpose(2, 0, 1)
-        found = vendored("yunet.onnx").run(_OUTPUTS, {"input": blob})
+        found = vendored("yunet.onnx", self.runtime).run(_OUTPUTS, {"input": blob})
         outputs = dict(zip(_OUTPUTS, found, strict=True))
         return decode_outputs(outputs, (padded_columns, padded_rows), (columns, rows))
 

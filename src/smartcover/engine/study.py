@@ -102,7 +102,7 @@ class Networks:
         Without `may_have_faces` none are looked for.
         """
         if self.find_faces is None:
-            self.find_faces = YuNet()
+            self.find_faces = YuNet(self.runtime)
         picture = entry.look.picture
         faces = tuple(self.find_faces.find(picture)) if may_have_faces else ()
         return replace(entry, signals={**entry.signals, **portrait_signals(picture, faces, self.runtime)}, faces=faces)

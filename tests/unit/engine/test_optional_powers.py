@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from smartcover.engine import CoverOptions, Limits, pick_covers, safety, source, study
+from smartcover.engine import CoverOptions, Limits, pick_covers, safety, sessions, source, study
 from smartcover.errors import BadParameter, NoSafeFrame
 from tests.clips import small_clip
 
@@ -107,6 +107,24 @@ def test_a_scorer_of_ones_own_moves_the_choice(clip: Path, monkeypatch: pytest.M
 def test_without_an_accelerator_the_cpu_does_the_work(clip: Path) -> None:
     plain, asked = (pick_covers(clip, CoverOptions(count=2, gpu=gpu)) for gpu in (False, True))
     assert [cover.pts for cover in plain.covers] == [cover.pts for cover in asked.covers]
+
+
+def test_every_network_is_meant_for_the_accelerator_that_is_asked_for(
+    clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[bool] = []
+    really_open = sessions._open
+
+    def noting_open(model: Any, runtime: sessions.Runtime) -> Any:
+        opened.append(runtime.gpu)
+        return really_open(model, runtime)
+
+    sessions.close_all()
+    monkeypatch.setattr(sessions, "_open", noting_open)
+    pick_covers(clip, CoverOptions(count=1, gpu=True))
+    sessions.close_all()
+    assert len(opened) > 2
+    assert all(opened)
 
 
 @pytest.mark.parametrize("kinds", [[], ["cuda"], ["vaapi", "cuda"], ["nonsense"]])
