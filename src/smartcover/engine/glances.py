@@ -1,8 +1,8 @@
 """
 What glances tell about each other: is one the other in more light, a mixture of two, or the same again.
 
-Pure functions of pixels; glances are tiny, so all of it is as good as free. company.py asks them of the moments of a
-video. The signals are this project's own.
+Pure functions of pixels; glances are tiny, so all of it is as good as free. pairs.py and company.py ask them of the
+moments of a video. The signals are this project's own.
 """
 
 from __future__ import annotations

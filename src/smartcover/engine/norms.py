@@ -1,4 +1,8 @@
-"""What is normal in a video: what its frames mostly show, and what a single frame looks like by itself."""
+"""
+What is normal in a video, by what its frames mostly show (`Clip`), and what a single frame looks like by itself.
+
+The rules that compare with it are in defects.py, as is what may not count when it is measured (`norms_of`).
+"""
 
 from __future__ import annotations
 
@@ -85,6 +89,7 @@ class Clip:
 
     @classmethod
     def of(cls, every: Sequence[Signals]) -> Clip:
+        """Measure a video by all its frames; a signal that a frame lacks tells nothing of it."""
         undrawn = _without_drawings(every)
         alive = _enough([signals for signals in undrawn if not signals.get("held", 0.0)], undrawn)
         read = [signals for signals in every if "text_lines" in signals]

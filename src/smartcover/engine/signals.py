@@ -2,8 +2,8 @@
 Pixels to numbers. Each signal is a small pure function of one prepared picture; its docstring names its source.
 
 To add a signal: write the function, and list it in `PICTURE_SIGNALS` (of a picture alone) or compute it in
-`time_signals` (of a picture among its neighbours); then give it a weight in
-`scoring.py` or a rule in `defects.py`.
+`time_signals` (of a picture among its neighbours); then list it in `MEANINGS` of scoring.py, for a weight that
+benchmarks/quality/fit.py fits, or give it a rule in defects.py.
 """
 
 from __future__ import annotations
