@@ -211,7 +211,9 @@ class Settings(BaseSettings):
         0.0, ge=0, description="Most tries begun per second to one receiver by one process; 0 = any number."
     )
     callback_ca_file: Path | None = Field(
-        None, description="CA bundle for https receivers and for brokers over TLS; none = the system's."
+        None,
+        description="CA bundle for https receivers and for brokers over TLS, in place of the system's, which is taken "
+        "when there is none: where some receivers are public, let it hold the public CAs too.",
     )
     callback_json_array: bool = Field(
         False,

@@ -31,5 +31,5 @@ def untrusted(error: Exception) -> str:
     if not isinstance(error, ssl.SSLCertVerificationError):
         return f"the certificate is not trusted: {error}"
     unknown = error.verify_code in _ISSUER_UNKNOWN
-    way_out = "; if its CA is one of your own, name it in SMARTCOVER_CALLBACK_CA_FILE" if unknown else ""
+    way_out = "; if its CA is one of your own, add it to the file of SMARTCOVER_CALLBACK_CA_FILE" if unknown else ""
     return f"the certificate is not trusted: {error.verify_message}{way_out}"

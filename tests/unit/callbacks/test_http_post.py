@@ -415,7 +415,7 @@ async def test_a_certificate_of_another_name_or_signer_is_a_tls_fault(certificat
     assert report.error is not None
     assert report.error.startswith("the certificate is not trusted: ")
     assert ("not valid for 'other.example'" in report.error) == trusting
-    assert report.error.endswith("name it in SMARTCOVER_CALLBACK_CA_FILE") == (not trusting)
+    assert report.error.endswith("add it to the file of SMARTCOVER_CALLBACK_CA_FILE") == (not trusting)
 
 
 async def test_tls_spoken_to_a_plain_receiver_is_a_tls_fault() -> None:
