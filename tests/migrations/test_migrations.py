@@ -21,7 +21,7 @@ from sqlalchemy.pool import NullPool
 from smartcover import ledger as ledger_room
 from smartcover.errors import LedgerError, LedgerUnavailable, SettingsError
 from smartcover.ledger import JobResult, JobState, Ledger, check_schema, expected_revision, upgrade
-from smartcover.ledger.schema import known_revisions
+from smartcover.ledger.revisions import known_revisions
 from tests.postgres import SERVERS, cluster
 
 BUCKET = "grown-1250000000"

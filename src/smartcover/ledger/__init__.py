@@ -47,8 +47,9 @@ from smartcover.ledger.model import (
 from smartcover.ledger.private_file import keep_private, unusable
 from smartcover.ledger.queues import QueueLimits, QueuePage
 from smartcover.ledger.retention import Retention, expire
+from smartcover.ledger.revisions import expected_revision
 from smartcover.ledger.runs import WhenRunEnds, run_state
-from smartcover.ledger.schema import check_schema, expected_revision, upgrade
+from smartcover.ledger.schema import check_schema, upgrade
 from smartcover.ledger.submissions import Submission, add_jobs
 from smartcover.ledger.team_keys import SecretSeed, TeamKey, TeamKeys
 from smartcover.ledger.templates import TemplatePage

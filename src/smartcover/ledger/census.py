@@ -11,7 +11,7 @@ import aiosql
 
 from smartcover.errors import LedgerUnavailable
 from smartcover.ledger.database import Database
-from smartcover.ledger.schema import expected_revision, known_revisions
+from smartcover.ledger.revisions import expected_revision, known_revisions
 
 QUERIES: Any = aiosql.from_path(Path(__file__).with_name("census.sql"), "asyncpg", mandatory_parameters=False)
 

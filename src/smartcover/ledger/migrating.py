@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from smartcover.ledger.connections import connect
-from smartcover.ledger.schema import refuse_unknown
+from smartcover.ledger.revisions import refuse_unknown
 
 #: Any number; one process at a time changes the schema of a database.
 _LOCK: Final = 0x534D4152

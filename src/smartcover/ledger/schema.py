@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import secrets
 import ssl
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,6 +14,7 @@ import asyncpg
 from smartcover.errors import LedgerError, LedgerUnavailable, SettingsError
 from smartcover.ledger.connections import ACQUIRE_SECONDS, connect
 from smartcover.ledger.failures import ledger_failures
+from smartcover.ledger.revisions import expected_revision, refuse_unknown
 
 #: Longest time of a statement that only looks.
 _READ_SECONDS: Final = 10.0
@@ -67,32 +66,6 @@ async def check_schema(dsn: str) -> None:
         raise SettingsError(
             f"the database's schema is at {found or 'nothing'} and this version needs {expected_revision()}; "
             "run smartcover db upgrade"
-        )
-
-
-def expected_revision() -> str:
-    """Name the newest migration of this version."""
-    return max(known_revisions())
-
-
-@functools.cache
-def known_revisions() -> frozenset[str]:
-    """Name all migrations of this version, after which their files are named."""
-    files = Path(__file__).with_name("migrations").joinpath("versions").glob("[0-9]*_*.py")
-    return frozenset(path.name.partition("_")[0] for path in files)
-
-
-def refuse_unknown(found: str | None) -> None:
-    """
-    Refuse a schema that came from a newer version.
-
-    Raises:
-        SettingsError: If this version does not know it; the text says what to do.
-    """
-    if found is not None and found not in known_revisions():
-        raise SettingsError(
-            f"the database's schema is at {found}, which this version does not know (its newest is "
-            f"{expected_revision()}); run the version of smartcover that made it, or a newer one"
         )
 
 
