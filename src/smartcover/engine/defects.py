@@ -67,6 +67,9 @@ and as one around it that shows partly the same has. Sharp grass, grain and snow
 _PURE, _MUCH_PURER = 180.0, 50.0
 """Colourfulness from which colours are as pure as on a test card, and how much more it is than that of a video."""
 
+_BARS_COLOURED = 100.0
+"""Colourfulness from which plain colours may be the bars of a test card, of three quarters of the full colours too."""
+
 _EVERY_COLOUR, _NOWHERE_PLAIN = 110.0, 0.02
 """
 Colourfulness of a frame that holds all colours alike (128 to 137 where it does), and flatness under which nothing in it
@@ -83,6 +86,12 @@ _BLURRED, _DULL_BLURRED, _FURTHER_BLURRED = 0.58, 0.52, 0.22
 """
 Blur extent from which a frame is blurred, and from which if it has little detail too; and by how much it must exceed
 that of the video's sharper frames.
+"""
+
+_CLOSE, _IN_FOCUS = 0.4, 0.35
+"""
+Height of a face over the picture's shorter side from which it is what a frame shows, and focus inside it that shows it
+sharp: faces of that size have 0.36 to 0.61 in the graded clips, blurred by 1.5 pixels of 480 mostly under 0.32.
 """
 
 _NO_SHARPER: frozenset[RejectionKind] = frozenset({"blurry", "eyes", "frozen"})
@@ -166,7 +175,7 @@ def _find_card(signals: Signals, clip: Clip) -> Defect | None:
     # The judged frames of grade 2 and more stay under 0.62; grain and grids do not hide it.
     straight, crisp = signals.get("straight", 0.0), signals["blur_extent"] < LETTERED and clip.soft > FILMED
     drawn = straight > (0.65 if crisp else 0.75 if signals["colourfulness"] > 85 else 0.8)
-    if drawn and clip.grown < 0.6:
+    if (drawn or (_is_of_coloured_bars(signals) and clip.soft > FILMED)) and clip.grown < 0.6:
         return Defect("card", "the frame is made of straight lines and bars: a test card or a table")
     # A view that is softer elsewhere in the video is filmed, however sharp it is here.
     if signals["blur_extent"] < _DRAWN and clip.soft > FILMED and signals.get("twin_blur", 0.0) < FILMED:
@@ -176,6 +185,18 @@ def _find_card(signals: Signals, clip: Clip) -> Defect | None:
     if is_wordy(signals, clip.wordless):
         return Defect("card", f"the frame shows {signals['text_lines']:.0f} lines of text: credits or a table")
     return None
+
+
+def _is_of_coloured_bars(signals: Signals) -> bool:
+    """
+    Tell whether a frame is made of plain colours without grain whose borders run straight for the most part.
+
+    Over the bars of a test card there are often a name and a clock, and letters are not straight. Of 850 frames of 85
+    videos only ones of test patterns meet all of this; bars with boxes over them have 104 to 250 and 0.57 or more.
+    """
+    pure = signals["colourfulness"] > _BARS_COLOURED and signals["noise"] < 0.05
+    plain = signals["flat_share"] > 0.8 and signals.get("one_colour", 0.0) < 0.6
+    return pure and plain and signals.get("straight", 0.0) > 0.55
 
 
 def _find_mixture(signals: Signals, clip: Clip) -> Defect | None:
@@ -211,12 +232,9 @@ def _find_worse_of_view(signals: Signals) -> Defect | None:
 def _find_worse_of_video(signals: Signals, clip: Clip) -> Defect | None:
     """Name what is blurred, faded, blinking or frozen as the better frames of its video, of whatever view, are not."""
     dull = signals["detail"] < 0.5 * clip.detailed
-    # A calm picture has little detail too, but loses much by a further blur: of 46 blurred planted frames that meet the
-    # other two conditions all exceed 0.52, of 185 clean ones 96.
-    if signals["sharpness"] < 0.3 * clip.sharp and signals["blur_extent"] > (_DULL_BLURRED if dull else _BLURRED):
-        return Defect("blurry", "the frame is far less sharp than others of this video")
-    if signals["blur_extent"] > max(_BLURRED, clip.focused + _FURTHER_BLURRED):
-        return Defect("blurry", "the frame is out of focus, others of this video are not")
+    blurred = _find_blur(signals, clip, dull=dull)
+    if blurred is not None:
+        return blurred
     # With neighbours at hand, a fade shows in them; a hazy sky is as pale and changes nothing.
     fades = signals.get("fading", 1.0) > 0.05 or signals.get("light_change", 99.0) > 6.0
     if signals["contrast"] < 0.35 * clip.contrasty and dull and fades:
@@ -229,6 +247,28 @@ def _find_worse_of_video(signals: Signals, clip: Clip) -> Defect | None:
     ):
         return Defect("frozen", "the picture is frozen, the video otherwise moves")
     return None
+
+
+def _find_blur(signals: Signals, clip: Clip, *, dull: bool) -> Defect | None:
+    """Name a blur that shows beside other views of the video only."""
+    if shows_face_in_focus(signals):
+        return None
+    # A calm picture has little detail too, but loses much by a further blur: of 46 blurred planted frames that meet the
+    # other two conditions all exceed 0.52, of 185 clean ones 96.
+    if signals["sharpness"] < 0.3 * clip.sharp and signals["blur_extent"] > (_DULL_BLURRED if dull else _BLURRED):
+        return Defect("blurry", "the frame is far less sharp than others of this video")
+    if signals["blur_extent"] > max(_BLURRED, clip.focused + _FURTHER_BLURRED):
+        return Defect("blurry", "the frame is out of focus, others of this video are not")
+    return None
+
+
+def shows_face_in_focus(signals: Signals) -> bool:
+    """
+    Tell whether a frame is a close view of a face that is sharp itself.
+
+    Skin has no fine detail and what is behind it is mostly soft, so beside wide views it seems blurred.
+    """
+    return signals.get("face_closeness", 0.0) > _CLOSE and signals.get("face_focus", 0.0) > _IN_FOCUS
 
 
 def _is_on_white(signals: Signals) -> bool:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from smartcover.engine.arrays import Picture
 from smartcover.engine.geometry import Box
 from smartcover.engine.sessions import DEFAULT_RUNTIME, Runtime, vendored
-from smartcover.engine.signals import prepare
+from smartcover.engine.signals import blur_extent, prepare
 
 _STRIDES = (8, 16, 32)
 _OUTPUTS = [f"{kind}_{stride}" for stride in _STRIDES for kind in ("cls", "obj", "bbox", "kps")]
@@ -27,6 +27,11 @@ _MAX_OVERLAP = 0.3
 
 _MAX_FACES, _MIN_SIDE_PX = 20, 10
 """How many faces of a picture are kept; and the shorter side, in the picture looked at, under which a find is none."""
+
+_NO_FACE = {
+    "faces": 0.0, "face_size": 0.0, "face_closeness": 0.0, "face_centred": 0.0, "face_sharpness": 0.0,
+    "face_focus": 0.0, "face_cut": 0.0,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,17 +114,19 @@ def face_signals(picture: Picture, faces: Sequence[Face]) -> dict[str, float]:
     """
     Describe the faces of a picture.
 
-    `faces` is their number; of the most prominent one: `face_size` its height over the picture's, `face_centred` 1 at
-    the upper middle and 0 in a corner, `face_sharpness` the mean gradient inside it, `face_cut` the share of it that
-    lies outside the frame. Size, place and sharpness count less for a face that the detector is not sure of.
+    `faces` is their number; of the most prominent one: `face_size` its height over the picture's, `face_closeness` the
+    same over the picture's shorter side, `face_centred` 1 at the upper middle and 0 in a corner, `face_sharpness` the
+    mean gradient inside it, `face_focus` what is left of 1 without the blur extent inside it, `face_cut` the share of
+    it that lies outside the frame. Size, place and sharpness count less for a face that the detector is not sure of.
     """
     if not faces:
-        return {"faces": 0.0, "face_size": 0.0, "face_centred": 0.0, "face_sharpness": 0.0, "face_cut": 0.0}
+        return dict(_NO_FACE)
     rows, columns = picture.shape[:2]
     box = faces[0].box
     left, top = max(0, int(box.left)), max(0, int(box.top))
     inside = picture[top : max(top + 3, int(box.bottom)), left : max(left + 3, int(box.right))]
-    gradient = float(prepare(inside).gradient.mean()) if inside.size else 0.0
+    seen = prepare(inside) if inside.size else None
+    gradient = 0.0 if seen is None else float(seen.gradient.mean())
     across = (box.left + box.width / 2) / columns - 0.5
     down = (box.top + box.height / 2) / rows - 0.4
     visible_width = max(0.0, min(box.right, columns) - max(box.left, 0.0))
@@ -128,7 +135,9 @@ def face_signals(picture: Picture, faces: Sequence[Face]) -> dict[str, float]:
     return {
         "faces": float(len(faces)),
         "face_size": sure * box.height / rows,
+        "face_closeness": sure * box.height / min(rows, columns),
         "face_centred": sure * max(0.0, 1.0 - float(np.hypot(across / 0.5, down / 0.6))),
         "face_sharpness": sure * gradient,
+        "face_focus": 0.0 if seen is None else 1.0 - blur_extent(seen),
         "face_cut": max(0.0, 1.0 - visible_width * visible_height / max(box.width * box.height, 1e-9)),
     }

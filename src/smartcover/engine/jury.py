@@ -14,7 +14,7 @@ import numpy.typing as npt
 from smartcover.engine import safety
 from smartcover.engine.budget import Budget
 from smartcover.engine.company import Company
-from smartcover.engine.defects import Defect, doubt, find_defect, norms_of, wreckage
+from smartcover.engine.defects import Defect, doubt, find_defect, norms_of, shows_face_in_focus, wreckage
 from smartcover.engine.faces import FaceFinder
 from smartcover.engine.looks import Look
 from smartcover.engine.norms import WORDY_LINES
@@ -165,12 +165,19 @@ class Jury:
         return self._members[look]
 
     def see_best(self, studied: list[Studied]) -> list[Studied]:
-        """Look for faces in all clean candidates; show the other networks the best by what is known then."""
+        """
+        Look for faces in all clean candidates; show the other networks the best by what is known then.
+
+        Where only others say that a candidate is blurred, a face in focus may show that it is not.
+        """
         result = list(studied)
         for index, defect in enumerate(self.judge(studied).defects):
             self._budget.check_time()
-            if defect is None:
-                result[index] = self.networks.find(studied[index])
+            if defect is not None and defect.kind != "blurry":
+                continue
+            found = self.networks.find(studied[index])
+            if defect is None or shows_face_in_focus(found.signals):
+                result[index] = found
         judged = self.judge(result)
         order = sorted(
             range(len(result)),

@@ -188,19 +188,23 @@ def _moving(some: Sequence[Signals], share: float) -> float:
     """
     Say how much moves in the given share of the frames, three at least; 0 with fewer.
 
-    Mixtures do not count: in a slide show nothing else moves, and its pictures are what it shows. Nor do pages that
-    were looked at alone: what a camera sees moves, a page mostly does not.
+    Mixtures do not count: in a slide show nothing else moves, and its pictures are what it shows. Nor does what was
+    looked at alone and may be a page: what a camera sees moves, a page mostly does not.
     """
     still = sorted(
-        signals.get("stillness", 0.0) for signals in some if not (_is_mixture(signals) or _is_lone_page(signals))
+        signals.get("stillness", 0.0) for signals in some if not (_is_mixture(signals) or _may_stand_still(signals))
     )
     return 1.0 - still[max(2, math.floor(share * len(still)))] if len(still) > 2 else 0.0
 
 
-def _is_lone_page(signals: Signals) -> bool:
-    """Tell whether a frame may be a page of which no neighbour in time tells if it stands still."""
+def _may_stand_still(signals: Signals) -> bool:
+    """
+    Tell whether a frame may be a page, and no neighbour in time tells if it stands still.
+
+    A page full of text, or with the picture of who speaks in its corner, has not much plain ground.
+    """
     is_known = "motion" in signals or signals.get("held", 0.0) > 0
-    return not is_known and signals["flat_share"] >= PAGE
+    return not is_known and not _looks_filmed(signals)
 
 
 def _smeared(every: Sequence[Signals]) -> float:

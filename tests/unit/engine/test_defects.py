@@ -119,6 +119,20 @@ def test_pure_colours_are_a_test_card_however_their_borders_run() -> None:
     assert _in_a_video({**card, "colourfulness": 150.0}, FILMED) is None
 
 
+def test_bars_are_a_test_card_though_a_name_and_a_clock_lie_over_them() -> None:
+    # As a recording of one has it: the letters are not straight, and its colours are not the full ones.
+    card = {**FILMED, "straight": 0.61, "ruled": 0.91, "colourfulness": 150.0, "flat_share": 0.84, "noise": 0.001}
+    defect = _in_a_video(card, FILMED)
+    assert defect is not None
+    assert defect.kind == "card"
+    others = ({"noise": 0.4}, {"colourfulness": 80.0}, {"straight": 0.4}, {"flat_share": 0.6}, {"one_colour": 0.8})
+    for other in others:
+        assert _in_a_video({**card, **other}, FILMED) is None
+    assert _in_a_video(card, card) is None, "a video of bars is shown by them"
+    drawn = {**card, "straight": 0.2, "blur_extent": 0.16}
+    assert find_defect({**card, "blur_extent": 0.3}, Clip.of([drawn] * 9), broken=False) is None
+
+
 def test_all_colours_alike_are_a_test_card() -> None:
     rows, columns = np.mgrid[0:270, 0:480]
     cells = rows // 16 + 17 * (columns // 16)
@@ -193,7 +207,7 @@ def test_what_was_not_read_is_taken_for_credits_if_it_looks_like_those() -> None
 
 def test_a_repeated_picture_is_frozen_even_where_most_of_the_video_is() -> None:
     held = {**GOOD, "stillness": 1.0, "held": 1.0, "flat_share": 0.3}
-    moving = {**GOOD, "stillness": 0.0, "held": 0.0}
+    moving = {**GOOD, "stillness": 0.0, "held": 0.0, "motion": 5.0}
     defect = find_defect(held, Clip.of([*[held] * 8, moving, moving, moving]), broken=False)
     assert defect is not None
     assert defect.kind == "frozen"
@@ -208,6 +222,16 @@ def test_pages_that_were_looked_at_alone_do_not_make_the_others_frozen() -> None
     assert find_defect(page, Clip.of([*[page] * 4, *[alone] * 6]), broken=False) is None
     changing = {**alone, "motion": 5.0}
     frozen = find_defect(page, Clip.of([*[page] * 4, *[changing] * 6]), broken=False)
+    assert frozen is not None
+    assert frozen.kind == "frozen"
+
+
+def test_pages_full_of_text_that_were_looked_at_alone_do_not_make_a_page_frozen_and_what_is_filmed_does() -> None:
+    still = {**FILMED, "stillness": 1.0, "held": 0.0, "motion": 0.0, "flat_share": 0.8}
+    full = {**GOOD, "stillness": 0.0, "held": 0.0, "flat_share": 0.61, "blur_extent": 0.19}
+    assert find_defect(still, Clip.of([*[still] * 3, *[full] * 7]), broken=False) is None
+    filmed = {**full, "flat_share": 0.3, "blur_extent": 0.35}
+    frozen = find_defect(still, Clip.of([*[still] * 3, *[filmed] * 7]), broken=False)
     assert frozen is not None
     assert frozen.kind == "frozen"
 
@@ -290,6 +314,25 @@ def test_letters_over_a_held_picture_do_not_set_the_sharpness_that_moving_frames
     clip = Clip.of([lettered] * 6 + [moving] * 4)
     assert find_defect(moving, clip, broken=False) is None
     assert find_defect(moving, Clip.of([{**lettered, "held": 0.0}] * 6 + [moving] * 4), broken=False) is not None
+
+
+def test_a_close_face_in_focus_is_not_blurred_beside_wide_views_and_one_out_of_focus_is() -> None:
+    wide = {**FILMED, "sharpness": 30.0, "blur_extent": 0.33}
+    close = {**FILMED, "sharpness": 8.0, "blur_extent": 0.62, "face_closeness": 0.6, "face_focus": 0.4}
+    clip = Clip.of([wide] * 6 + [close] * 2)
+    assert find_defect(close, clip, broken=False) is None
+    others = ({"face_focus": 0.28}, {"face_closeness": 0.2}, {"face_closeness": 0.0, "face_focus": 0.0})
+    for other in others:
+        defect = find_defect({**close, **other}, clip, broken=False)
+        assert defect is not None
+        assert defect.kind == "blurry"
+
+
+def test_a_close_face_is_blurred_where_the_same_view_is_sharper_whatever_its_own_focus() -> None:
+    close = {**FILMED, "face_closeness": 0.6, "face_focus": 0.4, "twin_sharpness": 0.5, "twin_softening": 0.2}
+    defect = find_defect(close, Clip.of([FILMED]), broken=False)
+    assert defect is not None
+    assert defect.kind == "blurry"
 
 
 def test_what_is_rejected_for_another_reason_does_not_make_the_rest_of_a_video_blurred() -> None:

@@ -55,6 +55,12 @@ def test_a_face_at_the_edge_is_cut_and_none_is_all_zero() -> None:
     assert set(face_signals(picture, []).values()) == {0.0}
 
 
+def test_a_face_of_half_the_width_is_close_in_an_upright_picture_too() -> None:
+    face = Face(Box(20, 60, 50, 50), (), 0.9)
+    assert face_signals(texture(200, 100), [face])["face_closeness"] == pytest.approx(0.5)
+    assert face_signals(texture(100, 200), [face])["face_closeness"] == pytest.approx(0.5)
+
+
 def test_the_vendored_file_is_the_one_in_the_notice() -> None:
     models = resources.files("smartcover.engine").joinpath("models")
     digest = hashlib.sha256(models.joinpath("yunet.onnx").read_bytes()).hexdigest()

@@ -8,6 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from PIL import Image, ImageFilter
 
 from smartcover.engine.budget import Budget
 from smartcover.engine.decode import Run
@@ -49,6 +50,30 @@ def test_the_networks_see_the_best_keyframes_and_every_clean_moment_between_them
     clean = [defect is None for defect in jury.judge(surrounded).defects]
     assert clean == [True, False, True, True]
     assert [entry.meaning is not None for entry in jury.see_best(surrounded)] == clean
+
+
+def _close(picture: np.ndarray, seconds: int) -> Studied:
+    other = _studied()[0].look
+    rows, columns = other.glance.shape[:2]
+    glance = np.asarray(Image.fromarray(picture).resize((columns, rows)))
+    return study(
+        replace(other, pts=Fraction(seconds), seconds=float(seconds), picture=picture, glance=glance), Orientation()
+    )
+
+
+def test_a_close_face_that_seems_blurred_beside_wide_views_is_clean_once_it_is_found_in_focus() -> None:
+    (man,) = frames("carphone_pristine.mp4", (30,))
+    head = Image.fromarray(man).crop((36, 4, 150, 97)).resize((320, 261), Image.Resampling.BICUBIC)
+    soft = head.filter(ImageFilter.GaussianBlur(2))
+    sharp = [replace(entry, signals={**entry.signals, "sharpness": 30.0, "blur_extent": 0.33}) for entry in _studied()]
+    close, blurred = _close(np.asarray(head), 50), _close(np.asarray(soft), 60)
+    jury = Jury(CoverOptions(), Budget(Limits()), Networks())
+    for entry, is_clean in ((close, True), (blurred, False)):
+        looks = [*sharp, entry]
+        first = jury.judge(looks).defects[-1]
+        assert first is not None
+        assert first.kind == "blurry", "faces are not looked for yet"
+        assert (jury.judge(jury.see_best(looks)).defects[-1] is None) == is_clean
 
 
 def _read(entry: Studied, lines: float) -> Studied:
