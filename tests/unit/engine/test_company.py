@@ -13,7 +13,7 @@ from smartcover.engine.company import Company
 from smartcover.engine.defects import Defect, find_defect, norms_of
 from smartcover.engine.norms import Clip
 from smartcover.engine.pairs import Member
-from smartcover.engine.signals import difference, picture_signals, prepare, signature
+from smartcover.engine.signals import difference, picture_signals, prepare, signature, time_signals
 from smartcover.engine.tones import brightened
 from tests.engine_clips import plain, shift, texture
 
@@ -62,8 +62,15 @@ def _mixed(one: Picture, other: Picture, share: float) -> Picture:
 
 
 def _defects(pictures: list[Picture], neighbours: list[list[Picture]] | None = None) -> list[Defect | None]:
-    own = [{**picture_signals(picture), **card_signals(prepare(picture))} for picture in pictures]
     around = neighbours or [[] for _picture in pictures]
+    own = [
+        {
+            **picture_signals(picture),
+            **card_signals(prepare(picture)),
+            **time_signals(_glance(picture), [(number / 10, _glance(one)) for number, one in enumerate(near, start=1)]),
+        }
+        for picture, near in zip(pictures, around, strict=True)
+    ]
     company = company_signals(
         [
             _member(float(place), picture, [_glance(one) for one in near], signals)
