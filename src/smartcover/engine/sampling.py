@@ -89,11 +89,8 @@ def plan_visits(
     chosen: dict[Fraction, list[Fraction]] = {}
     empty: list[tuple[Fraction, Fraction]] = []
     for moment in moments:
-        # The slot is open at its end, so that a keyframe on the border serves one slot only.
-        first = bisect_right(keyframes, moment - half) - 1
-        if first < 0 or keyframes[first] < moment - half:
-            first += 1
-        inside = keyframes[first : bisect_right(keyframes, moment + half)]
+        # A keyframe on the border is in both slots, and is looked at once.
+        inside = keyframes[bisect_left(keyframes, moment - half) : bisect_right(keyframes, moment + half)]
         if inside:
             nearest = min(inside, key=lambda time: abs(time - moment))
             chosen.setdefault(nearest, [])
