@@ -28,6 +28,8 @@ _MEANINGS: Final = {
     "SignatureDoesNotMatch": KEYS_REFUSED,
     "TokenRefreshRequired": _KEYS_EXPIRED,
 }
+#: Of an error's body, what its code is looked for in.
+MOST_ERROR_BYTES: Final = 4 << 10
 _CODE: Final = re.compile(r"<Code>(\w{1,60})</Code>")
 _MESSAGE: Final = re.compile(r"<Message>([^<]{1,300})</Message>")
 _REDIRECT: Final = "redirect without LOCATION"
@@ -73,6 +75,11 @@ def code_of(answer: str) -> str:
     """Give the code of an error of S3, "" if the text holds none."""
     found = _CODE.search(answer)
     return "" if found is None else found[1]
+
+
+def code_of_body(body: bytes) -> str:
+    """Give the code of an error whose body is given as it came, "" if its start holds none."""
+    return code_of(body[:MOST_ERROR_BYTES].decode("utf-8", "replace"))
 
 
 def meaning_of(code: str) -> str | None:

@@ -18,13 +18,12 @@ from urllib.parse import quote, unquote_plus, urlencode, urlsplit
 from lxml import etree
 
 from smartcover.errors import StorageUnavailable, StoreBucketMissing
-from smartcover.storage.s3_failures import code_of, meaning_of, s3_failures
+from smartcover.storage.s3_failures import code_of_body, meaning_of, s3_failures
 from smartcover.storage.s3_place import S3Place
 
 _TIMEOUT_SECONDS = 20.0
 _TRIES = 3
 _RETRY_SECONDS = 0.4
-_MOST_ERROR_BYTES = 4 << 10
 #: A page of a thousand keys of a kilobyte, each byte as %XX, and what stands beside them.
 _MOST_BYTES = 8 << 20
 
@@ -62,7 +61,7 @@ async def _fetch(url: str) -> bytes:
             continue
         if status == 200:
             return body
-        code = code_of(body[:_MOST_ERROR_BYTES].decode("utf-8", "replace"))
+        code = code_of_body(body)
         if code == "NoSuchBucket":
             raise StoreBucketMissing(detail="list objects: NoSuchBucket")
         failure = OSError(f"the store answered {status} {code}".rstrip())

@@ -14,7 +14,7 @@ from types import TracebackType
 from urllib.parse import urlsplit
 
 from smartcover.errors import ObjectMissing, StorageUnavailable, StoreBucketMissing, VideoTooLarge
-from smartcover.storage.s3_failures import code_of, meaning_of
+from smartcover.storage.s3_failures import MOST_ERROR_BYTES, code_of_body, meaning_of
 
 _BLOCK_BYTES = 64 << 10
 _HELD_BYTES = 32 << 20
@@ -22,7 +22,6 @@ _PARALLEL = 8
 _TRIES = 3
 _TIMEOUT_SECONDS = 20.0
 _RETRY_SECONDS = 0.2
-_MOST_ERROR_BYTES = 4 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +164,7 @@ class RemoteReader:
         headers = {"Range": f"bytes={offset}-{offset + size - 1}", "If-Match": f'"{self._video.etag}"'}
         connection.request("GET", f"{parts.path}?{parts.query}", headers=headers)
         answer = connection.getresponse()
-        code = "" if answer.status < 400 else code_of(answer.read(_MOST_ERROR_BYTES).decode("utf-8", "replace"))
+        code = "" if answer.status < 400 else code_of_body(answer.read(MOST_ERROR_BYTES))
         if answer.status == 404:
             raise StoreBucketMissing if code == "NoSuchBucket" else ObjectMissing
         if answer.status == 412:
