@@ -113,7 +113,7 @@ def test_four_workers_keep_a_queues_limit_its_order_and_its_pause(fleet: ManyWor
 
     fleet.turn("Active")
     eventually(lambda: fleet.record.finished == JOBS, 450, "jobs are left")
-    eventually(lambda: fleet.record.unfinished() == 0, 60, "callbacks are left")
+    eventually(lambda: fleet.record.unfinished() == [], 60, "callbacks are left")
     order = [levels[job_id] for job_id in fleet.starts()]
     assert len(order) == JOBS, "no job was started twice"
     assert order == sorted(order, reverse=True), "a job of a low level started before one of a high level"
@@ -143,7 +143,7 @@ def test_a_cancel_reaches_a_running_job_and_its_decoder_is_gone_within_two_secon
     assert seconds < 2, f"the decoder ended {seconds:.1f} s after the cancel was answered"
     other = fleet.submit(1)
     eventually(lambda: fleet.record.finished == 2, 60, "the worker takes no other job")
-    eventually(lambda: fleet.record.unfinished() == 0, 60, "callbacks are left")
+    eventually(lambda: fleet.record.unfinished() == [], 60, "callbacks are left")
     states = {row["job_id"]: row["state"] for row in fleet.record.rows("SELECT * FROM jobs")}
     assert states == {job_id: "Cancel", other: "Success"}
     assert fleet.record.broken([job_id, other], [job_id], fleet.receiver) == {}

@@ -191,7 +191,7 @@ def test_a_host_cut_off_in_mid_job_loses_nothing_and_works_again_without_a_resta
         again_seconds = time.monotonic() - mended_at
         assert holders(later) == {worker_b}
         assert (there.pid, there.starts) == (pid_b, 1), "B works again without a restart"
-        eventually(lambda: record.unfinished() == 0, 60, "callbacks are left")
+        eventually(lambda: record.unfinished() == [], 60, "callbacks are left")
         print(
             f"\ncut for {cut_seconds:.0f} s with {len(held)} jobs held; noticed after {noticed_seconds:.0f} s; "
             f"10 jobs more on B within {again_seconds:.0f} s of the mend"

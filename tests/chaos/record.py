@@ -118,14 +118,14 @@ class Record:
         self.finished = await connection.fetchval("SELECT count(*) FROM jobs WHERE state = ANY($1)", list(FINAL))
         self.looks += 1
 
-    def unfinished(self) -> int:
-        """Count jobs without a final state, and callbacks that are still owed."""
-        (row,) = self.rows(
-            "SELECT (SELECT count(*) FROM jobs WHERE NOT state = ANY($1))"
-            " + (SELECT count(*) FROM deliveries WHERE state = 'pending') AS left",
+    def unfinished(self) -> list[str]:
+        """Name the jobs that have no final state or still owe a callback."""
+        rows = self.rows(
+            "SELECT job_id FROM jobs WHERE NOT state = ANY($1)"
+            " UNION SELECT job_id FROM deliveries WHERE state = 'pending'",
             list(FINAL),
         )
-        return int(row["left"])
+        return [row["job_id"] for row in rows]
 
     def overlaps(self) -> list[str]:
         """Name every moment at which more jobs of a queue held a lease than its limit, from what was recorded."""

@@ -18,7 +18,7 @@ from functools import partial
 from random import Random
 
 from tests.chaos.record import Record
-from tests.fleet import Client, Member, Receiver, Refused, decoders, eventually
+from tests.fleet import Client, Member, Receiver, Refused, decoders
 
 #: Jobs that wait at most while the client submits: enough that every worker always has some.
 _BACKLOG = 60
@@ -112,11 +112,11 @@ class Run:
                 problems = self.problems + self.record.problems
                 assert not problems, problems
                 assert time.monotonic() < deadline, f"the run is not over after {seconds} s: {self.summary()}"
-            eventually(
-                lambda: self.record.unfinished() == 0,
-                max(30.0, deadline - time.monotonic()),
-                f"jobs or callbacks are left: {self.summary()}",
-            )
+            deadline = max(deadline, time.monotonic() + 30)
+            while (left := self.record.unfinished()) and time.monotonic() < deadline:
+                time.sleep(0.2)
+            stories = [self.record.story(job_id, self.members, self.receiver) for job_id in left[:5]]
+            assert not left, "\n\n".join([f"{len(left)} jobs or their callbacks are left: {self.summary()}", *stories])
         finally:
             over.set()
             for thread in threads:

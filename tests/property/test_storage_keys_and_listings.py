@@ -154,13 +154,13 @@ def on_disk(object_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @given(contents)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_any_keys_come_back_from_the_disk(on_disk: OnDisk, stored: dict[str, bytes]) -> None:
     on_disk.run(lambda store: check_round_trip(store, stored))
 
 
 @given(listings)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_listing_from_the_database_is_what_the_model_says(
     on_disk: OnDisk, listing: tuple[set[str], str, str, str, int]
 ) -> None:

@@ -42,11 +42,12 @@ SELECT coalesce((SELECT seconds FROM held_up_jobs WHERE job_id = :job_id), 0.0);
 
 -- name: hand_back_job$
 -- Held up is what the delays took and the starts behind them. The time before a start in which the job only waited for
--- its turn, as in a paused queue, is no failure of the store's: however long it is, an hour of it counts.
+-- its turn, as in a paused queue, is no failure of the store's, nor is an hour by which the clock jumped: however long it
+-- was, twelve times the next delay counts, which is two minutes of ten seconds and an hour of five minutes.
 WITH held_up AS (
     INSERT INTO held_up_jobs (job_id, seconds)
-    SELECT job_id, :delay_seconds + greatest(
-        0.0, least(3600.0, extract(epoch FROM smartcover_now() - coalesce(not_before, started_at)))
+    SELECT job_id, :delay_seconds::float8 + greatest(
+        0.0, least(12 * :delay_seconds::float8, extract(epoch FROM smartcover_now() - coalesce(not_before, started_at)))
     )
     FROM jobs
     WHERE job_id = :job_id AND lease_token = :token AND state = 'Running' AND :held_up::boolean

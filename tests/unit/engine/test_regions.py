@@ -31,7 +31,7 @@ def _flood(mask: Mask) -> set[frozenset[tuple[int, int]]]:
     return found
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(1, 9), st.integers(1, 9), st.data())
 def test_regions_are_those_of_a_flood_fill(rows: int, columns: int, data: st.DataObject) -> None:
     bits = data.draw(st.lists(st.booleans(), min_size=rows * columns, max_size=rows * columns))

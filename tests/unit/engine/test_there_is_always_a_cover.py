@@ -527,7 +527,7 @@ def seeds(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
     return [write_clip(folder / f"clip{suffix}", _pictures(8)).read_bytes() for suffix in (".mp4", ".mkv", ".ts")]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_damage_ends_in_covers_or_in_a_video_error(seeds: list[bytes], data: st.DataObject) -> None:
     content = bytearray(data.draw(st.sampled_from(seeds)))
