@@ -50,10 +50,13 @@ class Gatherer:
     `unseen` is the longest part (from and to, in seconds) of which nothing could be looked at, if that is much.
     """
 
-    def __init__(self, source: Source, looker: Looker, wanted: int, on_look: Callable[[float], None]) -> None:
+    def __init__(
+        self, source: Source, looker: Looker, wanted: int, enough: int, on_look: Callable[[float], None]
+    ) -> None:
         """
         Args:
             wanted: How many moments to look at.
+            enough: How many to look at where keyframes alone give as many, spread over the whole.
             on_look: Called with the share of the planned moments that was looked at.
         """
         self.unseen: tuple[float, float] | None = None
@@ -63,7 +66,7 @@ class Gatherer:
         self._end = Fraction(0)
         self._source, self._stream, self._budget = source, source.stream, source.budget
         self._looker, self._reader, self._index, self._facts = looker, looker.reader, looker.index, looker.facts
-        self._wanted = wanted
+        self._wanted, self._enough = wanted, enough
         self._on_look = on_look
 
     def gather(self) -> list[Look]:
@@ -95,7 +98,7 @@ class Gatherer:
     def _look_over(self, keyframes: list[Fraction], end: Fraction, held: dict[Fraction, Run]) -> list[Look]:
         """Look at a video of which the keyframes are known, and note what limits kept from being looked at."""
         self._keyframes, self._end = keyframes, end
-        visits = plan_visits(keyframes, end, self._wanted, self._facts.frame_rate, self._frame_budget())
+        visits = plan_visits(keyframes, end, self._wanted, self._enough, self._facts.frame_rate, self._frame_budget())
         wide = wide_stretches(visits, end)
         if wide:
             limits, pixels = self._budget.limits, self._facts.pixels

@@ -97,9 +97,13 @@ class _Picker:
         with self._step("open", 0.0):
             source = Source(self._video, self._budget, strict=attempt.strict, gpu=self._options.gpu)
         with source:
-            wanted = max(self._budget.limits.candidates, round(self._options.count * _LOOKS_FOR_EACH_COVER))
+            limits, least = self._budget.limits, round(self._options.count * _LOOKS_FOR_EACH_COVER)
+            wanted = max(limits.candidates, least)
+            enough = max(min(limits.keyframes, limits.candidates), least)
             looker = Looker(source, self._check_size)
-            gatherer = Gatherer(source, looker, wanted, lambda share: self._progress("look", 0.05 + 0.6 * share))
+            gatherer = Gatherer(
+                source, looker, wanted, enough, lambda share: self._progress("look", 0.05 + 0.6 * share)
+            )
             with self._step("look", 0.05):
                 looks = gatherer.gather_reading_on() if attempt.reading_on else gatherer.gather()
             if not looks or (attempt.strict and all(look.damage for look in looks)):

@@ -68,7 +68,7 @@ class Waiting:
 
 
 def plan_visits(
-    keyframes: Sequence[Fraction], end: Fraction, wanted: int, frame_rate: float, frame_budget: int
+    keyframes: Sequence[Fraction], end: Fraction, wanted: int, enough: int, frame_rate: float, frame_budget: int
 ) -> list[Visit]:
     """
     Choose at most `wanted` moments over the whole of a video.
@@ -80,29 +80,37 @@ def plan_visits(
     Args:
         keyframes: In order of time, at least one.
         end: Where the video ends.
+        enough: So many moments, where keyframes alone give as many over the whole.
     """
     start = keyframes[0]
     if end <= start:
         end = max(keyframes[-1], start + 1)
-    moments = even_moments(start, end, wanted)
-    half = (end - start) / wanted / 2
-    chosen: dict[Fraction, list[Fraction]] = {}
-    empty: list[tuple[Fraction, Fraction]] = []
-    for moment in moments:
-        # A keyframe on the border is in both slots, and is looked at once.
-        inside = keyframes[bisect_left(keyframes, moment - half) : bisect_right(keyframes, moment + half)]
-        if inside:
-            nearest = min(inside, key=lambda time: abs(time - moment))
-            chosen.setdefault(nearest, [])
-        else:
-            before = keyframes[bisect_right(keyframes, moment) - 1]
-            empty.append((before, moment))
+    slots = _keyframes_of_slots(keyframes, end, enough)
+    if None in slots.values():
+        slots = _keyframes_of_slots(keyframes, end, wanted)
+    chosen: dict[Fraction, list[Fraction]] = {keyframe: [] for keyframe in slots.values() if keyframe is not None}
+    empty = [
+        (keyframes[bisect_right(keyframes, moment) - 1], moment)
+        for moment, keyframe in slots.items()
+        if keyframe is None
+    ]
     for before, moment in _affordable(empty, frame_rate, frame_budget):
         chosen.setdefault(before, []).append(moment)
-    if len(keyframes) <= wanted:
+    if len(keyframes) <= len(slots):
         for keyframe in keyframes:
             chosen.setdefault(keyframe, [])
     return [Visit(keyframe, tuple(sorted(between))) for keyframe, between in sorted(chosen.items())]
+
+
+def _keyframes_of_slots(keyframes: Sequence[Fraction], end: Fraction, slots: int) -> dict[Fraction, Fraction | None]:
+    """Give the middles of equal slots of a video, each with the keyframe of its slot that is nearest to it."""
+    half = (end - keyframes[0]) / slots / 2
+
+    def nearest(moment: Fraction) -> Fraction | None:
+        inside = keyframes[bisect_left(keyframes, moment - half) : bisect_right(keyframes, moment + half)]
+        return min(inside, key=lambda time: abs(time - moment), default=None)
+
+    return {moment: nearest(moment) for moment in even_moments(keyframes[0], end, slots)}
 
 
 def plan_between(

@@ -184,7 +184,7 @@ def test_what_is_held_is_bounded_where_there_is_no_index(tmp_path: Path) -> None
     limits = Limits(held_bytes=clip.stat().st_size // 4)
     with Source(clip, Budget(limits), strict=True) as source:
         looker = Looker(source, lambda _size: None)
-        looks = Gatherer(source, looker, 30, lambda _share: None).gather_reading_on()
+        looks = Gatherer(source, looker, 30, 30, lambda _share: None).gather_reading_on()
 
     assert len(looks) > 3
     # What was read by then is looked at in any case, and the last packet may reach beyond.

@@ -81,7 +81,7 @@ def test_what_the_first_frame_alone_says_holds_for_all_that_is_looked_at(tmp_pat
     clip = _turned_by_first_frame(upright, tmp_path / "turned.mp4")
     with Source(clip, Budget(Limits()), strict=True) as source:
         looker = Looker(source, lambda _size: None)
-        looks = Gatherer(source, looker, 6, lambda _share: None).gather()
+        looks = Gatherer(source, looker, 6, 6, lambda _share: None).gather()
     assert len(looks) > 3
     for look in looks:
         assert look.picture.shape[:2] == (160, 96)

@@ -20,7 +20,7 @@ from smartcover.engine.sampling import (
 
 
 def _moments(keyframes: list[int], end: int, *, wanted: int = 10, budget: int = 0) -> list[float]:
-    visits = plan_visits([Fraction(stamp) for stamp in keyframes], Fraction(end), wanted, 25.0, budget)
+    visits = plan_visits([Fraction(stamp) for stamp in keyframes], Fraction(end), wanted, wanted, 25.0, budget)
     return [float(moment) for visit in visits for moment in (visit.moments or (visit.start,))]
 
 
@@ -28,12 +28,21 @@ def test_many_keyframes_are_thinned_to_one_for_each_slot() -> None:
     assert _moments(list(range(100)), 100) == [5, 15, 25, 35, 45, 55, 65, 75, 85, 95]
 
 
+def test_fewer_moments_are_enough_where_keyframes_alone_give_them_over_the_whole() -> None:
+    def starts(keyframes: list[int]) -> list[int]:
+        visits = plan_visits([Fraction(stamp) for stamp in keyframes], Fraction(100), 10, 5, 25.0, 10_000)
+        return [int(moment) for visit in visits for moment in (visit.moments or (visit.start,))]
+
+    assert starts(list(range(100))) == [10, 30, 50, 70, 90]
+    assert starts([stamp for stamp in range(100) if not 40 <= stamp <= 60]) == [5, 15, 25, 35, 45, 55, 65, 75, 85, 95]
+
+
 def test_few_keyframes_are_all_looked_at() -> None:
     assert _moments([0, 40, 70], 100) == [0, 40, 70]
 
 
 def test_slots_without_a_keyframe_are_served_from_the_keyframe_before_while_the_budget_lasts() -> None:
-    visits = plan_visits([Fraction(0), Fraction(50)], Fraction(100), 10, 25.0, 25 * 20)
+    visits = plan_visits([Fraction(0), Fraction(50)], Fraction(100), 10, 10, 25.0, 25 * 20)
     assert [(float(visit.start), [float(moment) for moment in visit.moments]) for visit in visits] == [
         (0.0, [15.0]),
         (50.0, []),
@@ -42,14 +51,14 @@ def test_slots_without_a_keyframe_are_served_from_the_keyframe_before_while_the_
 
 def test_what_the_budget_does_not_reach_is_spread_over_all_keyframes() -> None:
     keyframes = [Fraction(stamp) for stamp in (0, 25, 50, 75)]
-    visits = plan_visits(keyframes, Fraction(100), 40, 25.0, 25 * 50)
+    visits = plan_visits(keyframes, Fraction(100), 40, 40, 25.0, 25 * 50)
     assert [len(visit.moments) for visit in visits] == [5, 5, 4, 4]
     assert [float(visit.moments[-1] - visit.start) for visit in visits] == [13.75, 13.75, 11.25, 11.25]
 
 
 def test_a_bad_stretch_full_of_keyframes_does_not_draw_all_the_moments() -> None:
     crowded = [Fraction(number, 10) for number in range(300)]
-    visits = plan_visits([*crowded, Fraction(30)], Fraction(60), 12, 25.0, 10_000)
+    visits = plan_visits([*crowded, Fraction(30)], Fraction(60), 12, 12, 25.0, 10_000)
     later = [moment for visit in visits for moment in (visit.start, *visit.moments) if moment >= 30]
     assert len(later) >= 6
 
@@ -64,7 +73,7 @@ def test_the_number_of_moments_and_of_frames_between_stays_within_bounds(
     stamps: list[int], end: int, wanted: int, budget: int
 ) -> None:
     keyframes = [Fraction(stamp, 10) for stamp in sorted(stamps)]
-    visits = plan_visits(keyframes, Fraction(end, 10), wanted, 25.0, budget)
+    visits = plan_visits(keyframes, Fraction(end, 10), wanted, wanted, 25.0, budget)
     assert visits
     assert len(visits) + sum(len(visit.moments) for visit in visits) <= 2 * wanted
     assert all(visit.start in keyframes for visit in visits)
@@ -136,7 +145,9 @@ def test_long_visits_come_last_and_are_not_denser_than_can_be_kept() -> None:
     st.integers(1, 30_000),
 )
 def test_long_visits_stay_within_budget_and_bounds(stamps: list[int], end: int, wanted: int, budget: int) -> None:
-    visits = plan_visits([Fraction(stamp, 10) for stamp in sorted(stamps)], Fraction(end, 10), wanted, 25.0, 300)
+    visits = plan_visits(
+        [Fraction(stamp, 10) for stamp in sorted(stamps)], Fraction(end, 10), wanted, wanted, 25.0, 300
+    )
     if wide := wide_stretches(visits, Fraction(end, 10)):
         plan = plan_long_visits(visits, wide, wanted, 60, 25.0, budget)
         ways = [visit for visit in plan if visit.is_long]

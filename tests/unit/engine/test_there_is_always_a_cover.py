@@ -198,7 +198,7 @@ def test_a_transport_stream_that_is_read_through_is_looked_at_everywhere(tmp_pat
     )
     budget = Budget(Limits(between_pixels=160 * 96 * 60))
     with Source(clip, budget, strict=True) as source:
-        looks = Gatherer(source, Looker(source, lambda _: None), 60, lambda _: None).gather_reading_on()
+        looks = Gatherer(source, Looker(source, lambda _: None), 60, 40, lambda _: None).gather_reading_on()
     seconds = sorted(look.seconds for look in looks)
     assert len(seconds) > 8
     assert max(np.diff([0.0, *seconds, 8.0])) < 1.1
@@ -306,7 +306,7 @@ def test_what_was_read_is_looked_at_though_reading_took_half_of_the_time(
         file.now += look_seconds
 
     with Source(file, budget, strict=True) as source:
-        looks = Gatherer(source, Looker(source, lambda _: None), 60, on_look).gather()
+        looks = Gatherer(source, Looker(source, lambda _: None), 60, 40, on_look).gather()
     assert len(looks) >= (4 if look_seconds == 0 else 2)
     assert 50 < file.now < 75 + look_seconds + read_seconds
 
