@@ -56,7 +56,7 @@ class Gatherer:
         """
         Args:
             wanted: How many moments to look at.
-            enough: How many to look at where keyframes alone give as many, spread over the whole.
+            enough: How many to look at where all that are wanted would be keyframes.
             on_look: Called with the share of the planned moments that was looked at.
         """
         self.unseen: tuple[float, float] | None = None

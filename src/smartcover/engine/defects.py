@@ -23,10 +23,16 @@ from smartcover.engine.types import RejectionKind, Signals
 _STREAKED = 0.1
 """Share of a frame near damage that is drawn down in streaks, from which it is smeared: one of its six bands."""
 
-_DOUBT_OF_LINE, _DOUBT_OF_MIXTURE, _DOUBT_OF_BLUR = 0.1, 0.15, 0.2
+_DOUBT_OF_LINE, _DOUBT_OF_MIXTURE, _DOUBT_OF_BLUR, _DOUBT_OF_LIGHT = 0.1, 0.15, 0.2, 0.35
 """
-What each of two lines of text beyond the usual costs of a score, what may be the end of a fade or dissolve, and what is
-as soft as frames of the video that are known to be blurred.
+What each of two lines of text beyond the usual costs of a score, what may be the end of a fade or dissolve, what is as
+soft as frames of the video that are known to be blurred, and what may be over-exposed.
+"""
+
+_BURNT, _DRAWN_LIGHT, _UNBURNT = 0.12, 0.6, 0.05
+"""
+Shares of cut off light from which to which a frame may be over-exposed, beyond which are drawings in pure colours, and
+that two fifths of its video must stay under.
 """
 
 _DRAWN = 0.15
@@ -301,7 +307,7 @@ def norms_of(every: Sequence[Signals], broken: Sequence[bool]) -> Clip:
 
 def doubt(signals: Signals, clip: Clip) -> float:
     """
-    Say what a frame loses of its score, 0 to 0.35, for what may be a defect and is too uncertain for a rejection.
+    Say what a frame loses of its score, 0 to 0.9, for what may be a defect and is too uncertain for a rejection.
 
     Where a page is shown, text is what the video is about and costs nothing.
     """
@@ -313,6 +319,8 @@ def doubt(signals: Signals, clip: Clip) -> float:
     # A frame that a blurred one was told by is the better one of its view.
     if signals["blur_extent"] >= clip.smeared and not is_smoothed(signals, "twin_smoothed"):
         result += _DOUBT_OF_BLUR
+    if _BURNT < signals["cut_off_share"] < _DRAWN_LIGHT and clip.unburnt < _UNBURNT:
+        result += _DOUBT_OF_LIGHT
     return result
 
 

@@ -80,14 +80,14 @@ def plan_visits(
     Args:
         keyframes: In order of time, at least one.
         end: Where the video ends.
-        enough: So many moments, where keyframes alone give as many over the whole.
+        enough: So many moments instead, where every one of the `wanted` would be a keyframe.
     """
     start = keyframes[0]
     if end <= start:
         end = max(keyframes[-1], start + 1)
-    slots = _keyframes_of_slots(keyframes, end, enough)
-    if None in slots.values():
-        slots = _keyframes_of_slots(keyframes, end, wanted)
+    slots = _keyframes_of_slots(keyframes, end, wanted)
+    if None not in slots.values():
+        slots = _keyframes_of_slots(keyframes, end, enough)
     chosen: dict[Fraction, list[Fraction]] = {keyframe: [] for keyframe in slots.values() if keyframe is not None}
     empty = [
         (keyframes[bisect_right(keyframes, moment) - 1], moment)

@@ -26,6 +26,9 @@ _TILES = 6
 _DARK, _BRIGHT = 28.0, 238.0
 """Luma under which a pixel is nearly black, and from which it is nearly white."""
 
+_FULL, _NEARLY_FULL, _JUST_UNDER_FULL = 252, 225, 248
+"""Values of a channel that is full, give or take what encoding changes, and between which it nearly is."""
+
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
@@ -144,6 +147,18 @@ def bright_share(picture: Prepared) -> float:
     return share_of(picture.luma > _BRIGHT)
 
 
+def cut_off_share(picture: Prepared) -> float:
+    """
+    Share of pixels whose strongest channel is full, where hardly any end just below; else 0.
+
+    Light that is raised beyond full is cut off there. What a camera sees runs out before: of what judges accepted of
+    filmed pictures next to none is over 0.12. Pure colours of drawings are full too.
+    """
+    strongest = picture.channels.max(axis=0)
+    full, nearly = share_of(strongest >= _FULL), share_of((strongest >= _NEARLY_FULL) & (strongest < _JUST_UNDER_FULL))
+    return full if full > 2 * nearly else 0.0
+
+
 def entropy(picture: Prepared) -> float:
     """Shannon entropy of luma in 64 steps, in bits, 0..6."""
     counts = np.bincount(picture.luma.astype(np.uint8).ravel(), minlength=256).reshape(64, 4).sum(axis=1)
@@ -211,8 +226,8 @@ def colourfulness(picture: Prepared) -> float:
 PICTURE_SIGNALS: Mapping[str, Callable[[Prepared], float]] = {
     function.__name__: function
     for function in (
-        brightness, contrast, highlights, lowlights, dark_share, bright_share, entropy, flat_share, detail, noise,
-        sharpness, blur_extent, colourfulness,
+        brightness, contrast, highlights, lowlights, dark_share, bright_share, cut_off_share, entropy, flat_share,
+        detail, noise, sharpness, blur_extent, colourfulness,
     )
 }  # fmt: skip
 

@@ -127,9 +127,9 @@ class Limits:
             one is for those that are built to last.
         max_pixels: Largest coded picture.
         candidates: Moments that are looked at; half as many again as covers are wanted, where that is more.
-        keyframes: Moments that are looked at instead where keyframes alone give as many over the whole, as in most
-            videos of minutes; as above. 60 instead of 40 raised the grade of the first cover by 0.02 of 3 (standard
-            error 0.015), at 1.4 times the cost of the whole.
+        keyframes: Moments that are looked at instead where every one of the `candidates` would be a keyframe, as where
+            those are many or the video is long; as above. 60 instead of 40 raised the grade of the first cover by 0.02
+            of 3 (standard error 0.015), at 1.2 to 1.3 times the cost of the whole.
         packets, bytes: Most that may be read from the container before sampling ends with what it has.
         held_bytes: Most compressed data kept for decoding the winners again. A lone keyframe that is larger than a
             quarter of what this comes to for each of the `candidates` (by default 400 kB) is not kept but read again.

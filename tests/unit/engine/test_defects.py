@@ -358,3 +358,10 @@ def test_a_dissolve_by_single_pixels_is_told_by_its_noise_in_a_filmed_video_that
     assert find_defect({**speckled, "twin_noise": 5.0}, Clip.of([quiet] * 6 + [speckled] * 4), broken=False) is None
     drawn = {**GOOD, "noise": 0.0, "blur_extent": 0.16}
     assert find_defect({**drawn, "noise": 5.0}, Clip.of([drawn] * 6), broken=False) is None
+
+
+def test_light_that_is_cut_off_is_doubtful_where_the_video_has_little_of_it() -> None:
+    clean, burnt = {**FILMED, "cut_off_share": 0.0}, {**FILMED, "cut_off_share": 0.2}
+    assert doubt(burnt, Clip.of([clean, clean, burnt])) > 0.2
+    assert doubt(burnt, Clip.of([burnt, burnt, clean])) == 0.0, "a video of which most is so"
+    assert doubt({**burnt, "cut_off_share": 0.7}, Clip.of([clean])) == 0.0, "a drawing in pure colours"

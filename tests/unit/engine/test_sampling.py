@@ -28,7 +28,7 @@ def test_many_keyframes_are_thinned_to_one_for_each_slot() -> None:
     assert _moments(list(range(100)), 100) == [5, 15, 25, 35, 45, 55, 65, 75, 85, 95]
 
 
-def test_fewer_moments_are_enough_where_keyframes_alone_give_them_over_the_whole() -> None:
+def test_fewer_moments_are_enough_where_every_one_would_be_a_keyframe() -> None:
     def starts(keyframes: list[int]) -> list[int]:
         visits = plan_visits([Fraction(stamp) for stamp in keyframes], Fraction(100), 10, 5, 25.0, 10_000)
         return [int(moment) for visit in visits for moment in (visit.moments or (visit.start,))]

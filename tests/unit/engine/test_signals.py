@@ -51,6 +51,13 @@ def test_colourfulness_is_that_of_the_paper() -> None:
     assert picture_signals(half)["colourfulness"] == pytest.approx(255 + 0.3 * 127.5, rel=1e-4)
 
 
+def test_light_raised_beyond_full_is_cut_off_and_a_bright_sky_is_not() -> None:
+    scene = np.tile(np.linspace(20, 250, 480).astype(np.uint8)[None, :, None], (270, 1, 3))
+    raised = np.clip(scene.astype(np.float32) * 2.5, 0, 255).astype(np.uint8)
+    assert picture_signals(scene)["cut_off_share"] == 0.0
+    assert picture_signals(raised)["cut_off_share"] == pytest.approx(np.mean(scene * 2.5 >= 252), abs=0.01)
+
+
 def test_blur_lowers_sharpness_and_noise_does_not_raise_it_much() -> None:
     picture = texture(270, 480)
     sharp, soft, noisy = (sharpness(prepare(entry)) for entry in (picture, _blurred(picture, 7), _noisy(picture, 12)))
