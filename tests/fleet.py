@@ -350,9 +350,9 @@ def job_of(body: bytes) -> tuple[str, str]:
     return str(detail.findtext("JobId")), str(detail.findtext("State"))
 
 
-def eventually(condition: Any, seconds: float, complaint: str) -> None:
-    """Wait until a condition holds, looked at a few times a second, or fail with the complaint."""
+def eventually(condition: Any, seconds: float, complaint: str | Callable[[], str]) -> None:
+    """Wait until a condition holds, looked at a few times a second, or fail with the complaint as it is by then."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, complaint
+        assert time.monotonic() < deadline, complaint if isinstance(complaint, str) else complaint()
         time.sleep(0.1)

@@ -178,7 +178,7 @@ def test_a_host_cut_off_in_mid_job_loses_nothing_and_works_again_without_a_resta
         here.start(wait_seconds=90)
         eventually(lambda: any(event["event"] in AWAY for event in there.events(said)), NOTICED_SECONDS, "B hangs")
         noticed_seconds = time.monotonic() - cut_at
-        eventually(lambda: record.finished == len(jobs), 150, f"host A does not go on:\n{here.tail()}")
+        eventually(lambda: record.finished == len(jobs), 150, lambda: f"host A does not go on:\n{here.tail()}")
         taken_over = record.rows("SELECT attempt FROM jobs WHERE job_id = ANY($1)", held)
         assert all(row["attempt"] >= 2 for row in taken_over), "what B held was started again elsewhere"
         cut_seconds = time.monotonic() - cut_at
@@ -187,7 +187,7 @@ def test_a_host_cut_off_in_mid_job_loses_nothing_and_works_again_without_a_resta
         mended_at = time.monotonic()
         here.stop()
         later = submit(range(30, 40))
-        eventually(lambda: record.finished == len(jobs + later), 120, f"B does not work again:\n{there.tail()}")
+        eventually(lambda: record.finished == len(jobs + later), 120, lambda: f"B does not work again:\n{there.tail()}")
         again_seconds = time.monotonic() - mended_at
         assert holders(later) == {worker_b}
         assert (there.pid, there.starts) == (pid_b, 1), "B works again without a restart"

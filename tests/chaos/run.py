@@ -18,7 +18,7 @@ from functools import partial
 from random import Random
 
 from tests.chaos.record import Record
-from tests.fleet import Client, Member, Receiver, Refused, decoders
+from tests.fleet import Client, Member, Receiver, Refused, decoders, eventually
 
 #: Jobs that wait at most while the client submits: enough that every worker always has some.
 _BACKLOG = 60
@@ -112,16 +112,16 @@ class Run:
                 problems = self.problems + self.record.problems
                 assert not problems, problems
                 assert time.monotonic() < deadline, f"the run is not over after {seconds} s: {self.summary()}"
-            deadline = max(deadline, time.monotonic() + 30)
-            while (left := self.record.unfinished()) and time.monotonic() < deadline:
-                time.sleep(0.2)
-            stories = [self.record.story(job_id, self.members, self.receiver) for job_id in left[:5]]
-            assert not left, "\n\n".join([f"{len(left)} jobs or their callbacks are left: {self.summary()}", *stories])
+            eventually(lambda: not self.record.unfinished(), max(30.0, deadline - time.monotonic()), self._what_is_left)
         finally:
             over.set()
             for thread in threads:
                 thread.join(10)
             self.record.stop()
+
+    def _what_is_left(self) -> str:
+        stories = [self.record.story(job_id, self.members, self.receiver) for job_id in self.record.unfinished()[:5]]
+        return "\n\n".join([f"jobs or callbacks are left: {self.summary()}", *stories])
 
     def judge(self) -> None:
         """Hold the run to the invariants; tell the stories of the jobs that broke one."""

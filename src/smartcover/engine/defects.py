@@ -31,8 +31,8 @@ soft as frames of the video that are known to be blurred, and what may be over-e
 
 _BURNT, _DRAWN_LIGHT, _UNBURNT = 0.12, 0.6, 0.05
 """
-Shares of cut off light from which to which a frame may be over-exposed, beyond which are drawings in pure colours, and
-that two fifths of its video must stay under.
+Shares of cut off light: a frame between the first two may be over-exposed, if two fifths of its video are under the
+third. Beyond the second are drawings in pure colours.
 """
 
 _DRAWN = 0.15

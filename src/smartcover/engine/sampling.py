@@ -103,7 +103,11 @@ def plan_visits(
 
 
 def _keyframes_of_slots(keyframes: Sequence[Fraction], end: Fraction, slots: int) -> dict[Fraction, Fraction | None]:
-    """Give the middles of equal slots of a video, each with the keyframe of its slot that is nearest to it."""
+    """
+    Give the middles of equal slots of a video, each with the keyframe of its slot that is nearest to it, if any.
+
+    A keyframe on the border is in both slots.
+    """
     half = (end - keyframes[0]) / slots / 2
 
     def nearest(moment: Fraction) -> Fraction | None:
