@@ -21,11 +21,11 @@ import numpy as np
 import numpy.typing as npt
 
 from smartcover.engine.colour import ColourConverter
-from smartcover.engine.decode import Run
 from smartcover.engine.facts import orientation_of
 from smartcover.engine.geometry import Orientation, fit_within, square_pixel_size
 from smartcover.engine.looking import GLANCE_SIZE, LOOK_LONGEST_PX
 from smartcover.engine.looks import Look, neighbours_of
+from smartcover.engine.runs import Run
 
 UNUSABLE = 0.5
 """A mean grade up to this is a frame that at least one judge called unusable and none better than weak."""

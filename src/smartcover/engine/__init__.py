@@ -10,9 +10,9 @@ What is where, to be read from the top; each module imports only what is named b
   `budget` counts what a video has cost, `memory` says what of it stays with the process.
 - Bytes to frames: `readers` give the bytes within the budget, `unreadable` says why they are no video, and with
   `alpha` for transparency `source` opens the container. With `clock` for streams without times and `headers` for those
-  that change, `decode` makes frames of runs of packets. `index` knows where keyframes are.
+  that change, `runs` of packets are read and `decode` makes frames of them. `index` knows where keyframes are.
 - Frames to pixels: `filters` for one frame and `colour` to sRGB. `facts` is what is known of the video by then.
-- Looking: `sampling` plans the moments, `looks` is what is kept of one, `looking` decodes them, small, and `candidates`
+- Looking: `sampling` plans the moments, `looks` is what is kept of one, `looking` decodes them, small, and `gathering`
   carries the plan out.
 - Networks: `sessions` opens them. `embedding` says what a picture shows and `appeal` how well; `safety` and
   `scorer_hook` are asked for by options. Of connected `regions`, `text` makes lines.

@@ -39,7 +39,7 @@ def make_cover(
         content: The part of the picture to keep, in shares of it; None keeps all.
     """
     decoded = _decode_again(looker, entry.look)
-    looker.reader.rest()
+    looker.decoder.rest()
     if decoded is None:
         return None
     frame = deinterlace(decoded.frame) if looker.facts.is_interlaced(decoded.frame) else decoded.frame
@@ -79,7 +79,7 @@ def _decode_again(looker: Looker, look: Look) -> Decoded | None:
     nearest: Decoded | None = None
     for run in dict.fromkeys((shortest, look.run)):
         sparsely = intact and run is not look.run
-        for decoded in looker.reader.decode(run, finely=True, sparsely=sparsely, wanted=look.pts):
+        for decoded in looker.decoder.decode(run, finely=True, sparsely=sparsely, wanted=look.pts):
             if decoded.pts == look.pts and (run == look.run or not decoded.frame.interlaced_frame):
                 return decoded
             if run is look.run and (nearest is None or abs(decoded.pts - look.pts) < abs(nearest.pts - look.pts)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from fractions import Fraction
 
-from smartcover.engine.decode import RunReader
+from smartcover.engine.runs import RunReader
 from smartcover.engine.source import Source
 
 _LOADED_BY_SEEKING = ("matroska", "avi", "asf", "flv")

@@ -11,11 +11,12 @@ from av.video.frame import VideoFrame
 
 from smartcover.engine.arrays import Picture
 from smartcover.engine.colour import ColourConverter
-from smartcover.engine.decode import Decoded, Run, RunReader, shown_at
+from smartcover.engine.decode import Decoded, RunDecoder
 from smartcover.engine.facts import VideoFacts
 from smartcover.engine.geometry import fit_within, square_pixel_size
 from smartcover.engine.index import ContainerIndex
 from smartcover.engine.looks import Look, neighbours_of
+from smartcover.engine.runs import Run, RunReader, shown_at
 from smartcover.engine.sampling import Waiting, is_near
 from smartcover.engine.source import Source, frame_bytes
 
@@ -42,6 +43,7 @@ class Looker:
 
     Attributes:
         reader, index: The ways to the packets.
+        decoder: The way from them to frames.
         facts: What is known of the video so far.
         has_large_frames: Whether decoders take so much memory that none is kept without need.
     """
@@ -49,6 +51,7 @@ class Looker:
     def __init__(self, source: Source, on_size: Callable[[tuple[int, int]], None]) -> None:
         """`on_size` is called with the display size as soon as a frame tells it; it may raise to end the work."""
         self.reader = RunReader(source)
+        self.decoder = RunDecoder(source, self.reader)
         self.index = ContainerIndex(source, self.reader)
         self.facts = VideoFacts(source)
         self.has_large_frames = source.has_large_frames
@@ -74,7 +77,7 @@ class Looker:
             keep: Hold the frames that are taken, which were decoded finely.
         """
         alone = len(run.packets) == 1 and frames is None
-        frames = self.reader.decode(run, sparsely=sparsely) if frames is None else frames
+        frames = self.decoder.decode(run, sparsely=sparsely) if frames is None else frames
         trail: list[tuple[float, Picture]] = []
         settled: dict[int, Look] = {}
         waiting = Waiting(moments, _NEIGHBOURHOOD)
@@ -168,7 +171,7 @@ class Looker:
         self.index.announce_run(start, end)
         if not look.run.packets and look.pts == start and self.facts.all_are_keyframes:
             # A dozen such keyframes may be 100 MB: as each is decoded alone, none is held, and one is read again.
-            looks = self.look_at(look.run, moments, frames=self.reader.decode_until(start, last, _CLOSER_PACKETS))
+            looks = self.look_at(look.run, moments, frames=self.decoder.decode_until(start, last, _CLOSER_PACKETS))
             return [replace(entry, run=Run((), entry.pts)) for entry in looks]
         run = self.reader.run_until(start, last, _CLOSER_PACKETS)
         if run is None:

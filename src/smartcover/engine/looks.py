@@ -9,7 +9,7 @@ from fractions import Fraction
 from av.video.frame import VideoFrame
 
 from smartcover.engine.arrays import Picture
-from smartcover.engine.decode import Run
+from smartcover.engine.runs import Run
 
 _NEIGHBOUR_SECONDS = (-0.4, -0.2, -0.05, 0.05, 0.2, 0.4)
 """Distances at which neighbours are compared: a frame away for motion, further for fades and dissolves."""

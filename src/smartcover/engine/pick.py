@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from smartcover.engine.budget import Budget
-from smartcover.engine.candidates import Gatherer
 from smartcover.engine.colour import ColourConverter
 from smartcover.engine.cover import make_cover
 from smartcover.engine.faces import FaceFinder
+from smartcover.engine.gathering import Gatherer
 from smartcover.engine.geometry import Orientation, output_size
 from smartcover.engine.instants import best_after, settled
 from smartcover.engine.jury import Judgement, Jury, networks_for
@@ -110,12 +110,12 @@ class _Picker:
                 return None
             with self._step("score", 0.65):
                 studied = self._look_between(gatherer, looker, self._study(looks, looker.facts.orientation))
-            looker.reader.rest()
+            looker.decoder.rest()
             with self._step("networks", 0.7):
                 studied = self._jury.see_best(studied)
             with self._step("closer", 0.8):
                 studied = self._look_closer(looker, studied)
-            looker.reader.rest()
+            looker.decoder.rest()
             with self._step("render", 0.9):
                 covers, selection, failed = self._render_best(looker, studied)
             info = looker.facts.info()
@@ -168,7 +168,7 @@ class _Picker:
         """Where frames are large, so that decoders take much memory, free what networks hold before decoding on."""
         if looker.has_large_frames:
             close_all()
-            looker.reader.rest()
+            looker.decoder.rest()
 
     def _look_closer(self, looker: Looker, studied: list[Studied]) -> list[Studied]:
         """
@@ -195,7 +195,7 @@ class _Picker:
                     return result
                 looked += 1
                 result[index] = best_after(looker, self._jury, result, index)
-            looker.reader.rest()
+            looker.decoder.rest()
         return result
 
     def _render_best(

@@ -14,7 +14,8 @@ import pytest
 
 from smartcover.engine import Limits
 from smartcover.engine.budget import Budget
-from smartcover.engine.decode import Run, RunReader
+from smartcover.engine.decode import RunDecoder
+from smartcover.engine.runs import Run, RunReader
 from smartcover.engine.source import Source
 from tests.engine_clips import Picture, numbered, read_number, write_clip
 
@@ -71,12 +72,13 @@ def test_a_keyframe_decoded_alone_and_in_any_order_is_the_picture_of_its_own_par
     monkeypatch.setattr(Source, "has_large_frames", property(lambda _source: resting))
     with Source(broadcast, Budget(Limits()), strict=True) as source:
         reader = RunReader(source)
+        decoder = RunDecoder(source, reader)
         # The first keyframe of each part, whose packet brings the new headers along, is not decoded.
         runs = [Run.of((packet,)) for packet in reader.packets() if packet.is_keyframe][1::2]
         seen = []
         for run in reversed(runs) if backwards else runs:
-            reader.rest()
-            for decoded in reader.decode(run):
+            decoder.rest()
+            for decoded in decoder.decode(run):
                 picture: Picture = decoded.frame.to_ndarray(format="rgb24").astype(np.uint8)
                 seen.append((read_number(picture), picture.shape[:2][::-1], decoded.damage, decoded.pts))
 
@@ -91,10 +93,11 @@ def test_a_part_of_an_mp4_that_is_read_from_behind_is_decoded_by_its_own_headers
     monkeypatch.setattr(Source, "has_large_frames", property(lambda _source: resting))
     with Source(_make(tmp_path, "mp4"), Budget(Limits()), strict=True) as source:
         reader = RunReader(source)
+        decoder = RunDecoder(source, reader)
         for seconds in (Fraction(3, 2), Fraction(1), Fraction(1, 2), Fraction(0), Fraction(1)):
             run = reader.keyframe_at(seconds)
             assert run is not None
-            reader.rest()
-            (decoded,) = reader.decode(run)
+            decoder.rest()
+            (decoded,) = decoder.decode(run)
             assert (decoded.pts, decoded.damage) == (seconds, 0)
             assert (decoded.frame.width, decoded.frame.height) == SIZES[int(seconds)]

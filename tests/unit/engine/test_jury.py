@@ -11,10 +11,10 @@ import pytest
 from PIL import Image, ImageFilter
 
 from smartcover.engine.budget import Budget
-from smartcover.engine.decode import Run
 from smartcover.engine.geometry import Orientation
 from smartcover.engine.jury import Jury
 from smartcover.engine.looks import Look, Neighbour
+from smartcover.engine.runs import Run
 from smartcover.engine.study import Networks, Studied, study, study_again
 from smartcover.engine.types import CoverOptions, Limits
 from tests.real_frames import frames

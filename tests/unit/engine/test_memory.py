@@ -16,7 +16,7 @@ from PIL import Image
 
 from smartcover.engine import CoverOptions, Limits, pick_covers
 from smartcover.engine.budget import Budget
-from smartcover.engine.candidates import Gatherer
+from smartcover.engine.gathering import Gatherer
 from smartcover.engine.looking import Looker
 from smartcover.engine.source import Source
 from tests.engine_clips import numbered, planes_frame, read_number, write_clip
@@ -120,18 +120,20 @@ _REST = (
     + """
 from smartcover.engine import Limits
 from smartcover.engine.budget import Budget
-from smartcover.engine.decode import Run, RunReader
+from smartcover.engine.decode import RunDecoder
+from smartcover.engine.runs import Run, RunReader
 from smartcover.engine.source import Source
 with Source(sys.argv[1], Budget(Limits()), strict=True) as source:
     reader = RunReader(source)
+    decoder = RunDecoder(source, reader)
     run = Run.of(tuple(reader.packets()))
-    reader.rest()
+    decoder.rest()
     before = megabytes("VmRSS")
     for finely in (False, True):
-        for decoded in reader.decode(run, finely=finely):
+        for decoded in decoder.decode(run, finely=finely):
             del decoded
     decoding = megabytes("VmRSS")
-    reader.rest()
+    decoder.rest()
     print(before, decoding, megabytes("VmRSS"))
 """
 )
@@ -139,7 +141,7 @@ with Source(sys.argv[1], Budget(Limits()), strict=True) as source:
 
 @pytest.mark.skipif(not _STATUS.exists(), reason="the system does not tell what a process holds")
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators give back what they please")
-def test_a_reader_of_4k_holds_no_frames_while_it_rests(tmp_path: Path) -> None:
+def test_a_decoder_of_4k_holds_no_frames_while_it_rests(tmp_path: Path) -> None:
     frames = (_large_frame(number, "yuv420p") for number in range(8))
     options = {"preset": "ultrafast", "x264-params": "ref=4:bframes=0"}
     clip = write_clip(tmp_path / "clip.mp4", frames, options=options)

@@ -15,7 +15,7 @@ from PIL import Image
 
 from smartcover.engine import Limits, pick_covers
 from smartcover.engine.budget import Budget
-from smartcover.engine.candidates import Gatherer
+from smartcover.engine.gathering import Gatherer
 from smartcover.engine.geometry import Orientation
 from smartcover.engine.looking import Looker
 from smartcover.engine.source import Source

@@ -6,11 +6,11 @@ from fractions import Fraction
 
 import numpy as np
 
-from smartcover.engine.decode import Run
 from smartcover.engine.faces import Face, YuNet
 from smartcover.engine.geometry import Box, Orientation
 from smartcover.engine.looks import Look, Neighbour
 from smartcover.engine.portraits import portrait_signals
+from smartcover.engine.runs import Run
 from smartcover.engine.scoring import MEANINGS
 from smartcover.engine.study import Networks, study
 from tests.engine_clips import texture

@@ -12,7 +12,7 @@ from PIL import Image
 
 from smartcover.engine import CoverOptions, Limits, Picks, pick_covers
 from smartcover.engine.budget import Budget
-from smartcover.engine.decode import RunReader
+from smartcover.engine.runs import RunReader
 from smartcover.engine.source import Source
 from tests.engine_clips import numbered, read_number, texture, write_clip
 

@@ -20,8 +20,8 @@ from PIL import Image
 
 from smartcover.engine import Cover, CoverOptions, Limits, pick, pick_covers
 from smartcover.engine.budget import Budget
-from smartcover.engine.candidates import Gatherer
 from smartcover.engine.cover import make_cover
+from smartcover.engine.gathering import Gatherer
 from smartcover.engine.looking import Looker
 from smartcover.engine.source import Source
 from smartcover.engine.study import Studied

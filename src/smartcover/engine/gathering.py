@@ -11,9 +11,10 @@ from itertools import pairwise
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from smartcover.engine.decode import Decoded, Run, packet_time
+from smartcover.engine.decode import Decoded
 from smartcover.engine.looking import Looker
 from smartcover.engine.looks import Look
+from smartcover.engine.runs import Run, packet_time
 from smartcover.engine.sampling import (
     WIDE,
     Stretch,
@@ -209,7 +210,7 @@ class Gatherer:
     def _on_the_way(self, visit: Visit, number: int, visits: int) -> Iterator[Decoded]:
         left = self._budget.limits.long_way_pixels
         passed = 0
-        for decoded in self._reader.decode_until(visit.start, visit.moments[-1] + Fraction(1, 4)):
+        for decoded in self._looker.decoder.decode_until(visit.start, visit.moments[-1] + Fraction(1, 4)):
             left -= decoded.frame.width * decoded.frame.height
             if left < 0 or self._budget.sampling_is_over:
                 return
