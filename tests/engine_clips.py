@@ -11,7 +11,14 @@ import av
 import numpy as np
 import numpy.typing as npt
 
+from smartcover.engine.signals import prepare, signals_of
+
 Picture = npt.NDArray[np.uint8]
+
+
+def picture_signals(rgb: npt.NDArray[np.uint8]) -> dict[str, float]:
+    """Compute every signal that a picture has by itself."""
+    return signals_of(prepare(rgb))
 
 
 def write_clip(

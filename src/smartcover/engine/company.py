@@ -14,8 +14,8 @@ from itertools import pairwise
 import numpy as np
 
 from smartcover.engine.arrays import Floats, Mask
+from smartcover.engine.frame_kinds import LETTERED
 from smartcover.engine.glances import NO_MIXTURE, is_cut_off, likeness_when_raised, mixture, patched
-from smartcover.engine.norms import LETTERED
 from smartcover.engine.pairs import (
     ABOUT_SAME_VIEW,
     LEAST_LIFT,

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from smartcover.engine.norms import (
+from smartcover.engine.frame_kinds import (
     FILMED,
     LETTERED,
     ONE_COLOUR,
     PAGE,
-    Clip,
     is_blend,
     is_smoothed,
-    is_wordy,
     may_mix,
     mixes,
 )
+from smartcover.engine.norms import Clip, is_wordy
 from smartcover.engine.safety import REJECT_FROM
 from smartcover.engine.types import RejectionKind, Signals
 

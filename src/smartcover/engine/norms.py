@@ -1,5 +1,5 @@
 """
-What is normal in a video, by what its frames mostly show (`Clip`), and what a single frame looks like by itself.
+What is normal in a video, by what its frames mostly show.
 
 The rules that compare with it are in defects.py, as is what may not count when it is measured (`norms_of`).
 """
@@ -10,6 +10,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from smartcover.engine.frame_kinds import (
+    FILMED,
+    ONE_COLOUR,
+    is_mixture,
+    is_plain,
+    is_smoothed,
+    looks_drawn,
+    looks_filmed,
+    may_stand_still,
+)
 from smartcover.engine.types import Signals
 
 WORDY_LINES, _ENOUGH_WORDY = 4, 4
@@ -32,18 +42,6 @@ a quarter of such frames, mostly none.
 
 _ENOUGH_SMOOTHED = 3
 """How many frames must be known to be blurred before others are held against them."""
-
-LETTERED, FILMED = 0.18, 0.22
-"""
-Blur extent under which a frame may be as sharp as only letters and lines are (1 of 100 filmed frames is under 0.16),
-and that much of a video must exceed for it to be filmed.
-"""
-
-ONE_COLOUR = 0.87
-"""Share of one colour from which a frame may be a title, a logo or nothing at all."""
-
-PAGE = 0.75
-"""Share of plain ground from which a frame may be a page of a recording of a screen: those mostly stand still."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +92,7 @@ class Clip:
         undrawn = _without_drawings(every)
         alive = _enough([signals for signals in undrawn if not signals.get("held", 0.0)], undrawn)
         read = [signals for signals in every if "text_lines" in signals]
-        has_film = sum(_looks_filmed(signals) for signals in every) >= max(3, _ENOUGH_FILM * len(every))
+        has_film = sum(looks_filmed(signals) for signals in every) >= max(3, _ENOUGH_FILM * len(every))
         wordless = _wordless(read, has_film=has_film)
         pictured = _enough([signals for signals in every if signals.get("one_colour", 0.0) < ONE_COLOUR], every)
         return cls(
@@ -107,7 +105,7 @@ class Clip:
             lively=min(_moving(every, 0.1), _moving(undrawn, 0.1)),
             whole=_quantile([signals.get("patched", 0.0) for signals in every], _ENOUGH_OTHERS),
             unburnt=_quantile([signals["cut_off_share"] for signals in every], _ENOUGH_OTHERS),
-            soft=_quantile([signals["blur_extent"] for signals in every if not _is_plain(signals)], 1 - _ENOUGH_OTHERS),
+            soft=_quantile([signals["blur_extent"] for signals in every if not is_plain(signals)], 1 - _ENOUGH_OTHERS),
             grown=_quantile([signals.get("straight", 0.0) for signals in pictured], 0.1),
             calm=_quantile([signals["colourfulness"] for signals in pictured], 0.05),
             wordless=wordless,
@@ -161,29 +159,12 @@ def _without_drawings(every: Sequence[Signals]) -> Sequence[Signals]:
 
     Where hardly anything else is left, the video is made of the like, and all of it counts.
     """
-    return _enough([signals for signals in every if not _looks_drawn(signals)], every)
+    return _enough([signals for signals in every if not looks_drawn(signals)], every)
 
 
 def _enough(some: Sequence[Signals], every: Sequence[Signals]) -> Sequence[Signals]:
     """Give some of the frames, or every one if those are too few to tell what is normal."""
     return some if len(some) >= max(3, 0.1 * len(every)) else every
-
-
-def _looks_drawn(signals: Signals) -> bool:
-    return (
-        signals.get("one_colour", 0.0) >= 0.6
-        or signals.get("straight", 0.0) >= 0.65
-        or signals["blur_extent"] <= LETTERED
-    )
-
-
-def _looks_filmed(signals: Signals) -> bool:
-    """
-    Tell whether a camera must have seen a frame: there is texture nearly everywhere.
-
-    More than not to look drawn: a page of several colours, a drawn scene and a clear sky are neither.
-    """
-    return signals["flat_share"] < 0.6 and signals["blur_extent"] > LETTERED
 
 
 def _moving(some: Sequence[Signals], share: float) -> float:
@@ -194,19 +175,9 @@ def _moving(some: Sequence[Signals], share: float) -> float:
     looked at alone and may be a page: what a camera sees moves, a page mostly does not.
     """
     still = sorted(
-        signals.get("stillness", 0.0) for signals in some if not (_is_mixture(signals) or _may_stand_still(signals))
+        signals.get("stillness", 0.0) for signals in some if not (is_mixture(signals) or may_stand_still(signals))
     )
     return 1.0 - still[max(2, math.floor(share * len(still)))] if len(still) > 2 else 0.0
-
-
-def _may_stand_still(signals: Signals) -> bool:
-    """
-    Tell whether a frame may be a page, and no neighbour in time tells if it stands still.
-
-    A page full of text, or with the picture of who speaks in its corner, has not much plain ground.
-    """
-    is_known = "motion" in signals or signals.get("held", 0.0) > 0
-    return not is_known and not _looks_filmed(signals)
 
 
 def _smeared(every: Sequence[Signals]) -> float:
@@ -221,7 +192,7 @@ def _wordless(read: Sequence[Signals], *, has_film: bool) -> float:
     In a recording of a screen, where hardly anything is filmed, text is what it shows, and half of the frames count.
     """
     usual = _quantile([signals["text_lines"] for signals in read], 0.2 if has_film else 0.5)
-    filmed = [signals["text_lines"] for signals in read if has_film and _looks_filmed(signals)]
+    filmed = [signals["text_lines"] for signals in read if has_film and looks_filmed(signals)]
     return min([usual, *filmed])
 
 
@@ -237,46 +208,6 @@ def _lettered(read: Sequence[Signals], wordless: float) -> float:
         return 0.0
     # What is softer is filmed: it must not go unread because the first that were read were credits over a blur.
     return min([max(wordy) + 0.01, FILMED, *others])
-
-
-def is_smoothed(signals: Signals, of: str = "smoothed") -> bool:
-    """Tell whether most of a frame, or of its twin, has less fine detail than in a picture of about the same view."""
-    return signals.get(of, 0.0) > 0.5
-
-
-def _is_mixture(signals: Signals) -> bool:
-    """Tell whether a frame may be one of what comes before and after, also at the end of a fade or dissolve."""
-    return is_blend(signals) or mixes(signals, 0.1)
-
-
-def is_blend(signals: Signals) -> bool:
-    """Tell whether a frame is the mean of its neighbours in time, while they change."""
-    return signals.get("blend", 1.0) < 0.12 and signals.get("change", 0.0) > 8.0
-
-
-def mixes(signals: Signals, least: float) -> bool:
-    """
-    Tell whether a frame is one moment with more than this share of another mixed in.
-
-    Kept apart from what moves smoothly: a mixture of two moments is exact, and less than a twentieth is left.
-    """
-    return signals.get("mixture_rest", 1.0) < 0.05 and signals.get("mixed", 0.0) > least
-
-
-def may_mix(signals: Signals) -> bool:
-    """
-    Tell whether a frame may be a mixture of two pictures that move, which no two moments explain exactly.
-
-    It is near the mean of its neighbours in time, and hardly anything is left of it beside moments further away. What
-    moves smoothly meets the first; three of 4,122 moments of real videos that no rule rejects meet both.
-    """
-    is_between = signals.get("blend", 1.0) < 0.35 and signals.get("change", 0.0) > 8.0
-    return is_between and signals.get("mixture_rest", 1.0) < 0.1 and signals.get("mixed", 0.0) > 0.2
-
-
-def _is_plain(signals: Signals) -> bool:
-    """Tell whether there is next to nothing in a frame: then no signal of sharpness says anything."""
-    return signals["contrast"] < 0.03 or signals["detail"] < 1.0
 
 
 def is_wordy(signals: Signals, wordless: float) -> bool:

@@ -232,13 +232,8 @@ PICTURE_SIGNALS: Mapping[str, Callable[[Prepared], float]] = {
 }  # fmt: skip
 
 
-def picture_signals(rgb: Picture) -> dict[str, float]:
-    """Compute every signal of one picture. All are finite."""
-    return signals_of(prepare(rgb))
-
-
 def signals_of(prepared: Prepared) -> dict[str, float]:
-    """Compute every signal of a prepared picture."""
+    """Compute every signal of one picture. All are finite."""
     return {name: function(prepared) for name, function in PICTURE_SIGNALS.items()}
 
 

@@ -8,8 +8,8 @@ import pytest
 from smartcover.engine.cards import card_signals
 from smartcover.engine.defects import find_defect
 from smartcover.engine.norms import Clip
-from smartcover.engine.signals import picture_signals, prepare
-from tests.engine_clips import plain, texture
+from smartcover.engine.signals import prepare
+from tests.engine_clips import picture_signals, plain, texture
 
 
 def _signals(picture: np.ndarray) -> dict[str, float]:

@@ -13,9 +13,9 @@ from smartcover.engine.company import Company
 from smartcover.engine.defects import Defect, find_defect, norms_of
 from smartcover.engine.norms import Clip
 from smartcover.engine.pairs import Member
-from smartcover.engine.signals import difference, picture_signals, prepare, signature, time_signals
+from smartcover.engine.signals import difference, prepare, signature, time_signals
 from smartcover.engine.tones import brightened
-from tests.engine_clips import plain, shift, texture
+from tests.engine_clips import picture_signals, plain, shift, texture
 
 Picture = np.ndarray
 SCALES = (9, 16), (135, 240)

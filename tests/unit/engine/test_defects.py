@@ -8,8 +8,8 @@ import pytest
 from smartcover.engine.cards import card_signals
 from smartcover.engine.defects import Defect, doubt, find_defect, norms_of
 from smartcover.engine.norms import Clip
-from smartcover.engine.signals import picture_signals, prepare
-from tests.engine_clips import plain, texture
+from smartcover.engine.signals import prepare
+from tests.engine_clips import picture_signals, plain, texture
 
 GOOD = picture_signals(texture(270, 480))
 FILMED = {**GOOD, "blur_extent": 0.35, "flat_share": 0.2}

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from smartcover.engine.composition import composition_signals
 from smartcover.engine.scoring import MEANINGS, Score, Term, fitted_terms, levels, score_all, shares_of, with_own
-from smartcover.engine.signals import picture_signals, prepare
-from tests.engine_clips import texture
+from smartcover.engine.signals import prepare
+from tests.engine_clips import picture_signals, texture
 
 PICTURE = texture(270, 480)
 GOOD = {**picture_signals(PICTURE), **composition_signals(prepare(PICTURE))}

@@ -13,14 +13,13 @@ from hypothesis import strategies as st
 from smartcover.engine.signals import (
     blend_fit,
     difference,
-    picture_signals,
     prepare,
     sharpness,
     signature,
     streaks,
     time_signals,
 )
-from tests.engine_clips import plain, shift, texture
+from tests.engine_clips import picture_signals, plain, shift, texture
 
 
 def _blurred(picture: npt.NDArray[np.uint8], width: int) -> npt.NDArray[np.uint8]:
