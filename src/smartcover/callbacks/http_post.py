@@ -34,6 +34,7 @@ from yarl import URL
 from smartcover.callbacks.addresses import IpAddress
 from smartcover.callbacks.egress import EgressPolicy, Lookup, SystemLookup, resolve
 from smartcover.callbacks.schedule import parse_retry_after
+from smartcover.callbacks.sender import error_text
 from smartcover.callbacks.signing import signature_headers
 from smartcover.callbacks.target import Target, parse_target
 from smartcover.callbacks.tls import tls_context, untrusted
@@ -45,9 +46,6 @@ from smartcover.ledger import AttemptReport, Delivery
 ANSWER_KEPT_BYTES: Final = 1024
 ANSWER_READ_BYTES: Final = 64 * 1024
 ANSWER_SECONDS: Final = 2.0
-
-_MAX_ERROR_CHARACTERS: Final = 500
-
 
 #: Of an answer, what is kept as it came in case that it cannot be read; and so the longest header that is.
 _HEARD_BYTES: Final = 16 * 1024
@@ -139,7 +137,7 @@ class HttpSender:
         try:
             target = parse_target(delivery.target.url or "")
         except BadParameter as fault:
-            return AttemptReport("bad_target", time.monotonic() - started, error=_short(fault.public))
+            return AttemptReport("bad_target", time.monotonic() - started, error=error_text(fault.public))
         pinned = _Pinned()
         token = _pinned.set(pinned)
         try:
@@ -148,13 +146,13 @@ class HttpSender:
                     pinned.addresses = await resolve(target, self._config.policy, self._lookup)
                 return await self._post(delivery, target, pinned, started)
         except BadParameter as fault:
-            return AttemptReport("refused", time.monotonic() - started, error=_short(fault.public))
+            return AttemptReport("refused", time.monotonic() - started, error=error_text(fault.public))
         except TimeoutError:
             spent = time.monotonic() - started
             awaited = "answer" if pinned.addresses else f"address of {target.host}"
             return AttemptReport("timed_out", spent, pinned.last, error=f"no {awaited} after {spent:.1f} s")
         except OSError as fault:  # of the lookup; _post makes reports of its own
-            return AttemptReport("dns", time.monotonic() - started, error=_short(f"{target.host}: {fault}"))
+            return AttemptReport("dns", time.monotonic() - started, error=error_text(f"{target.host}: {fault}"))
         finally:
             _pinned.reset(token)
 
@@ -190,7 +188,7 @@ class HttpSender:
             return _unreadable(pinned, fault, time.monotonic() - started)
         except (aiohttp.ClientError, OSError, ValueError) as fault:
             outcome, text = _fault(fault)
-            return AttemptReport(outcome, time.monotonic() - started, pinned.last, error=_short(text))
+            return AttemptReport(outcome, time.monotonic() - started, pinned.last, error=error_text(text))
         return AttemptReport(
             outcome="ok" if 200 <= answer.status < 300 else "http",
             duration_seconds=duration,
@@ -263,7 +261,7 @@ def _unreadable(pinned: _Pinned, fault: aiohttp.ClientResponseError, duration_se
         duration_seconds=duration_seconds,
         address=pinned.last,
         http_status=status,
-        error=_short(f"the answer is not HTTP: {said}" if status is None else f"the answer breaks HTTP: {said}"),
+        error=error_text(f"the answer is not HTTP: {said}" if status is None else f"the answer breaks HTTP: {said}"),
         answer_head=pinned.heard[:ANSWER_KEPT_BYTES],
     )
 
@@ -313,9 +311,4 @@ def _fault(fault: Exception) -> tuple[str, str]:
 def _redirect_text(answer: aiohttp.ClientResponse) -> str | None:
     if not 300 <= answer.status < 400:
         return None
-    return _short(f"redirects are not followed; Location: {answer.headers.get('Location', 'none')}")
-
-
-def _short(text: str) -> str:
-    text = "".join(character if character.isprintable() else "?" for character in " ".join(text.split()))
-    return text if len(text) <= _MAX_ERROR_CHARACTERS else text[: _MAX_ERROR_CHARACTERS - 1] + "…"
+    return error_text(f"redirects are not followed; Location: {answer.headers.get('Location', 'none')}")

@@ -23,6 +23,7 @@ import structlog
 from smartcover.callbacks.broker_url import Broker, place_of
 from smartcover.callbacks.brokers import NotTaken, Outgoing, Publisher, make_publisher
 from smartcover.callbacks.egress import EgressPolicy, check_literal
+from smartcover.callbacks.sender import error_text
 from smartcover.callbacks.signing import signature_headers
 from smartcover.callbacks.tls import tls_context
 from smartcover.errors import BadParameter
@@ -30,7 +31,6 @@ from smartcover.ledger import AttemptReport, CallbackTarget, Delivery
 
 _log = structlog.get_logger(__name__)
 
-_MAX_ERROR_CHARACTERS: Final = 500
 _CLOSE_SECONDS: Final = 3.0
 
 
@@ -135,7 +135,9 @@ class QueueSender:
             if publisher is None or not isinstance(fault, publisher.faults):
                 raise
             outcome, text = _fault(fault)
-        return AttemptReport(outcome, time.monotonic() - started, broker.label, error=self._safe(text) or None)
+        return AttemptReport(
+            outcome, time.monotonic() - started, broker.label, error=self._without_password(text) or None
+        )
 
     def _message(self, delivery: Delivery) -> Outgoing:
         target = delivery.target
@@ -191,12 +193,11 @@ class QueueSender:
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
-    def _safe(self, text: str) -> str:
+    def _without_password(self, text: str) -> str:
         password = self._config.broker.password
         if password:
             text = text.replace(password, "***")
-        text = "".join(character if character.isprintable() else "?" for character in text)
-        return text if len(text) <= _MAX_ERROR_CHARACTERS else text[: _MAX_ERROR_CHARACTERS - 1] + "…"
+        return error_text(text)
 
 
 class _Unreachable(Exception):

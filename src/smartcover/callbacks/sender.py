@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from smartcover.ledger import AttemptReport, Delivery
+
+_MAX_ERROR_CHARACTERS: Final = 500
 
 
 class Sender(Protocol):
@@ -25,3 +27,9 @@ class Sender(Protocol):
 
         A failed try is a result and not an exception; the outcomes `refused` and `bad_target` end the delivery.
         """
+
+
+def error_text(text: str) -> str:
+    """Bring what a try met, which others may have written, on one short line that is safe to print."""
+    text = "".join(character if character.isprintable() else "?" for character in " ".join(text.split()))
+    return text if len(text) <= _MAX_ERROR_CHARACTERS else text[: _MAX_ERROR_CHARACTERS - 1] + "…"
