@@ -88,18 +88,29 @@ class Gatherer:
         middle = self._facts.start + Fraction(duration).limit_denominator(1000) / 2
         keyframes = self._index.keyframes(middle, duration) if self._facts.last_keyframe is None else []
         held: dict[Fraction, Run] = {}
+        are_enough = False
         if not keyframes:
-            held = self._seek_for_keyframes(duration)
+            held, are_enough = self._seek_for_keyframes(duration)
             keyframes = sorted(held)
         if not keyframes:
             return []
         end = max(keyframes[0] + Fraction(duration).limit_denominator(1_000_000), keyframes[-1])
-        return self._look_over(keyframes, end, held)
+        return self._look_over(keyframes, end, held, are_enough=are_enough)
 
-    def _look_over(self, keyframes: list[Fraction], end: Fraction, held: dict[Fraction, Run]) -> list[Look]:
-        """Look at a video of which the keyframes are known, and note what limits kept from being looked at."""
+    def _look_over(
+        self, keyframes: list[Fraction], end: Fraction, held: dict[Fraction, Run], *, are_enough: bool = False
+    ) -> list[Look]:
+        """
+        Look at a video of which keyframes are known, and note what limits kept from being looked at.
+
+        Args:
+            are_enough: Look at those keyframes alone.
+        """
         self._keyframes, self._end = keyframes, end
-        visits = plan_visits(keyframes, end, self._wanted, self._enough, self._facts.frame_rate, self._frame_budget())
+        visits = [Visit(keyframe, ()) for keyframe in keyframes]
+        if not are_enough:
+            rate, frames = self._facts.frame_rate, self._frame_budget()
+            visits = plan_visits(keyframes, end, self._wanted, self._enough, rate, frames)
         wide = wide_stretches(visits, end)
         if wide:
             limits, pixels = self._budget.limits, self._facts.pixels
@@ -135,21 +146,46 @@ class Gatherer:
     def _frame_budget(self) -> int:
         return max(4, min(3000, self._budget.limits.between_pixels // self._facts.pixels))
 
-    def _seek_for_keyframes(self, duration: float) -> dict[Fraction, Run]:
-        """Find keyframes one by one; none where every seek reads on so far that reading it all once costs less."""
+    def _seek_for_keyframes(self, duration: float) -> tuple[dict[Fraction, Run], bool]:
+        """
+        Find keyframes one by one; none where every seek reads on so far that reading it all once costs less.
+
+        Returns:
+            The keyframes, and whether they are enough: found at as many moments as that takes, each so near that all
+            moments that are wanted would have had one of their own. Where they are not, those moments were sought too.
+        """
+        start = self._facts.start
+        end = start + Fraction(duration).limit_denominator(1_000_000)
         found: dict[Fraction, Run] = {}
-        read_before = self._budget.bytes_read
-        end = self._facts.start + Fraction(duration).limit_denominator(1_000_000)
-        for moment in even_moments(self._facts.start, end, self._wanted):
+        clear: dict[Fraction, Fraction] = {}
+        slot, read_before = (end - start) / self._wanted, self._budget.bytes_read
+
+        def are_enough() -> bool:
+            return len(found) == self._enough < self._wanted and max(clear.values()) <= slot
+
+        def moments() -> Iterator[Fraction]:
+            yield from even_moments(start, end, self._enough)
+            if self._enough < self._wanted and not are_enough():
+                # As far as one was missed by, there is hardly another beside it.
+                known = [(keyframe, max(slot / 2, reach)) for keyframe, reach in clear.items()]
+                for moment in even_moments(start, end, self._wanted):
+                    if not any(abs(moment - keyframe) < reach for keyframe, reach in known):
+                        yield moment
+
+        for moment in moments():
             if self._budget.sampling_is_over:
                 break
             if len(found) < _FEW_KEYFRAMES and self._budget.bytes_read - read_before > (self._source.size_bytes or 0):
-                return {}
-            run = self._reader.keyframe_near(moment, float(moment - self._facts.start) / duration)
-            if run is not None and run.start not in found:
+                return {}, False
+            near = self._reader.keyframe_near(moment, start, end)
+            if near is None:
+                continue
+            run, missed = near
+            clear[run.start] = max(missed, clear.get(run.start, missed))
+            if run.start not in found:
                 found[run.start] = run
                 self._budget.hold(run.size_bytes)
-        return found
+        return found, are_enough()
 
     def _visit_all(self, visits: list[Visit], held: dict[Fraction, Run]) -> list[Look]:
         self._index.announce_keyframes({visit.start for visit in visits if not visit.moments} - held.keys())

@@ -159,19 +159,26 @@ class RunReader:
             self._latest = self._next_keyframe() if self.seek(pts) else None
         return self._latest
 
-    def keyframe_near(self, pts: Fraction, share: float) -> Run | None:
+    def keyframe_near(self, pts: Fraction, start: Fraction, end: Fraction) -> tuple[Run, Fraction] | None:
         """
-        Read a keyframe about a time stamp that lies at a share (0..1) of the whole.
+        Read a keyframe about a time stamp, and tell how long a part of the whole lies between them.
 
         A transport stream has no index: going by time means a search that reads far more than what it finds. There
-        the bytes at that share will do, and the keyframe that comes next.
+        the bytes at the same share will do, and the keyframe that comes next.
+
+        Args:
+            start, end: Where the whole begins and ends.
         """
-        if not self._is_stream_of_packets or not self._source.size_bytes:
-            return self.keyframe_at(pts)
-        run = self._next_keyframe() if self._seek_to_byte(round(self._source.size_bytes * share)) else None
-        if run is not None:
-            self.remember(run)
-        return run
+        length, size_bytes = end - start, self._source.size_bytes
+        if not self._is_stream_of_packets or not size_bytes:
+            run = self.keyframe_at(pts)
+            return None if run is None else (run, abs(run.start - pts))
+        position = round(size_bytes * (pts - start) / length)
+        run = self._next_keyframe() if self._seek_to_byte(position) else None
+        if run is None:
+            return None
+        self.remember(run)
+        return run, length * Fraction(abs((run.packets[0].pos or 0) - position), size_bytes)
 
     def remember(self, run: Run) -> None:
         """Note where a run lies, to seek there by its bytes where going by time may end behind it."""

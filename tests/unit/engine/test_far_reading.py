@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from PIL import Image
 
 from smartcover.engine import CoverOptions, Limits, pick_covers
 from smartcover.engine.readers import FarReader, merge_ranges
+from smartcover.engine.runs import Run, RunReader
 from tests.engine_clips import numbered, read_number, write_clip
 
 
@@ -76,6 +78,43 @@ def test_only_the_chosen_parts_of_a_far_video_are_read(
     assert len(picks.covers) == 1
     assert sum(size for _position, size in store.requests) < share * len(noisy[suffix])
     assert len(store.requests) <= requests
+
+
+def _looked_at(content: bytes, keyframes: int) -> list[float]:
+    """Pick with room for twenty moments, and give those that were looked at."""
+    limits = Limits(candidates=20, keyframes=keyframes, between_pixels=160 * 96 * 10)
+    picks = pick_covers(_Store(content), CoverOptions(count=1), limits=limits)
+    covers, rejections = picks.covers, picks.rejections
+    return sorted([*(cover.seconds for cover in covers), *(rejection.seconds for rejection in rejections)])
+
+
+@pytest.mark.parametrize("keyframes", [8, 20])
+def test_a_far_stream_without_an_index_is_entered_no_more_often_than_it_is_looked_at(
+    noisy: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, keyframes: int
+) -> None:
+    entered = []
+    keyframe_near = RunReader.keyframe_near
+
+    def counted(reader: RunReader, pts: Fraction, start: Fraction, end: Fraction) -> tuple[Run, Fraction] | None:
+        entered.append(pts)
+        return keyframe_near(reader, pts, start, end)
+
+    monkeypatch.setattr(RunReader, "keyframe_near", counted)
+    seen = _looked_at(noisy[".ts"], keyframes)
+    assert len(entered) == len(seen) == keyframes
+    assert max(later - earlier for earlier, later in pairwise([0, *seen, 40])) < 2 * 40 / keyframes
+
+
+def test_all_keyframes_of_a_far_stream_without_an_index_are_found_where_they_are_sparse(tmp_path: Path) -> None:
+    random = np.random.default_rng(2)
+    pictures = [numbered(number) for number in range(400)]
+    for picture in pictures:
+        picture[24:72] = random.integers(0, 256, (48, 160, 3), dtype=np.uint8)
+    options = {"preset": "ultrafast", "crf": "1"}
+    content = write_clip(tmp_path / "clip.ts", pictures, options=options, keyframe_every=45).read_bytes()
+    seen = _looked_at(content, keyframes=6)
+    assert seen == _looked_at(content, keyframes=20)
+    assert {round(second * 10) for second in seen} >= {45 * number for number in range(1, 8)}
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
