@@ -81,7 +81,7 @@ class Company:
         glares = _spread_glare(glares, members, alike, dimmed, light, means)
         left = _light_left(pairs.left)
         smoothed, twin_smoothed = _smoothed(members, held, alike > ABOUT_SAME_VIEW, pairs.lost)
-        noise = _twin_noise(members, partly_alike)
+        noise, specks = (_least_of_twins(name, members, partly_alike) for name in ("noise", "specks"))
         return [
             {
                 **_beside_twins(place, members, alike[place] > SAME_VIEW, spreads),
@@ -95,6 +95,7 @@ class Company:
                 "smoothed": smoothed[place],
                 "twin_smoothed": twin_smoothed[place],
                 "twin_noise": noise[place],
+                "twin_specks": specks[place],
             }
             for place, one in enumerate(seen)
         ]
@@ -258,14 +259,14 @@ def _smoothed(
     return smoothed.tolist(), [float(smoothed[alike].max(initial=0.0)) for alike in like]
 
 
-def _twin_noise(members: Sequence[Member], like: Mask) -> list[float]:
+def _least_of_twins(name: str, members: Sequence[Member], like: Mask) -> list[float]:
     """
-    Give the noise of the quietest of the moments around that show partly the same; the own without such.
+    Give the least of a signal among the moments around that show partly the same; the own without such.
 
     Grass, grain and snow are as noisy in all of a scene; speckles come and go.
     """
-    noise = np.array([member.signals.get("noise", 0.0) for member in members])
-    return [float(noise[alike].min(initial=own)) for own, alike in zip(noise, like, strict=True)]
+    values = np.array([member.signals[name] for member in members])
+    return [float(values[alike].min(initial=own)) for own, alike in zip(values, like, strict=True)]
 
 
 def _is_held(place: int, light: Floats, times: Doubles) -> bool:

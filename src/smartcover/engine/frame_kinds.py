@@ -74,10 +74,10 @@ def may_mix(signals: Signals) -> bool:
     Tell whether a frame may be a mixture of two pictures that move, which no two moments explain exactly.
 
     It is near the mean of its neighbours in time, and hardly anything is left of it beside moments further away. What
-    moves smoothly meets the first; three of 4,122 moments of real videos that no rule rejects meet both.
+    moves smoothly meets the first; 25 of 4,139 moments of real videos that no rule rejects meet both.
     """
-    is_between = signals.get("blend", 1.0) < 0.35 and signals.get("change", 0.0) > 8.0
-    return is_between and signals.get("mixture_rest", 1.0) < 0.1 and signals.get("mixed", 0.0) > 0.2
+    is_between = signals.get("blend", 1.0) < 0.4 and signals.get("change", 0.0) > 5.0
+    return is_between and signals.get("mixture_rest", 1.0) < 0.12 and signals.get("mixed", 0.0) > 0.15
 
 
 def is_plain(signals: Signals) -> bool:

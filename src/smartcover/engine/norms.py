@@ -54,8 +54,9 @@ class Clip:
         sharp, detailed, contrasty, focused, eyes: What the better frames reach.
         bright, plain, flat, grown, calm: White, one colour, flatness, straight lines and pure colours of what is usual,
             or of the frames that have least of it; straight lines and colours of those that are not all one colour.
-        shaded, pale, quiet, whole, unburnt: White, lowlights, noise, shares of another picture and of light that is cut
-            off, each of which two fifths of the frames stay under.
+        lit, shaded, pale, quiet, unspecked, whole, unburnt: Brightness, white, lowlights, noise, specks, shares of
+            another picture and of light that is cut off, each of which two fifths of the frames stay under.
+        varied: Entropy of light that half of the frames exceed.
         soft, paged: Blur extent and plain ground that two fifths of the frames exceed.
         moving, lively: How much moves in all but the stillest 30 and 90 % of the frames that are no mixture.
         smeared: Blur extent that three quarters of the frames reach which are blurred beside others of their view; out
@@ -82,6 +83,9 @@ class Clip:
     quiet: float = 0.0
     whole: float = 0.0
     unburnt: float = 0.0
+    lit: float = 1.0
+    varied: float = 0.0
+    unspecked: float = 0.0
     lettered: float = 0.0
     smeared: float = math.inf
     paged: float = 0.0
@@ -105,6 +109,9 @@ class Clip:
             lively=min(_moving(every, 0.1), _moving(undrawn, 0.1)),
             whole=_quantile([signals.get("patched", 0.0) for signals in every], _ENOUGH_OTHERS),
             unburnt=_quantile([signals["cut_off_share"] for signals in every], _ENOUGH_OTHERS),
+            lit=_quantile([signals["brightness"] for signals in every], _ENOUGH_OTHERS),
+            varied=_quantile([signals["entropy"] for signals in every], 0.5),
+            unspecked=_quantile([signals["specks"] for signals in every], _ENOUGH_OTHERS),
             soft=_quantile([signals["blur_extent"] for signals in every if not is_plain(signals)], 1 - _ENOUGH_OTHERS),
             grown=_quantile([signals.get("straight", 0.0) for signals in pictured], 0.1),
             calm=_quantile([signals["colourfulness"] for signals in pictured], 0.05),

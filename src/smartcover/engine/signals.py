@@ -29,6 +29,15 @@ _DARK, _BRIGHT = 28.0, 238.0
 _FULL, _NEARLY_FULL, _JUST_UNDER_FULL = 252, 225, 248
 """Values of a channel that is full, give or take what encoding changes, and between which it nearly is."""
 
+_SPECK, _AGREE = 25, 12
+"""How far a pixel stands out of those around it that is a speck, and how far the middle four of those may differ."""
+
+_SORTING_EIGHT = (
+    (0, 1), (2, 3), (4, 5), (6, 7), (0, 2), (1, 3), (4, 6), (5, 7), (1, 2), (5, 6),
+    (0, 4), (1, 5), (2, 6), (3, 7), (2, 4), (3, 5), (1, 2), (3, 4), (5, 6),
+)  # fmt: skip
+"""Which of eight values to put in order, one pair after the other, until all are (odd-even mergesort: Batcher 1968)."""
+
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
@@ -181,6 +190,27 @@ def noise(picture: Prepared) -> float:
     return picture.noise
 
 
+def specks(picture: Prepared) -> float:
+    """
+    Share of pixels that stand out of all of their eight neighbours but one at each end, where those agree.
+
+    A dissolve by single pixels sows the other picture over what is smooth. Texture and grain do not agree around what
+    stands out of them, and what a lens draws is wider than a pixel. The thresholds are this project's own.
+    """
+    luma = picture.luma.astype(np.uint8)
+    rows, columns = luma.shape
+    places = ((0, 0), (0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1), (2, 2))
+    around = [luma[row : rows - 2 + row, column : columns - 2 + column] for row, column in places]
+    for low, high in _SORTING_EIGHT:
+        around[low], around[high] = (
+            np.minimum(around[low], around[high]),
+            np.maximum(around[low], around[high]),
+        )
+    here, lower, upper = luma[1:-1, 1:-1], around[1], around[6]
+    stands_out = ((lower > here) & (lower - here > _SPECK)) | ((here > upper) & (here - upper > _SPECK))
+    return share_of(stands_out & (around[5] - around[2] <= _AGREE))
+
+
 def sharpness(picture: Prepared) -> float:
     """
     Laplacian deviation of the sharpest quarter of the tiles (Pech-Pacheco et al. 2000, by tile).
@@ -227,7 +257,7 @@ PICTURE_SIGNALS: Mapping[str, Callable[[Prepared], float]] = {
     function.__name__: function
     for function in (
         brightness, contrast, highlights, lowlights, dark_share, bright_share, cut_off_share, entropy, flat_share,
-        detail, noise, sharpness, blur_extent, colourfulness,
+        detail, noise, specks, sharpness, blur_extent, colourfulness,
     )
 }  # fmt: skip
 

@@ -346,7 +346,7 @@ def test_what_is_rejected_for_another_reason_does_not_make_the_rest_of_a_video_b
 
 
 def test_a_dissolve_by_single_pixels_is_told_by_its_noise_in_a_filmed_video_that_has_little() -> None:
-    speckled = {**FILMED, "noise": 5.0}
+    speckled = {**FILMED, "noise": 5.0, "specks": 0.0025}
     quiet = {**FILMED, "noise": 0.3}
     defect = find_defect(speckled, Clip.of([quiet] * 6 + [speckled] * 4), broken=False)
     assert defect is not None
@@ -357,7 +357,38 @@ def test_a_dissolve_by_single_pixels_is_told_by_its_noise_in_a_filmed_video_that
     # Grass and grain are as noisy in all of their scene.
     assert find_defect({**speckled, "twin_noise": 5.0}, Clip.of([quiet] * 6 + [speckled] * 4), broken=False) is None
     drawn = {**GOOD, "noise": 0.0, "blur_extent": 0.16}
-    assert find_defect({**drawn, "noise": 5.0}, Clip.of([drawn] * 6), broken=False) is None
+    assert find_defect({**drawn, "noise": 5.0, "specks": 0.01}, Clip.of([drawn] * 6), broken=False) is None
+    # The grass between blurred moments has all their noise, and no specks.
+    assert find_defect({**speckled, "specks": 0.001}, Clip.of([quiet] * 6 + [speckled] * 4), broken=False) is None
+
+
+def test_a_dissolve_by_single_pixels_is_told_by_its_specks_before_it_has_much_noise() -> None:
+    clean, begun = {**FILMED, "specks": 0.0005}, {**FILMED, "specks": 0.004}
+    defect = find_defect(begun, Clip.of([clean] * 6 + [begun] * 4), broken=False)
+    assert defect is not None
+    assert defect.kind == "transition"
+    assert find_defect(begun, Clip.of([clean] * 3 + [begun] * 7), broken=False) is None, "a video that is so"
+    assert find_defect({**begun, "twin_specks": 0.003}, Clip.of([clean] * 6), broken=False) is None, "a starry sky"
+
+
+def test_letters_on_one_colour_are_a_card_in_a_filmed_video() -> None:
+    letters = {**FILMED, "blur_extent": 0.16, "one_colour": 0.8, "flat_share": 0.85}
+    filmed = {**FILMED, "one_colour": 0.1}
+    defect = find_defect(letters, Clip.of([filmed] * 4 + [letters]), broken=False)
+    assert defect is not None
+    assert defect.kind == "card"
+    assert find_defect(letters, Clip.of([letters] * 3 + [filmed]), broken=False) is None, "a video of such pages"
+    assert find_defect({**letters, "blur_extent": 0.2}, Clip.of([filmed] * 5), broken=False) is None, "a plain wall"
+
+
+def test_a_frame_that_is_far_brighter_and_poorer_in_tones_than_its_video_is_doubtful() -> None:
+    usual = {**FILMED, "brightness": 0.3, "entropy": 5.0, "one_colour": 0.1, "bright_share": 0.0, "dark_share": 0.0}
+    washed = {**usual, "brightness": 0.8, "entropy": 3.6}
+    assert doubt(washed, Clip.of([usual, usual, washed])) > 0.2
+    assert doubt(washed, Clip.of([washed, washed, usual])) == 0.0, "a video of which most is so"
+    assert doubt({**washed, "entropy": 4.8}, Clip.of([usual] * 3)) == 0.0, "a bright scene with all its tones"
+    on_white = {**washed, "one_colour": 0.6, "bright_share": 0.62, "dark_share": 0.08}
+    assert doubt(on_white, Clip.of([usual] * 3)) == 0.0, "something before a white ground"
 
 
 def test_light_that_is_cut_off_is_doubtful_where_the_video_has_little_of_it() -> None:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image, ImageFilter
 
 from smartcover.engine.signals import (
     blend_fit,
@@ -16,6 +17,7 @@ from smartcover.engine.signals import (
     prepare,
     sharpness,
     signature,
+    specks,
     streaks,
     time_signals,
 )
@@ -120,3 +122,18 @@ def test_streaks_are_the_share_of_the_picture_that_repeats_the_line_above() -> N
     assert streaks(picture) == 0
     picture[60:] = picture[59]
     assert streaks(picture) == pytest.approx(0.5)
+
+
+def test_specks_are_single_pixels_that_stand_out_of_what_is_smooth() -> None:
+    smooth = np.repeat(np.linspace(60, 180, 120).astype(np.uint8)[:, None, None], 160, axis=1).repeat(3, axis=2)
+    assert specks(prepare(smooth)) == 0.0
+    sown = smooth.copy()
+    places = np.s_[2:-2:6, 2:-2:6]
+    sown[places] = 255
+    sown_share = sown[places].shape[0] * sown[places].shape[1] / (118 * 158)
+    assert specks(prepare(sown)) == pytest.approx(sown_share, rel=1e-6)
+    dark = np.where(sown == 255, 0, sown).astype(np.uint8)
+    assert specks(prepare(dark)) == pytest.approx(sown_share, rel=1e-6)
+    blurred = np.asarray(Image.fromarray(sown).filter(ImageFilter.GaussianBlur(1)))
+    assert specks(prepare(blurred)) == 0.0, "what a lens draws"
+    assert specks(prepare(texture(270, 480))) < 0.001
