@@ -41,6 +41,9 @@ _MOST_MIXED = 6
 _ENOUGH_FOR_FLASHES = 4
 """How many other pictures of one view there must be for one of them to be taken for a flash."""
 
+_SEAM, _SAME_SEAM = 0.35, 0.012
+"""Share of a line along which a border must run to count, and how near in place another is that is the same one."""
+
 _HELD, _HELD_SECONDS = 0.2, 0.15
 """Mean change of glances, of 255, under which a picture is the one of a moment so far away or further: it is held."""
 
@@ -81,6 +84,7 @@ class Company:
         glares = _spread_glare(glares, members, alike, dimmed, light, means)
         left = _light_left(pairs.left)
         smoothed, twin_smoothed = _smoothed(members, held, alike > ABOUT_SAME_VIEW, pairs.lost)
+        seams = _seams_elsewhere(members)
         noise, specks = (_least_of_twins(name, members, partly_alike) for name in ("noise", "specks"))
         return [
             {
@@ -96,6 +100,7 @@ class Company:
                 "twin_smoothed": twin_smoothed[place],
                 "twin_noise": noise[place],
                 "twin_specks": specks[place],
+                "seams_elsewhere": float(seams[place]),
             }
             for place, one in enumerate(seen)
         ]
@@ -267,6 +272,20 @@ def _least_of_twins(name: str, members: Sequence[Member], like: Mask) -> list[fl
     """
     values = np.array([member.signals[name] for member in members])
     return [float(values[alike].min(initial=own)) for own, alike in zip(values, like, strict=True)]
+
+
+def _seams_elsewhere(members: Sequence[Member]) -> list[int]:
+    """
+    Count the other moments in which a straight border runs where this one has its own.
+
+    The halves of a split screen, a table's edge and a door stay where they are; what slides or wipes moves on.
+    """
+    at = np.array([member.signals["seam_at"] for member in members])
+    known = np.array([member.signals["seam"] > _SEAM for member in members])
+    same = (np.abs(at - at[:, None]) < _SAME_SEAM) & known
+    np.fill_diagonal(same, val=False)
+    counts: list[int] = same.sum(axis=1).tolist()
+    return counts
 
 
 def _is_held(place: int, light: Floats, times: Doubles) -> bool:

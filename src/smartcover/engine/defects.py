@@ -22,10 +22,16 @@ from smartcover.engine.types import RejectionKind, Signals
 _STREAKED = 0.1
 """Share of a frame near damage that is drawn down in streaks, from which it is smeared: one of its six bands."""
 
-_DOUBT_OF_LINE, _DOUBT_OF_MIXTURE, _DOUBT_OF_BLUR, _DOUBT_OF_LIGHT = 0.1, 0.15, 0.2, 0.35
+_DOUBT_OF_LINE, _DOUBT_OF_MIXTURE, _DOUBT_OF_BLUR, _DOUBT_OF_LIGHT, _DOUBT_OF_SEAM = 0.1, 0.15, 0.2, 0.35, 0.35
 """
 What each of two lines of text beyond the usual costs of a score, what may be the end of a fade or dissolve, what is as
-soft as frames of the video that are known to be blurred, and what may be over-exposed.
+soft as frames of the video that are known to be blurred, what may be over-exposed, and two pictures side by side.
+"""
+
+_SEAM = 0.6
+"""
+Share of a line from side to side along which a border must run that may be that of two pictures of which one slides in,
+if no other moment of the video has one there: of 2,219 moments of real videos 16 are so, drawings and screens mostly.
 """
 
 _BURNT, _DRAWN_LIGHT, _UNBURNT = 0.12, 0.6, 0.05
@@ -344,6 +350,8 @@ def doubt(signals: Signals, clip: Clip) -> float:
         result += _DOUBT_OF_BLUR
     if _may_be_over_exposed(signals, clip):
         result += _DOUBT_OF_LIGHT
+    if signals["seam"] > _SEAM and signals.get("seams_elsewhere", 1.0) < 1:
+        result += _DOUBT_OF_SEAM
     return result
 
 

@@ -373,6 +373,20 @@ def test_speckles_are_seen_beside_a_quiet_picture_of_partly_the_same_and_grass_i
     assert alone[1]["twin_noise"] == noise[1]
 
 
+def test_a_border_that_stays_where_it_is_is_told_from_one_that_moves_on() -> None:
+    soft = [_blurred(_filmed(1, 8 * number), 1.2) // 2 for number in range(3)]
+    sliding = []
+    for picture, place in zip(soft, (60, 120, 180), strict=True):
+        both = picture.copy()
+        both[place:] = 255 - picture[place:] // 2
+        sliding.append(both)
+    moving = company_signals([_member(number / 5, picture) for number, picture in enumerate(sliding)])
+    assert [signals["seams_elsewhere"] for signals in moving] == [0, 0, 0]
+    split = [np.vstack([picture[:120], 255 - picture[120:] // 2]) for picture in soft]
+    staying = company_signals([_member(number / 5, picture) for number, picture in enumerate(split)])
+    assert [signals["seams_elsewhere"] for signals in staying] == [2, 2, 2]
+
+
 def test_letters_over_a_dimmed_picture_do_not_make_its_clear_views_blurred() -> None:
     soft = [_blurred(_filmed(1, 8 * number), 1.2) for number in range(4)]
     titled = [_lit(picture, 0.5) for picture in soft]

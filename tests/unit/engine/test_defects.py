@@ -381,6 +381,14 @@ def test_letters_on_one_colour_are_a_card_in_a_filmed_video() -> None:
     assert find_defect({**letters, "blur_extent": 0.2}, Clip.of([filmed] * 5), broken=False) is None, "a plain wall"
 
 
+def test_two_pictures_side_by_side_are_doubtful_unless_the_video_shows_them_so() -> None:
+    clip = Clip.of([FILMED] * 3)
+    halves = {**FILMED, "seam": 0.8, "seam_at": 0.4}
+    assert doubt({**halves, "seams_elsewhere": 0.0}, clip) > 0.2
+    assert doubt({**halves, "seams_elsewhere": 1.0}, clip) == 0.0, "a split screen"
+    assert doubt({**halves, "seam": 0.5, "seams_elsewhere": 0.0}, clip) == 0.0
+
+
 def test_a_frame_that_is_far_brighter_and_poorer_in_tones_than_its_video_is_doubtful() -> None:
     usual = {**FILMED, "brightness": 0.3, "entropy": 5.0, "one_colour": 0.1, "bright_share": 0.0, "dark_share": 0.0}
     washed = {**usual, "brightness": 0.8, "entropy": 3.6}

@@ -137,3 +137,18 @@ def test_specks_are_single_pixels_that_stand_out_of_what_is_smooth() -> None:
     blurred = np.asarray(Image.fromarray(sown).filter(ImageFilter.GaussianBlur(1)))
     assert specks(prepare(blurred)) == 0.0, "what a lens draws"
     assert specks(prepare(texture(270, 480))) < 0.001
+
+
+@pytest.mark.parametrize(("place", "turned"), [(90, False), (200, False), (130, True), (400, True)])
+def test_the_seam_of_two_pictures_is_found_where_it_is(place: int, turned: bool) -> None:
+    clouds = [np.random.default_rng(seed).integers(0, 256, (4, 6, 3), dtype=np.uint8) for seed in (1, 2)]
+    one, other = (np.asarray(Image.fromarray(cloud).resize((480, 270), Image.Resampling.BICUBIC)) for cloud in clouds)
+    beside = one // 3
+    if turned:
+        beside[:, place:] = other[:, place:] // 2 + 120
+    else:
+        beside[place:] = other[place:] // 2 + 120
+    signals = picture_signals(beside)
+    assert signals["seam"] > 0.9
+    assert signals["seam_at"] == pytest.approx(1 + place / 480 if turned else place / 270, abs=0.005)
+    assert picture_signals(one)["seam"] < 0.05, "soft borders and slanted ones are none"
