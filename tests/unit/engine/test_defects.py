@@ -358,8 +358,9 @@ def test_a_dissolve_by_single_pixels_is_told_by_its_noise_in_a_filmed_video_that
     assert find_defect({**speckled, "twin_noise": 5.0}, Clip.of([quiet] * 6 + [speckled] * 4), broken=False) is None
     drawn = {**GOOD, "noise": 0.0, "blur_extent": 0.16}
     assert find_defect({**drawn, "noise": 5.0, "specks": 0.01}, Clip.of([drawn] * 6), broken=False) is None
-    # The grass between blurred moments has all their noise, and no specks.
+    # Sharp grass between blurred moments has as much noise, and few specks; grain laid over a blur has none.
     assert find_defect({**speckled, "specks": 0.001}, Clip.of([quiet] * 6 + [speckled] * 4), broken=False) is None
+    assert find_defect({**speckled, "specks": 0.0}, Clip.of([quiet] * 6 + [speckled] * 4), broken=False) is not None
 
 
 def test_a_dissolve_by_single_pixels_is_told_by_its_specks_before_it_has_much_noise() -> None:
@@ -369,6 +370,8 @@ def test_a_dissolve_by_single_pixels_is_told_by_its_specks_before_it_has_much_no
     assert defect.kind == "transition"
     assert find_defect(begun, Clip.of([clean] * 3 + [begun] * 7), broken=False) is None, "a video that is so"
     assert find_defect({**begun, "twin_specks": 0.003}, Clip.of([clean] * 6), broken=False) is None, "a starry sky"
+    many = {**begun, "specks": 0.01, "twin_specks": 0.01}
+    assert find_defect(many, Clip.of([clean] * 6), broken=False) is not None, "nothing clean is around it"
 
 
 def test_letters_on_one_colour_are_a_card_in_a_filmed_video() -> None:
