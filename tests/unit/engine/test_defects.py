@@ -121,7 +121,7 @@ def test_pure_colours_are_a_test_card_however_their_borders_run() -> None:
 
 def test_bars_are_a_test_card_though_a_name_and_a_clock_lie_over_them() -> None:
     # As a recording of one has it: the letters are not straight, and its colours are not the full ones.
-    card = {**FILMED, "straight": 0.61, "ruled": 0.91, "colourfulness": 150.0, "flat_share": 0.84, "noise": 0.001}
+    card = {**FILMED, "straight": 0.61, "ruled": 0.91, "colourfulness": 115.0, "flat_share": 0.84, "noise": 0.001}
     defect = _in_a_video(card, FILMED)
     assert defect is not None
     assert defect.kind == "card"
@@ -374,6 +374,16 @@ def test_a_dissolve_by_single_pixels_is_told_by_its_specks_before_it_has_much_no
     assert find_defect(many, Clip.of([clean] * 6), broken=False) is not None, "nothing clean is around it"
 
 
+def test_bars_with_grain_are_a_card_in_a_film_that_is_less_colourful() -> None:
+    bars = {**FILMED, "colourfulness": 170.0, "straight": 0.6, "flat_share": 0.6, "noise": 0.4}
+    filmed = {**FILMED, "colourfulness": 40.0, "one_colour": 0.1}
+    defect = find_defect(bars, Clip.of([filmed] * 4 + [bars]), broken=False)
+    assert defect is not None
+    assert defect.kind == "card"
+    assert find_defect(bars, Clip.of([{**filmed, "colourfulness": 150.0}] * 5), broken=False) is None, "a green screen"
+    assert find_defect({**bars, "straight": 0.4}, Clip.of([filmed] * 5), broken=False) is None
+
+
 def test_letters_on_one_colour_are_a_card_in_a_filmed_video() -> None:
     letters = {**FILMED, "blur_extent": 0.16, "one_colour": 0.8, "flat_share": 0.85}
     filmed = {**FILMED, "one_colour": 0.1}
@@ -396,6 +406,8 @@ def test_a_frame_that_is_far_brighter_and_poorer_in_tones_than_its_video_is_doub
     usual = {**FILMED, "brightness": 0.3, "entropy": 5.0, "one_colour": 0.1, "bright_share": 0.0, "dark_share": 0.0}
     washed = {**usual, "brightness": 0.8, "entropy": 3.6}
     assert doubt(washed, Clip.of([usual, usual, washed])) > 0.2
+    assert doubt({**washed, "brightness": 0.6}, Clip.of([usual, usual, washed])) > 0.2
+    assert doubt({**washed, "brightness": 0.5}, Clip.of([usual, usual, washed])) == 0.0
     assert doubt(washed, Clip.of([washed, washed, usual])) == 0.0, "a video of which most is so"
     assert doubt({**washed, "entropy": 4.8}, Clip.of([usual] * 3)) == 0.0, "a bright scene with all its tones"
     on_white = {**washed, "one_colour": 0.6, "bright_share": 0.62, "dark_share": 0.08}
