@@ -12,13 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from smartcover.engine.signals import prepare, signals_of
+from smartcover.engine.transitions import transition_signals
 
 Picture = npt.NDArray[np.uint8]
 
 
 def picture_signals(rgb: npt.NDArray[np.uint8]) -> dict[str, float]:
     """Compute every signal that a picture has by itself."""
-    return signals_of(prepare(rgb))
+    prepared = prepare(rgb)
+    return {**signals_of(prepared), **transition_signals(prepared)}
 
 
 def write_clip(

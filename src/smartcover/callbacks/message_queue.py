@@ -135,9 +135,7 @@ class QueueSender:
             if publisher is None or not isinstance(fault, publisher.faults):
                 raise
             outcome, text = _fault(fault)
-        return AttemptReport(
-            outcome, time.monotonic() - started, broker.label, error=self._without_password(text) or None
-        )
+        return AttemptReport(outcome, time.monotonic() - started, broker.label, error=self._error_text(text) or None)
 
     def _message(self, delivery: Delivery) -> Outgoing:
         target = delivery.target
@@ -193,7 +191,8 @@ class QueueSender:
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
-    def _without_password(self, text: str) -> str:
+    def _error_text(self, text: str) -> str:
+        """Give `error_text` without the broker's password."""
         password = self._config.broker.password
         if password:
             text = text.replace(password, "***")

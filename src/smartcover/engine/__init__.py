@@ -16,11 +16,12 @@ What is where, to be read from the top; each module imports only what is named b
   carries the plan out.
 - Networks: `sessions` opens them. `embedding` says what a picture shows and `appeal` how well; `safety` and
   `scorer_hook` are asked for by options. Of connected `regions`, `text` makes lines.
-- Signals of a picture: `signals`, and `composition` of its middle, `cards` of what is drawn, `moments` of what moves in
-  it; `faces`, looked at closely by `landmarks`, as `portraits`. `study` puts them all together for one look.
-- Moments beside each other: `glances` and `tones` compare two, `pairs` any two of a video. `frame_kinds` tells what one
-  is by itself, `norms` what is usual in the video, and `company` what each is beside the others; `defects` are what is
-  never a cover without need.
+- Signals of a picture: `signals`, and `composition` of its middle, `cards` of what is drawn, `transitions` of another
+  one in it, `moments` of what moves in it; `faces`, looked at closely by `landmarks`, as `portraits`. `study` puts them
+  all together for one look.
+- Moments beside each other: `glances` and `tones` compare two, `pairs` any two of a video. `frame_kinds` tells what the
+  signals say of one, `norms` what is usual in the video, and `company` what each is beside the others; `defects` are
+  what is never a cover without need.
 - The choice: `scoring`, evened out over time by `steadiness`; `selection` of a set, in which `reframing` finds one
   picture in another. `jury` asks them all, and `instants` has it choose among moments a fraction of a second apart.
 - Covers: `letterbox` bars come off, `framing` finds the subject and `cropping` the window around it, `render` sizes and

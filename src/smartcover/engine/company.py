@@ -268,7 +268,7 @@ def _least_of_twins(name: str, members: Sequence[Member], like: Mask) -> list[fl
     """
     Give the least of a signal among the moments around that show partly the same; the own without such.
 
-    Grass, grain and snow are as noisy in all of a scene; speckles come and go.
+    Grass, grain and snow are as noisy in all of a scene, and stars as many; what is sown by a dissolve comes and goes.
     """
     values = np.array([member.signals[name] for member in members])
     return [float(values[alike].min(initial=own)) for own, alike in zip(values, like, strict=True)]

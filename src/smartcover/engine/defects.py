@@ -43,8 +43,8 @@ third. Beyond the second are drawings in pure colours.
 _BRIGHTER_AND_POORER = (0.35, 0.5), (0.25, 1.0)
 """
 How much more light a frame has than two fifths of its video's, and how much less entropy than half of them, that may be
-over-exposed: so are 49 of 103 such moments that no rule rejects, no clean one of 17,626 in planted clips but ones
-before a white ground, and three of 4,139 of real videos.
+over-exposed: so are 49 of 103 such moments that no rule rejects, no clean one of 17,626 of the seventh suite
+(docs/planted-defects.md) but ones before a white ground, and three of 4,139 of real videos.
 """
 
 _DRAWN = 0.15
@@ -52,8 +52,8 @@ _DRAWN = 0.15
 
 _GROUND = 0.6
 """
-Share of one colour from which a frame that is as sharp as letters shows nothing but those: no clean moment of 9,583 in
-planted clips, and none of 4,139 of real videos, is so where the video is filmed.
+Share of one colour from which a frame that is as sharp as letters shows nothing but those: no clean moment of 9,583 of
+the seventh suite, and none of 4,139 of real videos, is so where the video is filmed.
 """
 
 _PALE, _DEEP = 0.275, 0.14
@@ -110,8 +110,8 @@ _BARS_COLOURED = 100.0
 _GRAINY_BARS = 120.0
 """
 Colourfulness from which a frame whose borders run straight for half of their length is the bars of a test card, with
-grain or without, if it is as much purer than its video as above: 22 of 24 such moments that no other rule rejects are
-so, no clean one of 17,626 in planted clips and none of 4,139 of real videos.
+grain or without, if it is as much purer than its video as `_MUCH_PURER` says: 22 of 24 such moments that no other rule
+rejects are so, no clean one of 17,626 of the seventh suite (docs/planted-defects.md), and none of 4,139 of real videos.
 """
 
 _EVERY_COLOUR, _NOWHERE_PLAIN = 110.0, 0.02
@@ -389,7 +389,7 @@ def doubt(signals: Signals, clip: Clip) -> float:
         result += _DOUBT_OF_LIGHT
     if signals["seam"] > _SEAM and signals.get("seams_elsewhere", 1.0) < 1:
         result += _DOUBT_OF_SEAM
-    return result
+    return min(0.9, result)
 
 
 def _may_be_over_exposed(signals: Signals, clip: Clip) -> bool:

@@ -1,4 +1,4 @@
-"""What kind of frame one is by itself, told from its signals: drawn, filmed, plain, a mixture of others."""
+"""What kind of frame one is, as its own signals say: drawn, filmed, plain, a mixture of others."""
 
 from __future__ import annotations
 

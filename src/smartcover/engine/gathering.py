@@ -152,40 +152,47 @@ class Gatherer:
 
         Returns:
             The keyframes, and whether they are enough: found at as many moments as that takes, each so near that all
-            moments that are wanted would have had one of their own. Where they are not, those moments were sought too.
+            moments that are wanted would have had one of their own. Where they are not, those moments were sought too
+            that could have another.
         """
         start = self._facts.start
         end = start + Fraction(duration).limit_denominator(1_000_000)
         found: dict[Fraction, Run] = {}
-        clear: dict[Fraction, Fraction] = {}
-        slot, read_before = (end - start) / self._wanted, self._budget.bytes_read
+        reaches = self._seek(even_moments(start, end, self._enough), start, end, found)
+        slot = (end - start) / self._wanted
+        if self._enough < self._wanted and reaches is not None:
+            if len(found) == self._enough and all(until - since <= slot for since, until in reaches):
+                return found, True
+            moments = even_moments(start, end, self._wanted)
+            left = [moment for moment in moments if not any(since <= moment <= until for since, until in reaches)]
+            reaches = self._seek(left, start, end, found)
+        return ({} if reaches is None else found), False
 
-        def are_enough() -> bool:
-            return len(found) == self._enough < self._wanted and max(clear.values()) <= slot
+    def _seek(
+        self, moments: Sequence[Fraction], start: Fraction, end: Fraction, found: dict[Fraction, Run]
+    ) -> list[Stretch] | None:
+        """
+        Add the keyframes about some moments to those that were found.
 
-        def moments() -> Iterator[Fraction]:
-            yield from even_moments(start, end, self._enough)
-            if self._enough < self._wanted and not are_enough():
-                # As far as one was missed by, there is hardly another beside it.
-                known = [(keyframe, max(slot / 2, reach)) for keyframe, reach in clear.items()]
-                for moment in even_moments(start, end, self._wanted):
-                    if not any(abs(moment - keyframe) < reach for keyframe, reach in known):
-                        yield moment
-
-        for moment in moments():
+        Returns:
+            From when to when each would be found; None where seeking reads more than the whole file has.
+        """
+        reaches: list[Stretch] = []
+        read_before = self._budget.bytes_read
+        for moment in moments:
             if self._budget.sampling_is_over:
                 break
             if len(found) < _FEW_KEYFRAMES and self._budget.bytes_read - read_before > (self._source.size_bytes or 0):
-                return {}, False
+                return None
             near = self._reader.keyframe_near(moment, start, end)
             if near is None:
                 continue
-            run, missed = near
-            clear[run.start] = max(missed, clear.get(run.start, missed))
+            run, reach = near
+            reaches.append(reach)
             if run.start not in found:
                 found[run.start] = run
                 self._budget.hold(run.size_bytes)
-        return found, are_enough()
+        return reaches
 
     def _visit_all(self, visits: list[Visit], held: dict[Fraction, Run]) -> list[Look]:
         self._index.announce_keyframes({visit.start for visit in visits if not visit.moments} - held.keys())

@@ -109,9 +109,7 @@ class Clip:
             lively=min(_moving(every, 0.1), _moving(undrawn, 0.1)),
             whole=_quantile([signals.get("patched", 0.0) for signals in every], _ENOUGH_OTHERS),
             unburnt=_quantile([signals["cut_off_share"] for signals in every], _ENOUGH_OTHERS),
-            lit=_quantile([signals["brightness"] for signals in every], _ENOUGH_OTHERS),
             varied=_quantile([signals["entropy"] for signals in every], 0.5),
-            unspecked=_quantile([signals["specks"] for signals in every], _ENOUGH_OTHERS),
             soft=_quantile([signals["blur_extent"] for signals in every if not is_plain(signals)], 1 - _ENOUGH_OTHERS),
             grown=_quantile([signals.get("straight", 0.0) for signals in pictured], 0.1),
             calm=_quantile([signals["colourfulness"] for signals in pictured], 0.05),
@@ -127,7 +125,7 @@ class Clip:
 
         Args:
             better: Frames that say what sharpness, detail and contrast the better ones reach.
-            usual: Frames that say how much white, paleness and noise is usual.
+            usual: Frames that say how much light, white, paleness, noise and specks are usual.
         """
         asked: dict[str, float] = {}
         alive = [signals for signals in _without_drawings(better) if not signals.get("held", 0.0)]
@@ -151,12 +149,14 @@ def _reached(every: Sequence[Signals], alive: Sequence[Signals]) -> dict[str, fl
 
 
 def _usual(every: Sequence[Signals]) -> dict[str, float]:
-    """Say how much white, paleness and noise is usual."""
+    """Say how much light, white, paleness, noise and specks are usual."""
     return {
+        "lit": _quantile([signals["brightness"] for signals in every], _ENOUGH_OTHERS),
         "bright": _quantile([signals["bright_share"] for signals in every], 0.5),
         "shaded": _quantile([signals["bright_share"] for signals in every], _ENOUGH_OTHERS),
         "pale": _quantile([signals.get("lowlights", 0.0) for signals in every], _ENOUGH_OTHERS),
-        "quiet": _quantile([signals.get("noise", 0.0) for signals in every], _ENOUGH_OTHERS),
+        "quiet": _quantile([signals["noise"] for signals in every], _ENOUGH_OTHERS),
+        "unspecked": _quantile([signals["specks"] for signals in every], _ENOUGH_OTHERS),
     }
 
 

@@ -159,26 +159,35 @@ class RunReader:
             self._latest = self._next_keyframe() if self.seek(pts) else None
         return self._latest
 
-    def keyframe_near(self, pts: Fraction, start: Fraction, end: Fraction) -> tuple[Run, Fraction] | None:
+    def keyframe_near(
+        self, pts: Fraction, start: Fraction, end: Fraction
+    ) -> tuple[Run, tuple[Fraction, Fraction]] | None:
         """
-        Read a keyframe about a time stamp, and tell how long a part of the whole lies between them.
+        Read a keyframe about a time stamp.
 
         A transport stream has no index: going by time means a search that reads far more than what it finds. There
-        the bytes at the same share will do, and the keyframe that comes next.
+        the bytes at the same share of the whole will do, and the keyframe that comes next.
 
         Args:
             start, end: Where the whole begins and ends.
+
+        Returns:
+            The keyframe, and from which to which time stamp it would be found too.
         """
-        length, size_bytes = end - start, self._source.size_bytes
-        if not self._is_stream_of_packets or not size_bytes:
+        size_bytes = self._source.size_bytes
+        if not self._is_stream_of_packets or not size_bytes or end <= start:
             run = self.keyframe_at(pts)
-            return None if run is None else (run, abs(run.start - pts))
-        position = round(size_bytes * (pts - start) / length)
-        run = self._next_keyframe() if self._seek_to_byte(position) else None
+            return None if run is None else (run, (min(run.start, pts), max(run.start, pts)))
+        bytes_per_second = size_bytes / (end - start)
+        asked = round((pts - start) * bytes_per_second)
+        run = self._next_keyframe() if self._seek_to_byte(asked) else None
         if run is None:
             return None
         self.remember(run)
-        return run, length * Fraction(abs((run.packets[0].pos or 0) - position), size_bytes)
+        position = run.packets[0].pos
+        if position is None or position < asked:
+            return run, (pts, max(run.start, pts))
+        return run, (pts, pts + (position - asked) / bytes_per_second)
 
     def remember(self, run: Run) -> None:
         """Note where a run lies, to seek there by its bytes where going by time may end behind it."""

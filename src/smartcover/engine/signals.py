@@ -29,21 +29,6 @@ _DARK, _BRIGHT = 28.0, 238.0
 _FULL, _NEARLY_FULL, _JUST_UNDER_FULL = 252, 225, 248
 """Values of a channel that is full, give or take what encoding changes, and between which it nearly is."""
 
-_SPECK, _AGREE = 25, 12
-"""How far a pixel stands out of those around it that is a speck, and how far the middle four of those may differ."""
-
-_BORDER, _BORDER_OVER_BESIDE, _BORDER_APART, _MARGIN = 12, 2.5, 4, 0.06
-"""
-How much light changes across the border of two pictures, and how many times as much as it changes so many pixels beside
-it; and the share of a picture at its edges where none is looked for, as bars and ornaments end there.
-"""
-
-_SORTING_EIGHT = (
-    (0, 1), (2, 3), (4, 5), (6, 7), (0, 2), (1, 3), (4, 6), (5, 7), (1, 2), (5, 6),
-    (0, 4), (1, 5), (2, 6), (3, 7), (2, 4), (3, 5), (1, 2), (3, 4), (5, 6),
-)  # fmt: skip
-"""Which of eight values to put in order, one pair after the other, until all are (odd-even mergesort: Batcher 1968)."""
-
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
@@ -77,18 +62,6 @@ class Prepared:
         return self.luma.astype(np.uint8)
 
     @functools.cached_property
-    def seam(self) -> tuple[float, float]:
-        """
-        Give the straightest border that runs along a line of pixels or across one.
-
-        Two pictures side by side, one of them coming in, meet in such a line. What is filmed seldom does.
-
-        Returns:
-            The share of the line along which it runs; and where, from the top 0 to 1, from the left 1 to 2.
-        """
-        return max(_straightest(self.light, 0), _straightest(np.ascontiguousarray(self.light.T), 1))
-
-    @functools.cached_property
     def noise(self) -> float:
         """Standard deviation of noise by Immerkaer 1996, in the quieter half of the picture: texture is not noise."""
         second = -2 * self.luma[:, 1:-1]
@@ -110,23 +83,6 @@ class Prepared:
         """How far luma is from the pixel below, and from the one to the right, without sign."""
         down, across = self.luma[1:] - self.luma[:-1], self.luma[:, 1:] - self.luma[:, :-1]
         return np.abs(down, out=down), np.abs(across, out=across)
-
-
-def _straightest(light: Bytes, turned: int) -> tuple[float, float]:
-    rows = len(light)
-    margin = max(math.floor(_MARGIN * rows), _BORDER_APART + 1)
-    if rows <= 2 * margin:
-        return 0.0, float(turned)
-    after, before = light[2:], light[:-2]
-    steps = np.maximum(after, before) - np.minimum(after, before)
-    here = steps[_BORDER_APART:-_BORDER_APART]
-    beside = np.maximum(steps[: -2 * _BORDER_APART], steps[2 * _BORDER_APART :])
-    # A change of 102 and more is beyond any that is 2.5 times as large.
-    limits = np.maximum(_BORDER, np.minimum(beside, 102) * np.float32(_BORDER_OVER_BESIDE)).astype(np.uint8)
-    shares = (here > limits).mean(axis=1)
-    first = margin - _BORDER_APART - 1
-    found = int(shares[first : len(shares) - first].argmax()) + first
-    return float(shares[found]), turned + (found + _BORDER_APART + 1) / rows
 
 
 def prepare(rgb: Picture) -> Prepared:
@@ -210,7 +166,7 @@ def cut_off_share(picture: Prepared) -> float:
 
 def entropy(picture: Prepared) -> float:
     """Shannon entropy of luma in 64 steps, in bits, 0..6."""
-    counts = np.bincount(picture.luma.astype(np.uint8).ravel(), minlength=256).reshape(64, 4).sum(axis=1)
+    counts = np.bincount(picture.light.ravel(), minlength=256).reshape(64, 4).sum(axis=1)
     share = counts[counts > 0] / counts.sum()
     return float(-(share * np.log2(share)).sum())
 
@@ -228,37 +184,6 @@ def detail(picture: Prepared) -> float:
 def noise(picture: Prepared) -> float:
     """Give `Prepared.noise`, which sharpness needs too."""
     return picture.noise
-
-
-def specks(picture: Prepared) -> float:
-    """
-    Share of pixels that stand out of all of their eight neighbours but one at each end, where those agree.
-
-    A dissolve by single pixels sows the other picture over what is smooth. Texture and grain do not agree around what
-    stands out of them, and what a lens draws is wider than a pixel. The thresholds are this project's own.
-    """
-    luma = picture.light
-    rows, columns = luma.shape
-    places = ((0, 0), (0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1), (2, 2))
-    around = [luma[row : rows - 2 + row, column : columns - 2 + column] for row, column in places]
-    for low, high in _SORTING_EIGHT:
-        around[low], around[high] = (
-            np.minimum(around[low], around[high]),
-            np.maximum(around[low], around[high]),
-        )
-    here, lower, upper = luma[1:-1, 1:-1], around[1], around[6]
-    stands_out = ((lower > here) & (lower - here > _SPECK)) | ((here > upper) & (here - upper > _SPECK))
-    return share_of(stands_out & (around[5] - around[2] <= _AGREE))
-
-
-def seam(picture: Prepared) -> float:
-    """Share of a line from side to side along which one straight border runs (`Prepared.seam`)."""
-    return picture.seam[0]
-
-
-def seam_at(picture: Prepared) -> float:
-    """Tell where that border is, from the top 0 to 1, from the left 1 to 2."""
-    return picture.seam[1]
 
 
 def sharpness(picture: Prepared) -> float:
@@ -307,7 +232,7 @@ PICTURE_SIGNALS: Mapping[str, Callable[[Prepared], float]] = {
     function.__name__: function
     for function in (
         brightness, contrast, highlights, lowlights, dark_share, bright_share, cut_off_share, entropy, flat_share,
-        detail, noise, specks, seam, seam_at, sharpness, blur_extent, colourfulness,
+        detail, noise, sharpness, blur_extent, colourfulness,
     )
 }  # fmt: skip
 

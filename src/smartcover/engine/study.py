@@ -19,6 +19,7 @@ from smartcover.engine.scorer_hook import UserScorer
 from smartcover.engine.sessions import DEFAULT_RUNTIME, Runtime
 from smartcover.engine.signals import Prepared, prepare, signals_of, signature, streaks, time_signals
 from smartcover.engine.text import text_area
+from smartcover.engine.transitions import transition_signals
 from smartcover.engine.types import Signals
 
 MEANING = ("recognisable", "centre_recognisable", "appeal")
@@ -60,6 +61,7 @@ def study(look: Look, orientation: Orientation) -> Studied:
         **signals_of(prepared),
         **composition_signals(prepared),
         **card_signals(prepared),
+        **transition_signals(prepared),
         **_in_time(look, prepared, orientation),
         "damage": float(look.damage),
     }

@@ -394,6 +394,15 @@ def test_letters_on_one_colour_are_a_card_in_a_filmed_video() -> None:
     assert find_defect({**letters, "blur_extent": 0.2}, Clip.of([filmed] * 5), broken=False) is None, "a plain wall"
 
 
+def test_black_does_not_make_the_usual_light_of_a_video_doubtful() -> None:
+    black = picture_signals(plain(0, 270, 480))
+    dim = {**FILMED, "brightness": 0.45, "entropy": 5.0, "one_colour": 0.1}
+    bright = {**dim, "brightness": 0.5, "entropy": 4.2}
+    every = [black] * 9 + [dim] * 11 + [bright]
+    assert doubt(bright, norms_of(every, [False] * len(every))) == 0.0
+    assert doubt(bright, Clip.of(every)) > 0.0, "measured with the black"
+
+
 def test_two_pictures_side_by_side_are_doubtful_unless_the_video_shows_them_so() -> None:
     clip = Clip.of([FILMED] * 3)
     halves = {**FILMED, "seam": 0.8, "seam_at": 0.4}

@@ -95,7 +95,9 @@ def test_a_far_stream_without_an_index_is_entered_no_more_often_than_it_is_looke
     entered = []
     keyframe_near = RunReader.keyframe_near
 
-    def counted(reader: RunReader, pts: Fraction, start: Fraction, end: Fraction) -> tuple[Run, Fraction] | None:
+    def counted(
+        reader: RunReader, pts: Fraction, start: Fraction, end: Fraction
+    ) -> tuple[Run, tuple[Fraction, Fraction]] | None:
         entered.append(pts)
         return keyframe_near(reader, pts, start, end)
 

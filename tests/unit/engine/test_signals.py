@@ -9,7 +9,6 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image, ImageFilter
 
 from smartcover.engine.signals import (
     blend_fit,
@@ -17,7 +16,6 @@ from smartcover.engine.signals import (
     prepare,
     sharpness,
     signature,
-    specks,
     streaks,
     time_signals,
 )
@@ -122,33 +120,3 @@ def test_streaks_are_the_share_of_the_picture_that_repeats_the_line_above() -> N
     assert streaks(picture) == 0
     picture[60:] = picture[59]
     assert streaks(picture) == pytest.approx(0.5)
-
-
-def test_specks_are_single_pixels_that_stand_out_of_what_is_smooth() -> None:
-    smooth = np.repeat(np.linspace(60, 180, 120).astype(np.uint8)[:, None, None], 160, axis=1).repeat(3, axis=2)
-    assert specks(prepare(smooth)) == 0.0
-    sown = smooth.copy()
-    places = np.s_[2:-2:6, 2:-2:6]
-    sown[places] = 255
-    sown_share = sown[places].shape[0] * sown[places].shape[1] / (118 * 158)
-    assert specks(prepare(sown)) == pytest.approx(sown_share, rel=1e-6)
-    dark = np.where(sown == 255, 0, sown).astype(np.uint8)
-    assert specks(prepare(dark)) == pytest.approx(sown_share, rel=1e-6)
-    blurred = np.asarray(Image.fromarray(sown).filter(ImageFilter.GaussianBlur(1)))
-    assert specks(prepare(blurred)) == 0.0, "what a lens draws"
-    assert specks(prepare(texture(270, 480))) < 0.001
-
-
-@pytest.mark.parametrize(("place", "turned"), [(90, False), (200, False), (130, True), (400, True)])
-def test_the_seam_of_two_pictures_is_found_where_it_is(place: int, turned: bool) -> None:
-    clouds = [np.random.default_rng(seed).integers(0, 256, (4, 6, 3), dtype=np.uint8) for seed in (1, 2)]
-    one, other = (np.asarray(Image.fromarray(cloud).resize((480, 270), Image.Resampling.BICUBIC)) for cloud in clouds)
-    beside = one // 3
-    if turned:
-        beside[:, place:] = other[:, place:] // 2 + 120
-    else:
-        beside[place:] = other[place:] // 2 + 120
-    signals = picture_signals(beside)
-    assert signals["seam"] > 0.9
-    assert signals["seam_at"] == pytest.approx(1 + place / 480 if turned else place / 270, abs=0.005)
-    assert picture_signals(one)["seam"] < 0.05, "soft borders and slanted ones are none"
