@@ -21,7 +21,7 @@ What is where, to be read from the top; each module imports only what is named b
   all together for one look.
 - Moments beside each other: `glances` and `tones` compare two, `pairs` any two of a video. `frame_kinds` tells what the
   signals say of one, `norms` what is usual in the video, and `company` what each is beside the others; `defects` are
-  what is never a cover without need.
+  what is never a cover without need, `doubts` what costs some of the score.
 - The choice: `scoring`, evened out over time by `steadiness`; `selection` of a set, in which `reframing` finds one
   picture in another. `jury` asks them all, and `instants` has it choose among moments a fraction of a second apart.
 - Covers: `letterbox` bars come off, `framing` finds the subject and `cropping` the window around it, `render` sizes and

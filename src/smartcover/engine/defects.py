@@ -11,8 +11,8 @@ from smartcover.engine.frame_kinds import (
     ONE_COLOUR,
     PAGE,
     is_blend,
+    is_on_white,
     is_smoothed,
-    may_mix,
     mixes,
 )
 from smartcover.engine.norms import Clip, is_wordy
@@ -21,31 +21,6 @@ from smartcover.engine.types import RejectionKind, Signals
 
 _STREAKED = 0.1
 """Share of a frame near damage that is drawn down in streaks, from which it is smeared: one of its six bands."""
-
-_DOUBT_OF_LINE, _DOUBT_OF_MIXTURE, _DOUBT_OF_BLUR, _DOUBT_OF_LIGHT, _DOUBT_OF_SEAM = 0.1, 0.15, 0.2, 0.35, 0.35
-"""
-What each of two lines of text beyond the usual costs of a score, what may be the end of a fade or dissolve, what is as
-soft as frames of the video that are known to be blurred, what may be over-exposed, and two pictures side by side.
-"""
-
-_SEAM = 0.6
-"""
-Share of a line from side to side along which a border must run that may be that of two pictures of which one slides in,
-if no other moment of the video has one there: of 2,219 moments of real videos 16 are so, drawings and screens mostly.
-"""
-
-_BURNT, _DRAWN_LIGHT, _UNBURNT = 0.12, 0.6, 0.05
-"""
-Shares of cut off light: a frame between the first two may be over-exposed, if two fifths of its video are under the
-third. Beyond the second are drawings in pure colours.
-"""
-
-_BRIGHTER_AND_POORER = (0.35, 0.5), (0.25, 1.0)
-"""
-How much more light a frame has than two fifths of its video's, and how much less entropy than half of them, that may be
-over-exposed: so are 49 of 103 such moments that no rule rejects, no clean one of 17,626 of the seventh suite
-(docs/planted-defects.md) but ones before a white ground, and three of 4,139 of real videos.
-"""
 
 _DRAWN = 0.15
 """Blur extent under which a frame is as sharp as only letters and lines are (drawn cards 0.04 to 0.15)."""
@@ -73,13 +48,6 @@ _GLARING, _SHADED = 0.3, 0.2
 Share of nearly white from which a frame is an exception in a video of darker ones, and what those must stay under, and
 so much under it. In 96 real videos nothing is but a title; over-exposed frames that no picture of the same view gives
 away have 0.33 to 0.71 (docs/planted-defects.md).
-"""
-
-_BLACK, _PLAIN_WHITE = 0.04, 0.9
-"""
-Share of nearly black from which a frame has no more light than it should, and share of its white that one plain colour
-must be for it to be a ground: portraits on white have 0.06 to 0.1 and 0.96 or more. Over-exposed frames that are
-exceptions in their video have less of one or the other, mostly of both: up to 0.07 of black.
 """
 
 _SPECKLED, _MUCH_MORE_NOISE, _MORE_NOISE = 3.0, 4.0, 2.0
@@ -183,7 +151,7 @@ def _find_wrong_light(signals: Signals, clip: Clip) -> Defect | None:
     if signals["bright_share"] > 0.75 and exceptional:
         return Defect("bright", f"{signals['bright_share']:.0%} of the frame is nearly white")
     glaring = clip.shaded < _SHADED and signals["bright_share"] > max(_GLARING, clip.shaded + _SHADED)
-    if glaring and signals["blur_extent"] > LETTERED and not _is_on_white(signals):
+    if glaring and signals["blur_extent"] > LETTERED and not is_on_white(signals):
         return Defect(
             "bright", f"{signals['bright_share']:.0%} of the frame is nearly white, others of this video are not"
         )
@@ -343,12 +311,6 @@ def shows_face_in_focus(signals: Signals) -> bool:
     return signals.get("face_closeness", 0.0) > _CLOSE and signals.get("face_focus", 0.0) > _IN_FOCUS
 
 
-def _is_on_white(signals: Signals) -> bool:
-    """Tell whether a frame shows something before a white ground: more light would leave nothing in it black."""
-    is_ground = signals.get("one_colour", 0.0) > _PLAIN_WHITE * signals["bright_share"]
-    return is_ground and signals["dark_share"] > _BLACK
-
-
 def _eyes_are_shut(signals: Signals) -> bool:
     """Of 14 such frames in the judged clips, judges called 13 unusable and one weak."""
     seen = signals.get("faces", 0.0) > 0 and signals.get("face_size", 0.0) > 0.08
@@ -369,36 +331,6 @@ def norms_of(every: Sequence[Signals], broken: Sequence[bool]) -> Clip:
         better=[signals for signals, kind in kinds if kind is None or kind in _NO_SHARPER],
         usual=[signals for signals, kind in kinds if kind not in _NO_PICTURE],
     )
-
-
-def doubt(signals: Signals, clip: Clip) -> float:
-    """
-    Say what a frame loses of its score, 0 to 0.9, for what may be a defect and is too uncertain for a rejection.
-
-    Where a page is shown, text is what the video is about and costs nothing.
-    """
-    result = 0.0
-    if signals.get("text_share", 0.0) > 0.05 and signals.get("one_colour", 0.0) < 0.5:
-        result += _DOUBT_OF_LINE * min(2.0, max(0.0, signals["text_lines"] - clip.wordless))
-    if mixes(signals, 0.1) or may_mix(signals):
-        result += _DOUBT_OF_MIXTURE
-    # A frame that a blurred one was told by is the better one of its view.
-    if signals["blur_extent"] >= clip.smeared and not is_smoothed(signals, "twin_smoothed"):
-        result += _DOUBT_OF_BLUR
-    if _may_be_over_exposed(signals, clip):
-        result += _DOUBT_OF_LIGHT
-    if signals["seam"] > _SEAM and signals.get("seams_elsewhere", 1.0) < 1:
-        result += _DOUBT_OF_SEAM
-    return min(0.9, result)
-
-
-def _may_be_over_exposed(signals: Signals, clip: Clip) -> bool:
-    """Tell whether light may be cut off, at full or, where most tones have become one, anywhere below."""
-    if _BURNT < signals["cut_off_share"] < _DRAWN_LIGHT and clip.unburnt < _UNBURNT:
-        return True
-    brighter, poorer = signals["brightness"] - clip.lit, clip.varied - signals["entropy"]
-    has_lost_tones = any(brighter > light and poorer > tones for light, tones in _BRIGHTER_AND_POORER)
-    return has_lost_tones and not _is_on_white(signals)
 
 
 def wreckage(signals: Signals) -> float:

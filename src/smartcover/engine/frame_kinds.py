@@ -16,6 +16,13 @@ ONE_COLOUR = 0.87
 PAGE = 0.75
 """Share of plain ground from which a frame may be a page of a recording of a screen: those mostly stand still."""
 
+_BLACK, _PLAIN_WHITE = 0.04, 0.9
+"""
+Share of nearly black from which a frame has no more light than it should, and share of its white that one plain colour
+must be for it to be a ground: portraits on white have 0.06 to 0.1 and 0.96 or more. Over-exposed frames that are
+exceptions in their video have less of one or the other, mostly of both: up to 0.07 of black.
+"""
+
 
 def looks_drawn(signals: Signals) -> bool:
     """Tell whether a frame may be made of letters, bars or flat colours, and not filmed."""
@@ -33,6 +40,12 @@ def looks_filmed(signals: Signals) -> bool:
     More than not to look drawn: a page of several colours, a drawn scene and a clear sky are neither.
     """
     return signals["flat_share"] < 0.6 and signals["blur_extent"] > LETTERED
+
+
+def is_on_white(signals: Signals) -> bool:
+    """Tell whether a frame shows something before a white ground: more light would leave nothing in it black."""
+    is_ground = signals.get("one_colour", 0.0) > _PLAIN_WHITE * signals["bright_share"]
+    return is_ground and signals["dark_share"] > _BLACK
 
 
 def may_stand_still(signals: Signals) -> bool:

@@ -14,7 +14,8 @@ import numpy.typing as npt
 from smartcover.engine import safety
 from smartcover.engine.budget import Budget
 from smartcover.engine.company import Company
-from smartcover.engine.defects import Defect, doubt, find_defect, norms_of, shows_face_in_focus, wreckage
+from smartcover.engine.defects import Defect, find_defect, norms_of, shows_face_in_focus, wreckage
+from smartcover.engine.doubts import doubt
 from smartcover.engine.faces import FaceFinder
 from smartcover.engine.looks import Look
 from smartcover.engine.norms import WORDY_LINES

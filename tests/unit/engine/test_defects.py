@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from smartcover.engine.cards import card_signals
-from smartcover.engine.defects import Defect, doubt, find_defect, norms_of
+from smartcover.engine.defects import Defect, find_defect, norms_of
+from smartcover.engine.doubts import doubt
 from smartcover.engine.norms import Clip
 from smartcover.engine.signals import prepare
 from tests.engine_clips import picture_signals, plain, texture
