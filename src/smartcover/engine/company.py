@@ -3,7 +3,7 @@ What the moments that were looked at tell about each other.
 
 The strongest evidence against a bad picture is a better one of the same view: a blur, a fade or too much light shows
 beside it however mild, and leaving the worse of two costs nothing. The signals are this project's own; the thresholds
-that use them are in defects.py.
+that use them are in defects.py and doubts.py.
 """
 
 from __future__ import annotations

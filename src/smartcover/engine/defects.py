@@ -189,25 +189,25 @@ def _find_test_card(signals: Signals, clip: Clip) -> Defect | None:
         return Defect("card", "the frame is made of plain pure colours: a test card")
     if signals["colourfulness"] > _EVERY_COLOUR and signals["flat_share"] < _NOWHERE_PLAIN:
         return Defect("card", "the frame holds all colours alike: a test card")
-    straight, is_in_film = signals.get("straight", 0.0), clip.soft > FILMED
-    if is_in_film and straight > 0.5 and signals["colourfulness"] > max(_GRAINY_BARS, clip.calm + _MUCH_PURER):
+    straight = signals.get("straight", 0.0)
+    if clip.is_filmed and straight > 0.5 and signals["colourfulness"] > max(_GRAINY_BARS, clip.calm + _MUCH_PURER):
         return Defect("card", "the frame is made of bars in pure colours: a test card")
     # The judged frames of grade 2 and more stay under 0.62; grain and grids do not hide it.
-    crisp = signals["blur_extent"] < LETTERED and is_in_film
+    crisp = signals["blur_extent"] < LETTERED and clip.is_filmed
     drawn = straight > (0.65 if crisp else 0.75 if signals["colourfulness"] > 85 else 0.8)
-    if (drawn or (_is_of_coloured_bars(signals) and is_in_film)) and clip.grown < 0.6:
+    if (drawn or (_is_of_coloured_bars(signals) and clip.is_filmed)) and clip.grown < 0.6:
         return Defect("card", "the frame is made of straight lines and bars: a test card or a table")
     return None
 
 
 def _find_letters(signals: Signals, clip: Clip) -> Defect | None:
     """Name what is full of text, read or told by how sharp letters are where the video is filmed."""
-    blur_extent, is_in_film = signals["blur_extent"], clip.soft > FILMED
+    blur_extent = signals["blur_extent"]
     # A view that is softer elsewhere in the video is filmed, however sharp it is here.
-    if is_in_film and blur_extent < _DRAWN and signals.get("twin_blur", 0.0) < FILMED:
+    if clip.is_filmed and blur_extent < _DRAWN and signals.get("twin_blur", 0.0) < FILMED:
         return Defect("card", "the frame is sharper than anything that is filmed: letters or a drawing")
     is_ground = signals.get("one_colour", 0.0) > _GROUND and signals["flat_share"] > 0.8
-    if is_in_film and blur_extent < LETTERED and is_ground and clip.plain < 0.75:
+    if clip.is_filmed and blur_extent < LETTERED and is_ground and clip.plain < 0.75:
         return Defect("card", "the frame is letters or a drawing on one colour, others of this video are not")
     if "text_lines" not in signals and blur_extent < clip.lettered:
         return Defect("card", "the frame looks like those of this video that are full of text")
@@ -234,7 +234,7 @@ def _find_mixture(signals: Signals, clip: Clip) -> Defect | None:
         return Defect(
             "transition", "nothing in the frame is dark: it is faded or washed out, others of this video are not"
         )
-    if clip.soft > FILMED and (_is_noisy(signals, clip) or _is_specked(signals, clip)):
+    if clip.is_filmed and (_is_noisy(signals, clip) or _is_specked(signals, clip)):
         return Defect("transition", "pixels of two pictures are mixed in the frame: a dissolve, or noise laid over it")
     if is_blend(signals):
         return Defect("transition", "the frame is a mixture of what comes before and after: a fade or dissolve")

@@ -15,7 +15,8 @@ soft as frames of the video that are known to be blurred, what may be over-expos
 _SEAM = 0.6
 """
 Share of a line from side to side along which a border must run that may be that of two pictures of which one slides in,
-if no other moment of the video has one there: of 2,219 moments of real videos 16 are so, drawings and screens mostly.
+if no other moment of the video has one there: of 2,219 moments of real videos 16 are so, drawings and screens mostly,
+where it is looked for up to 0.06 of the edges.
 """
 
 _BURNT, _DRAWN_LIGHT, _UNBURNT = 0.12, 0.6, 0.05
@@ -27,8 +28,9 @@ third. Beyond the second are drawings in pure colours.
 _BRIGHTER_AND_POORER = (0.35, 0.5), (0.25, 1.0)
 """
 How much more light a frame has than two fifths of its video's, and how much less entropy than half of them, that may be
-over-exposed: so are 49 of 103 such moments that no rule rejects, no clean one of 17,626 of the seventh suite
-(docs/planted-defects.md) but ones before a white ground, and three of 4,139 of real videos.
+over-exposed. With black frames and cards among those: so are 49 of 103 such moments that no rule rejects, no clean one
+of 17,626 of the seventh suite (docs/planted-defects.md) but ones before a white ground, and three of 4,139 of real
+videos.
 """
 
 

@@ -107,8 +107,9 @@ class Gatherer:
             are_enough: Look at those keyframes alone.
         """
         self._keyframes, self._end = keyframes, end
-        visits = [Visit(keyframe, ()) for keyframe in keyframes]
-        if not are_enough:
+        if are_enough:
+            visits = [Visit(keyframe, ()) for keyframe in keyframes]
+        else:
             rate, frames = self._facts.frame_rate, self._frame_budget()
             visits = plan_visits(keyframes, end, self._wanted, self._enough, rate, frames)
         wide = wide_stretches(visits, end)

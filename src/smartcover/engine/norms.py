@@ -1,7 +1,8 @@
 """
 What is normal in a video, by what its frames mostly show.
 
-The rules that compare with it are in defects.py, as is what may not count when it is measured (`norms_of`).
+The rules that compare with it are in defects.py and doubts.py; what may not count when it is measured is in the former
+(`norms_of`).
 """
 
 from __future__ import annotations
@@ -89,6 +90,11 @@ class Clip:
     lettered: float = 0.0
     smeared: float = math.inf
     paged: float = 0.0
+
+    @property
+    def is_filmed(self) -> bool:
+        """Whether much of it is softer than anything that is drawn."""
+        return self.soft > FILMED
 
     @classmethod
     def of(cls, every: Sequence[Signals]) -> Clip:
