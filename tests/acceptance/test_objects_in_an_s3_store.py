@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import urllib.error
 import urllib.request
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from qcloud_cos import CosServiceError
 
 from tests.clips import small_clip
 from tests.moto_server import client_of, fresh, keys_in, running_moto
@@ -103,6 +105,47 @@ def test_an_upload_becomes_covers_in_the_store_and_then_a_callback(
         roles.wait_until(lambda: keys_in(server, store_bucket) == wanted, "something else is left in the store")
         (ended,) = [line for line in roles.log_of("worker") if line["event"] == "job succeeded"]
         assert 0 < ended["bytes_read"] <= 2 * len(video)
+
+
+def kill(roles: Roles, name: str) -> None:
+    process = roles.processes.pop(name)
+    process.kill()
+    process.wait()
+
+
+def test_neither_a_lost_bucket_nor_a_store_that_is_away_keeps_the_api_from_starting(tmp_path: Path) -> None:
+    """Other buckets go on, and what was accepted can be asked for; a bucket that never was there is said at once."""
+    lost = "lost-1250000000"
+    with running_moto() as server:
+        fresh(server, BUCKET, lost)
+        environment = environment_of(server, "s3://") | {"SMARTCOVER_BUCKETS": f"{lost},{BUCKET}"}
+        roles = Roles(tmp_path, environment)
+        try:
+            roles.start("api")
+            kill(roles, "api")
+            client_of(server).delete_bucket(Bucket=lost)
+            roles.start("api")
+            client = roles.client(REGION)
+            client.put_object(Bucket=BUCKET, Key="v.mp4", Body=b"bytes")
+            for bucket in (lost, BUCKET):
+                assert client.ci_get_media_queue(Bucket=bucket)["TotalCount"] == "1"
+            with pytest.raises(CosServiceError):
+                client.put_object(Bucket=lost, Key="v.mp4", Body=b"bytes")
+            kill(roles, "api")
+            with pytest.raises(AssertionError, match="The store has no bucket 'never-1250000000'; make it there first"):
+                roles.start("api", "refused", SMARTCOVER_BUCKETS="never-1250000000")
+            kill(roles, "refused")
+        finally:
+            roles.stop()
+    try:
+        roles.start("api")
+        assert roles.client(REGION).ci_get_media_queue(Bucket=BUCKET)["TotalCount"] == "1"
+        with pytest.raises(urllib.error.HTTPError) as unready:
+            urllib.request.urlopen(f"http://127.0.0.1:{roles.port}/readyz", timeout=60)
+        assert unready.value.code == 503
+        unready.value.close()
+    finally:
+        roles.stop()
 
 
 def told_by(server: str, queue_url: str) -> list[bytes]:

@@ -84,15 +84,24 @@ async def test_a_bucket_that_the_store_lost_is_waited_for_and_is_no_missing_vide
     await put(store, "v", b"data")
     source = await store.video(B, "v")
     proxy.fault_of = lambda number, asked: Fault(status=404, code="NoSuchBucket")
-    for call in (store.video(B, "v"), store.check(), put(store, "k", b"data"), store.stage(B, "k", b"", headers={})):
+    calls = (
+        store.video(B, "v"),
+        content(store, "v"),
+        content(store, "list.csv"),
+        store.check(),
+        put(store, "k", b"data"),
+        store.stage(B, "k", b"", headers={}),
+    )
+    for call in calls:
         with pytest.raises(StoreBucketMissing):
             await call
     with source.open() as opened, pytest.raises(StoreBucketMissing):
         opened.read()
     proxy.fault_of = lambda number, asked: None
     await store.delete(B, "v")
-    with pytest.raises(ObjectMissing):
-        await store.video(B, "v")
+    for missing in (store.video(B, "v"), content(store, "v")):
+        with pytest.raises(ObjectMissing):
+            await missing
 
 
 async def test_one_lost_bucket_of_several_is_the_trouble_of_its_own_jobs_alone(

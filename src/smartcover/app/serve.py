@@ -40,7 +40,7 @@ from smartcover.app.parts import (
 from smartcover.app.readiness import checks
 from smartcover.errors import LedgerUnavailable, SettingsError
 from smartcover.ledger import unusable
-from smartcover.service import SecretMaker, create_bucket
+from smartcover.service import SecretMaker, ensure_bucket
 from smartcover.settings import Settings
 from smartcover.worker import EngineRunner, WorkerMetrics
 
@@ -143,7 +143,7 @@ async def _serve(
             await wait.through(ring.load)
             parts["keys"] = partial(ring.run, stop)
             for name in settings.buckets:
-                await wait.through(partial(create_bucket, base.store, base.ledger, name, settings.region))
+                await wait.through(partial(ensure_bucket, base.store, base.ledger, name, settings.region))
             server = _api(settings, base, ring, maker, probes, api.HttpMetrics(metrics.registry))
             url = url_of(listener, address)
             parts["http"] = partial(server.run_until, listener, stop)

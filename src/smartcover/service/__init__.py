@@ -11,7 +11,7 @@ from smartcover.service.bindings import (
     require_bound,
     unbind_bucket,
 )
-from smartcover.service.buckets import create_bucket
+from smartcover.service.buckets import create_bucket, ensure_bucket
 from smartcover.service.jobs import (
     Described,
     JobLedger,
@@ -90,6 +90,7 @@ __all__ = [
     "describe",
     "describe_batch",
     "describe_run",
+    "ensure_bucket",
     "find_templates",
     "find_workflows",
     "full_access",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from smartcover.errors import BucketMissing
 from smartcover.ledger import Queue
 from smartcover.storage import BucketInfo, BucketStore
 
@@ -36,6 +37,29 @@ async def create_bucket(store: BucketStore, ledger: QueueMaker, name: str, regio
         BadBucketName: If the store cannot have a bucket of that name.
     """
     bucket = await store.create_bucket(name, region)
+    await _bind(ledger, bucket)
+    return bucket
+
+
+async def ensure_bucket(store: BucketStore, ledger: QueueMaker, name: str, region: str) -> BucketInfo:
+    """
+    Make a bucket if it is missing, and see that it is bound and has its default queue.
+
+    For one that is known the store of objects is not asked: one that is away, or has lost the bucket, is the trouble of
+    what needs it, and keeps nobody from starting.
+
+    Raises:
+        BadBucketName: If the store cannot have a bucket of that name.
+        BucketMissing: If the bucket is new, and one of an S3 store that the operator has not made there.
+    """
+    try:
+        bucket = await store.bucket(name)
+    except BucketMissing:
+        return await create_bucket(store, ledger, name, region)
+    await _bind(ledger, bucket)
+    return bucket
+
+
+async def _bind(ledger: QueueMaker, bucket: BucketInfo) -> None:
     await ledger.bindings.bind(bucket.name)
     await ledger.default_queue(bucket.name)
-    return bucket

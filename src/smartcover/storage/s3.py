@@ -206,7 +206,11 @@ class S3Store(RegisteredStore):
     async def read(
         self, bucket: str, key: str, *, first: int = 0, last: int | None = None
     ) -> AsyncIterator[tuple[ObjectInfo, AsyncIterator[bytes]]]:
-        info, found = await self._find(bucket, key)
+        try:
+            info, found = await self._find(bucket, key)
+        except ObjectMissing:
+            await self._objects.ask(bucket, self._place.path(bucket, key))  # whether the bucket is gone too
+            raise
         offsets = resolve_range(found.size_bytes, first, last)
         yield info, await self._objects.stream(bucket, self._place.path(bucket, key), found.etag, offsets)
 
