@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -71,6 +72,7 @@ def test_the_help_names_the_extra_that_an_option_needs_and_the_limits_of_numbers
     said = _pick("--help").stdout
     for words in ("[safety]", f"1 to {MAX_SIDE_PX}"):
         assert words in said
+    assert [line.split()[1] for line in said.splitlines() if "<bool>" in line] == ["--help"], "others take no value"
     assert said.count("1 to 100") == 2, "for --count and --quality"
 
 
@@ -121,13 +123,28 @@ def test_what_is_no_file_is_refused_with_the_way_out(clip: Path, tmp_path: Path)
 def test_a_folder_stands_for_the_videos_in_it(clip: Path, tmp_path: Path) -> None:
     folder = tmp_path / "my videos"
     (folder / "below.mp4").mkdir(parents=True)
-    for name in ("b.MKV", "a 1.mp4", "C.mp4", ".hidden.mp4", "below.mp4/d.mp4"):
+    for name in ("b.MKV", "a 1.mp4", "C.mp4", "d\ne.m2t", ".hidden.mp4", "below.mp4/d.mp4"):
         shutil.copy(clip, folder / name)
-    (folder / "notes.txt").write_text("not a video")
+    (folder / "a 1-0.jpg").write_bytes(b"an earlier cover")
     result = _pick(folder, clip, "-n", "1", "--json", "-o", tmp_path / "out")
     assert (result.returncode, result.stderr) == (0, "")
     paths = [video["path"] for video in json.loads(result.stdout)["videos"]]
-    assert paths == [str(folder / "a 1.mp4"), str(folder / "b.MKV"), str(folder / "C.mp4"), str(clip)]
+    names = ("a 1.mp4", "b.MKV", "C.mp4", "d\ne.m2t")
+    assert paths == [*(str(folder / name) for name in names), str(clip)]
+
+
+def test_what_is_left_out_of_a_folder_is_told(clip: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "my videos"
+    folder.mkdir()
+    shutil.copy(clip, folder / "a.mp4")
+    for name in ("b.ogg", "c.TXT", "d"):
+        (folder / name).write_bytes(b"")
+    result = _pick(folder, "-n", "1", "-o", tmp_path / "out")
+    assert result.returncode == 0
+    assert result.stderr == (
+        f"smartcover: {folder}: 3 files are left out for the end of the name (.ogg, .txt, no ending); "
+        "name each that is a video\n"
+    )
 
 
 def test_videos_of_one_name_do_not_overwrite_each_other(clip: Path, tmp_path: Path) -> None:
@@ -240,6 +257,19 @@ def test_a_wrong_option_is_one_line(clip: Path, tmp_path: Path, arguments: tuple
     assert result.returncode == 1
     assert result.stderr.startswith(f"smartcover: {words}")
     assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_a_folder_that_takes_no_file_is_refused_before_the_first_video(clip: Path) -> None:
+    result = _pick(clip, clip, "-o", "/proc")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert re.fullmatch("smartcover: /proc cannot be written to: [^;]+; give another -o\n", result.stderr)
+
+
+def test_an_error_is_one_line_whatever_it_names(clip: Path) -> None:
+    result = _pick(clip, "-o", f"{clip}/\x1b[31m\nx")
+    assert result.returncode == 1
+    assert result.stderr == f"smartcover: {clip}/?[31m?x cannot be made: Not a directory; give another -o\n"
 
 
 @pytest.mark.parametrize("concurrency", [1, 3])

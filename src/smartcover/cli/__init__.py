@@ -15,6 +15,8 @@ from typing import Annotated, Any
 
 import typer
 
+from smartcover.cli.options import flag
+from smartcover.cli.terminal import one_line
 from smartcover.errors import SettingsError, SmartCoverError
 
 __all__ = ["application", "run"]
@@ -94,7 +96,7 @@ application = typer.Typer(
 @application.callback(invoke_without_command=True)
 def _root(
     context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.", is_eager=True)] = False,
+    version: Annotated[bool, flag("--version", "Print the version and stop.", is_eager=True)] = False,
 ) -> None:
     if version:
         typer.echo(package_version("smartcover"))
@@ -119,5 +121,5 @@ def run() -> None:
     try:
         application()
     except SmartCoverError as error:
-        print(f"smartcover: {error.public}", file=sys.stderr)
+        print(f"smartcover: {one_line(error.public)}", file=sys.stderr)
         sys.exit(1)

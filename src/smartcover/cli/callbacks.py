@@ -17,7 +17,7 @@ from rich.markup import escape
 
 from smartcover.app.administer import open_ledger
 from smartcover.app.logs import configure_logs
-from smartcover.cli.options import DATA, Data, Json
+from smartcover.cli.options import DATA, Data, Json, flag
 from smartcover.cli.terminal import pretty, printable
 from smartcover.errors import SettingsError
 from smartcover.ledger import (
@@ -100,7 +100,7 @@ def list_(
 def show(
     delivery_id: Annotated[str, typer.Argument(help="The delivery's id, as `webhook-id` and `list` show it.")],
     data: Data = DATA,
-    body: Annotated[bool, typer.Option("--body", help="Also print the body, indented.")] = False,
+    body: Annotated[bool, flag("--body", "Also print the body, indented.")] = False,
     as_json: Json = False,
 ) -> None:
     """Show one callback and every try of it."""

@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from smartcover.cli.options import Json, flag
 from smartcover.conformance import Outcome, Server, try_flows
 
 __all__ = ["conformance"]
@@ -34,8 +35,10 @@ def conformance(
     secret_key: Annotated[str, typer.Option(envvar="SMARTCOVER_SECRET_KEY", help="Its secret.")] = "",
     video: Annotated[Path | None, typer.Option(help="Video to make covers of; one is made if not given.")] = None,
     wait: Annotated[float, typer.Option(min=1, help="Seconds that a job may take.")] = 120.0,
-    bucket_in_path: Annotated[bool, typer.Option(help="Name the bucket in the path instead of the Host.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document for programs.")] = False,
+    bucket_in_path: Annotated[
+        bool, flag("--bucket-in-path", "Name the bucket in the path instead of the Host.")
+    ] = False,
+    as_json: Json = False,
 ) -> None:
     """
     Run the flows that clients of covers rely on against a server, ours or another, and tell which it keeps.

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from smartcover.app.doctor import Finding, examine
 from smartcover.app.logs import configure_logs
+from smartcover.cli.options import Json
 from smartcover.errors import SettingsError
 from smartcover.settings import read_settings
 
@@ -23,7 +24,7 @@ _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 def doctor(
     data: Annotated[Path, typer.Option(help="Data folder of smartcover serve.")] = Path("smartcover-data"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document for programs.")] = False,
+    as_json: Json = False,
 ) -> None:
     """
     Check database, storage, clock, decoders, models, isolation and callbacks.

@@ -18,7 +18,7 @@ from rich.markup import escape
 from smartcover.app.administer import open_ledger
 from smartcover.app.keyring import secret_maker
 from smartcover.app.logs import configure_logs
-from smartcover.cli.options import DATA, Data, Json
+from smartcover.cli.options import DATA, Data, Json, flag
 from smartcover.errors import SettingsError
 from smartcover.ledger import Ledger, TeamKey
 from smartcover.service import (
@@ -72,7 +72,7 @@ def add(
 @keys.command("list")
 def list_(
     data: Data = DATA,
-    revoked: Annotated[bool, typer.Option("--revoked", help="Also those that were revoked.")] = False,
+    revoked: Annotated[bool, flag("--revoked", "Also those that were revoked.")] = False,
     as_json: Json = False,
 ) -> None:
     """List the key pairs, without their secrets."""

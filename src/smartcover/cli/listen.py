@@ -25,6 +25,7 @@ from rich.syntax import Syntax
 from standardwebhooks import Webhook
 from standardwebhooks.webhooks import EmptyWebhookSecretError, WebhookVerificationError
 
+from smartcover.cli.options import flag
 from smartcover.cli.terminal import pretty, printable
 from smartcover.errors import SettingsError
 
@@ -42,7 +43,7 @@ def listen(
         str | None, typer.Option(help="whsec_… secret; a callback whose signature is wrong gets 401.")
     ] = None,
     count: Annotated[int | None, typer.Option(min=1, help="End after this many callbacks were accepted.")] = None,
-    once: Annotated[bool, typer.Option("--once", help="The same as --count 1.")] = False,
+    once: Annotated[bool, flag("--once", "The same as --count 1.")] = False,
 ) -> None:
     """
     Receive callbacks while you develop: print each one, check its signature, or fail on purpose.

@@ -12,8 +12,8 @@ import typer
 
 from smartcover.app.administer import open_objects
 from smartcover.app.logs import configure_logs
-from smartcover.cli.options import DATA, Json
-from smartcover.cli.pick_report import one_line
+from smartcover.cli.options import DATA, Json, flag
+from smartcover.cli.terminal import one_line
 from smartcover.settings import Settings, read_settings
 from smartcover.storage import FolderAudit, audit_folder, remove_unowned
 
@@ -34,7 +34,7 @@ def check(
     data: Annotated[
         Path, typer.Option(help="Data folder of the server; its database is not used with SMARTCOVER_DATABASE_URL.")
     ] = DATA,
-    remove: Annotated[bool, typer.Option("--remove", help="Delete the files that belong to no object.")] = False,
+    remove: Annotated[bool, flag("--remove", "Delete the files that belong to no object.")] = False,
     as_json: Json = False,
 ) -> None:
     """Say which objects lack their bytes, then the exit code is 1, and how many files belong to no object."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -11,4 +11,11 @@ import typer
 DATA: Final = Path("smartcover-data")
 
 Data = Annotated[Path, typer.Option(help="Data folder of the server; not used with SMARTCOVER_DATABASE_URL.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+
+
+def flag(name: str, says: str, *, is_eager: bool = False) -> Any:
+    """Declare an option that takes no value; typer's help would show it as one that takes a `<bool>`."""
+    return typer.Option(name, metavar="", help=says, is_eager=is_eager)
+
+
+Json = Annotated[bool, flag("--json", "Print one JSON document and nothing else.")]

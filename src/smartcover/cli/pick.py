@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import secrets
 import sys
+import tempfile
 import threading
 import traceback
 from collections.abc import Callable, Iterable
@@ -13,18 +15,18 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from smartcover.cli.options import Json
+from smartcover.cli.options import Json, flag
 from smartcover.cli.pick_report import (
     Bars,
     Written,
     describe,
     describe_failure,
-    one_line,
     print_document,
     print_table,
 )
 from smartcover.cli.side_by_side import results_in_order
-from smartcover.cli.videos import refuse_what_is_no_file, videos_of
+from smartcover.cli.terminal import one_line
+from smartcover.cli.videos import refuse_folder, videos_of
 from smartcover.engine import CoverOptions, Limits, Picks, pick_covers
 from smartcover.engine.types import MAX_COUNT, MAX_SIDE_PX
 from smartcover.errors import BadParameter, SmartCoverError
@@ -54,18 +56,14 @@ def pick(
         Literal["crop", "pad", "stretch"],
         typer.Option(case_sensitive=False, help="How to reach an exact width and height."),
     ] = "crop",
-    unique: Annotated[bool, typer.Option("--unique", help="Leave near-duplicates out, though fewer remain.")] = False,
-    crop_letterbox: Annotated[bool, typer.Option("--crop-letterbox", help="Cut black bars away.")] = False,
+    unique: Annotated[bool, flag("--unique", "Leave near-duplicates out, though fewer remain.")] = False,
+    crop_letterbox: Annotated[bool, flag("--crop-letterbox", "Cut black bars away.")] = False,
     quality: Annotated[
         int | None, typer.Option(help="1 to 100, for jpg (default 90; full colour resolution from 95) and webp (85).")
     ] = None,
-    safety: Annotated[
-        bool, typer.Option("--safety", help="Never take an unsafe frame (needs the extra \\[safety]).")
-    ] = False,
+    safety: Annotated[bool, flag("--safety", "Never take an unsafe frame (needs the extra \\[safety]).")] = False,
     scorer: Annotated[Path | None, typer.Option(help="ONNX file of your own whose score counts as much.")] = None,
-    gpu: Annotated[
-        bool, typer.Option("--gpu", help="Decode and run the networks on an accelerator, where there is one.")
-    ] = False,
+    gpu: Annotated[bool, flag("--gpu", "Decode and run the networks on an accelerator, where there is one.")] = False,
     time_limit: Annotated[
         float, typer.Option(metavar="SECONDS", help="For each video; half to three quarters at most goes into looking.")
     ] = Limits().seconds,
@@ -73,7 +71,7 @@ def pick(
         int, typer.Option("-j", "--concurrency", help=f"How many videos at once, 1 to {_MOST_AT_ONCE}.")
     ] = 1,
     as_json: Json = False,
-    sheet: Annotated[bool, typer.Option("--sheet", help="Add a contact sheet that shows why.")] = False,
+    sheet: Annotated[bool, flag("--sheet", "Add a contact sheet that shows why.")] = False,
 ) -> None:
     """Pick the best covers of videos."""
     options = CoverOptions(
@@ -95,7 +93,9 @@ def pick(
         raise BadParameter(f"--concurrency is {concurrency}; give 1 to {_MOST_AT_ONCE}")
     limits = Limits(seconds=time_limit)
     _make_folder(output)
-    videos = videos_of(videos)
+    videos, left_out = videos_of(videos)
+    for line in left_out:
+        print(f"smartcover: {one_line(line)}", file=sys.stderr)
     paths = [Path(video) for video in videos]
     stems = _distinct_stems(paths)
     results = [output / _cover_name(stem, number, image_format) for stem in stems for number in range(count)]
@@ -148,9 +148,11 @@ class _Picker:
         """Give the entry of a video in the document, and what failed if something did."""
         path = Path(task.video)
         try:
-            refuse_what_is_no_file(task.video)
+            refuse_folder(task.video)
             with self.bars.bar(f"{task.place}{path.name}") as tell:
-                picks = pick_covers(path, self._options, limits=self._limits, on_progress=self._heeding_stop(tell))
+                picks = pick_covers(
+                    task.video, self._options, limits=self._limits, on_progress=self._heeding_stop(tell)
+                )
             covers = _write_covers(picks, self._folder, task.stem)
             sheet = _write_sheet(picks, path, self._folder, task.stem) if self._with_sheet else None
         except Exception as error:
@@ -197,10 +199,21 @@ def _tell_what_has_no_accelerator() -> None:
 
 
 def _make_folder(folder: Path) -> None:
+    """
+    Make the folder, and see that a file can be made in it before a video is gone through for nothing.
+
+    Raises:
+        BadParameter: If it cannot be made or written to.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadParameter(f"{folder} cannot be made: {error.strerror}; give another -o") from error
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise BadParameter(f"{folder} cannot be written to: {error.strerror}; give another -o") from error
 
 
 def _distinct_stems(videos: Iterable[Path]) -> list[str]:
@@ -278,7 +291,13 @@ def _write_sheet(picks: Picks, video: Path, folder: Path, stem: str) -> Path:
 
 
 def _write(path: Path, content: bytes) -> None:
+    """Write beside and rename, so that what an earlier run left there is replaced by a whole picture or stays."""
+    draft = path.with_name(f".smartcover-{secrets.token_hex(8)}.part")
     try:
-        path.write_bytes(content)
+        try:
+            draft.write_bytes(content)
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
     except OSError as error:
         raise BadParameter(f"{path} cannot be written: {error.strerror}; give another -o") from error

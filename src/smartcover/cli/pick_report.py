@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from smartcover.cli.terminal import one_line
 from smartcover.engine import Picks, VideoInfo
 from smartcover.errors import BadParameter
 
@@ -169,8 +170,3 @@ class Bars:
             yield lambda share: self._progress.update(task, completed=share)
         finally:
             self._progress.remove_task(task)
-
-
-def one_line(text: str) -> str:
-    """Keep text from breaking a line or steering a terminal."""
-    return "".join(character if character.isprintable() else "?" for character in text)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
 from pydantic import SecretStr
 from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
 
+from smartcover.cli.options import flag
 from smartcover.settings import Settings, read_settings
 
 
 def settings(
-    plain: Annotated[bool, typer.Option("--plain", help="One NAME=value a line, for programs.")] = False,
+    plain: Annotated[bool, flag("--plain", "One NAME=value a line, for programs.")] = False,
 ) -> None:
     """Show every setting of the service with its value and meaning; secrets are masked."""
     now = read_settings()

@@ -6,13 +6,13 @@ import contextlib
 import json
 from typing import Final
 
-from lxml import etree
-
 _MAX_SHOWN_CHARACTERS: Final = 20_000
 
 
 def pretty(body: bytes) -> tuple[str, str]:
     """Indent an XML or JSON body for reading; gives the text and `xml`, `json` or `text`. Never raises."""
+    from lxml import etree  # here, for those who print one line and start fast
+
     start = body.lstrip()[:1]
     if start == b"<":
         parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, remove_blank_text=True)
@@ -32,3 +32,8 @@ def printable(text: str) -> str:
     if len(shown) <= _MAX_SHOWN_CHARACTERS:
         return shown
     return f"{shown[:_MAX_SHOWN_CHARACTERS]}\n… {len(shown) - _MAX_SHOWN_CHARACTERS} characters more"
+
+
+def one_line(text: str) -> str:
+    """Keep text from breaking a line or steering a terminal."""
+    return "".join(character if character.isprintable() else "?" for character in text)

@@ -11,7 +11,8 @@ from smartcover.errors import DecodeTimedOut
 _SAMPLING_SHARE, _LATE_SHARE = 0.5, 0.75
 """
 Share of the time after which sampling stops: ranking and rendering what was found need the rest. Where reading alone
-took that long, what was read is looked at until the second.
+took that long, what was read is looked at until the second. After the second only covers themselves are shown to the
+networks.
 """
 
 
@@ -53,6 +54,11 @@ class Budget:
         """Give what tells whether there is still time to look at what was read until now."""
         share = _LATE_SHARE if self._is_past(_SAMPLING_SHARE) else _SAMPLING_SHARE
         return lambda: not self._is_past(share)
+
+    @property
+    def is_late(self) -> bool:
+        """Whether to show no more to the networks, so that covers can still be made of what they saw."""
+        return self._is_past(_LATE_SHARE)
 
     def _is_past(self, share: float) -> bool:
         return self.elapsed_seconds() > self.limits.seconds * share

@@ -169,11 +169,13 @@ class Jury:
         """
         Look for faces in all clean candidates; show the other networks the best by what is known then.
 
-        Where only others say that a candidate is blurred, a face in focus may show that it is not.
+        Where only others say that a candidate is blurred, a face in focus may show that it is not. When it is late, the
+        rest is left unseen.
         """
         result = list(studied)
         for index, defect in enumerate(self.judge(studied).defects):
-            self._budget.check_time()
+            if self._budget.is_late:
+                break
             if defect is not None and defect.kind != "blurry":
                 continue
             found = self.networks.find(studied[index])
@@ -188,7 +190,8 @@ class Jury:
         # A moment between keyframes cost more to decode than the networks do.
         between = [index for index in others if judged.defects[index] is None and result[index].look.neighbours]
         for index in (*best, *between):
-            self._budget.check_time()
+            if self._budget.is_late:
+                break
             result[index] = self.networks.look(result[index])
         return result
 

@@ -124,7 +124,7 @@ class _Picker:
         self._progress("done", 1.0)
         fallback, unseen = selection.fallback, None
         if gatherer.unseen is not None:
-            unseen = "nothing from {:.0f} s to {:.0f} s was looked at".format(*gatherer.unseen)
+            unseen = "nothing from {:g} s to {:g} s was looked at".format(*(round(end, 1) for end in gatherer.unseen))
             fallback = fallback and f"in what was looked at, {fallback}"
         return Picks(info, covers, rejections, fallback, self._timings, unseen)
 

@@ -7,6 +7,7 @@ Of a far store announced ranges are read as wholes, everything else in blocks th
 from __future__ import annotations
 
 import io
+import os
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -33,14 +34,21 @@ _LARGEST_RANGE_BYTES = 16 * 1024 * 1024
 """A longer range is no picture but a damaged index; and ranges are joined up to this."""
 
 
-def open_file(path: Path) -> BinaryIO:
+def open_file(video: str | os.PathLike[str]) -> BinaryIO:
     """
     Open a local video.
 
     Raises:
         NotAVideo: If it is missing, not a regular file, or may not be read.
     """
+    if not os.fspath(video):
+        raise NotAVideo("the name of a video is empty; give its path")
+    path = Path(video)
     try:
+        if "://" in str(video) and not path.exists():
+            raise NotAVideo(f"{video} is an address, and only files are read; download it and give its path")
+        if path.is_dir():
+            raise NotAVideo(f"{path} is a folder; give a file")
         if path.exists() and not path.is_file():
             # A pipe or device would block for ever, or answer without end.
             raise NotAVideo(f"{path} is not a regular file")
@@ -93,7 +101,8 @@ class BoundedReader:
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         # Damaged containers point to where no file can end, which a file system refuses: there is nothing either.
-        return self._raw.seek(min(offset, self._size_bytes) if whence == io.SEEK_SET else offset, whence)
+        self._raw.seek(min(offset, self._size_bytes) if whence == io.SEEK_SET else offset, whence)
+        return self._raw.tell()  # some readers' seek gives nothing, as that of mmap before Python 3.13
 
     def tell(self) -> int:
         return self._raw.tell()

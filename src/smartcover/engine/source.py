@@ -8,7 +8,6 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import av
@@ -113,7 +112,7 @@ class Source:
         self.size_bytes: int | None = None
         self._file: BinaryIO | None = None
         if isinstance(video, str | os.PathLike):
-            self._file = open_file(Path(video))
+            self._file = open_file(video)
             raw: SeekableReader = self._file
             name = str(video)
         else:
@@ -121,7 +120,8 @@ class Source:
             raw.seek(0)
         self._far: FarReader | None = None
         try:
-            self.size_bytes = raw.seek(0, io.SEEK_END)
+            raw.seek(0, io.SEEK_END)
+            self.size_bytes = raw.tell()
             raw.seek(0)
             if self.size_bytes == 0:
                 raise NotAVideo(f"{name} is empty (0 bytes)")

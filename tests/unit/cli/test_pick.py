@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -85,8 +86,8 @@ def test_an_interrupt_ends_a_run_of_several_videos_at_once(
     """The one that is under way ends with it, however long it would have taken."""
     under_way, ended = threading.Event(), threading.Event()
 
-    def pick(video: Path, *_others: Any, on_progress: Callable[[str, float], None], **_named: Any) -> Picks:
-        if video.name == "one.mp4":
+    def pick(video: str, *_others: Any, on_progress: Callable[[str, float], None], **_named: Any) -> Picks:
+        if Path(video).name == "one.mp4":
             assert under_way.wait(30)
             raise KeyboardInterrupt
         try:
@@ -156,3 +157,35 @@ def test_the_path_of_a_contact_sheet_stays_on_one_line_however_long(
     folder = tmp_path / ("long name of a folder " * 6).strip()
     assert _run(clips[0], "-n", "1", "--sheet", "-o", folder) == 0
     assert f"contact sheet: {folder / clips[0].stem}-sheet.jpg\n" in capsys.readouterr().out
+
+
+def test_a_cover_that_cannot_be_written_leaves_the_earlier_one_whole(
+    clips: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "out"
+    assert _run(clips[0], "-n", "1", "-o", folder) == 0
+    earlier = (folder / "one-0.jpg").read_bytes()
+
+    def full(path: Path, content: bytes) -> int:
+        with path.open("wb") as file:
+            file.write(content[:100])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    capsys.readouterr()
+    assert _run(clips[0], "-n", "1", "-o", folder, "--quality", "50") == 1
+    _output, errors = capsys.readouterr()
+    assert "one-0.jpg cannot be written: No space left on device; give another -o" in errors
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == {"one-0.jpg": earlier}
+
+
+def test_a_folder_that_cannot_be_gone_through_is_told_as_that(
+    clips: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def forbidden(_path: Path) -> Iterator[Path]:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, "iterdir", forbidden)
+    assert _run(tmp_path, clips[0], "-n", "1", "-o", tmp_path / "out") == 1
+    assert capsys.readouterr().err == f"smartcover: {tmp_path} cannot be read: Permission denied\n"
+    assert (tmp_path / "out" / "one-0.jpg").exists()

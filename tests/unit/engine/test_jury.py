@@ -52,6 +52,15 @@ def test_the_networks_see_the_best_keyframes_and_every_clean_moment_between_them
     assert [entry.meaning is not None for entry in jury.see_best(surrounded)] == clean
 
 
+def test_when_it_is_late_the_networks_see_no_more_but_what_becomes_a_cover() -> None:
+    times = iter([0.0, *[0.7] * 6, *[0.8] * 100])
+    jury = Jury(CoverOptions(count=1), Budget(Limits(seconds=1.0), clock=lambda: next(times)), Networks())
+    seen = jury.see_best(_studied())
+    assert sum(entry.meaning is not None for entry in seen) == 2
+    (cover,) = jury.see_chosen(seen, 1, len(seen) + 1).chosen
+    assert seen[cover.index].meaning is not None
+
+
 def _close(picture: np.ndarray, seconds: int) -> Studied:
     other = _studied()[0].look
     rows, columns = other.glance.shape[:2]

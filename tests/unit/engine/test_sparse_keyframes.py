@@ -79,7 +79,7 @@ def test_what_a_limit_kept_from_being_looked_at_is_said(tmp_path: Path) -> None:
     clip = _clip(tmp_path / "clip.mp4", _black_then_bright())
     picks = pick_covers(clip, limits=replace(_FEW, long_way_pixels=_LEAST_PIXELS * 200))
     assert 19 < max(_moments(picks)) <= 20
-    assert picks.unseen == "nothing from 20 s to 40 s was looked at"
+    assert picks.unseen == "nothing from 20.5 s to 40 s was looked at"
     assert picks.fallback == "in what was looked at, no clean frame was found; dark or bright frames were allowed"
 
 

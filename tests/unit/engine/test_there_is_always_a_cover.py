@@ -442,11 +442,15 @@ def test_a_container_that_points_to_where_no_file_can_end_is_refused_as_no_video
         pick_covers(clip)
 
 
-def test_a_missing_file_a_folder_and_a_pipe_are_refused(tmp_path: Path) -> None:
+def test_what_is_no_file_is_refused_with_the_way_out(tmp_path: Path) -> None:
     with pytest.raises(NotAVideo, match="does not exist"):
         pick_covers(tmp_path / "absent.mp4")
-    with pytest.raises(NotAVideo, match="not a regular file"):
+    with pytest.raises(NotAVideo, match="is a folder; give a file"):
         pick_covers(tmp_path)
+    with pytest.raises(NotAVideo, match="the name of a video is empty; give its path"):
+        pick_covers("")
+    with pytest.raises(NotAVideo, match=r"^http://127[^ ]* is an address, and only files are read"):
+        pick_covers("http://127.0.0.1:9/x.mp4")
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     with pytest.raises(NotAVideo, match="not a regular file"):
@@ -546,3 +550,15 @@ def test_progress_runs_from_nothing_to_all(tmp_path: Path) -> None:
     pick_covers(write_clip(tmp_path / "clip.mp4", _pictures(10)), on_progress=lambda _step, share: seen.append(share))
     assert seen == sorted(seen)
     assert (seen[0], seen[-1]) == (0.0, 1.0)
+
+
+def test_a_reader_whose_seek_gives_nothing_will_do(tmp_path: Path) -> None:
+    """As that of `mmap` before Python 3.13."""
+
+    class Silent(io.BytesIO):
+        def seek(self, *to: int) -> Any:
+            super().seek(*to)
+
+    clip = write_clip(tmp_path / "clip.mp4", [numbered(number) for number in range(12)])
+    there = pick_covers(clip, CoverOptions(count=1)).covers[0]
+    assert pick_covers(Silent(clip.read_bytes()), CoverOptions(count=1)).covers[0].image == there.image
