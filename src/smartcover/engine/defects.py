@@ -60,7 +60,7 @@ _SPECKS, _MANY_SPECKS, _MUCH_MORE_SPECKS, _MORE_SPECKS, _NOISIER = 0.002, 0.004,
 """
 Specks from which a frame may be a dissolve by pixels, and from which it is one whatever is around it; how many times as
 many they must be as two fifths of a video's frames have, and as one around it that shows partly the same has; and how
-many times as much noise as those there must be. Of 4,971 frames of 96 real videos eight are so, all of them drawn cards.
+many times as much noise as those there must be. Of 4,971 frames of 96 real videos eight are so, pages of a drawn one.
 """
 
 _GROWN_SPECKS = 0.0005, 0.002
