@@ -25,6 +25,7 @@ from smartcover.api.config import EdgeConfig, KeyRing
 from smartcover.api.edge import Edge
 from smartcover.api.errors import RefusedWithHeaders, answer_error
 from smartcover.api.events import OWN_INLETS, Inlet
+from smartcover.api.hosts import bad_bucket_name
 from smartcover.api.limits import RequestBody, frame_of
 from smartcover.api.metrics import HttpMetrics
 from smartcover.api.probes import OWN_PAGES, OwnPage, Probes, check_database, check_store
@@ -203,6 +204,8 @@ class _Application:
         request_id: str,
     ) -> Call:
         edge = self._edge
+        if request_target.misnamed_bucket is not None:
+            raise bad_bucket_name(request_target.misnamed_bucket)
         candidate, default = request_target.path_bucket, edge.config.default_bucket
         # A form's signer is known only once it is read: until then no answer may depend on which buckets exist.
         target = locate(request_target, path_bucket_exists=True, default_bucket=default, method=method)

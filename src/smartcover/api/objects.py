@@ -13,6 +13,7 @@ from smartcover.api.call import Answer, Call, HeaderPair, xml_answer
 from smartcover.api.conditions import Facts, failed_condition, wanted_range
 from smartcover.api.edge import Edge
 from smartcover.api.errors import RefusedWithHeaders
+from smartcover.api.hosts import bad_bucket_name, could_be_bucket, split_host
 from smartcover.api.limits import read_md5
 from smartcover.api.object_headers import (
     checked_key,
@@ -22,7 +23,6 @@ from smartcover.api.object_headers import (
     stored_headers,
     upload_event,
 )
-from smartcover.api.target import could_be_bucket, split_host
 from smartcover.errors import (
     BadParameter,
     Conflict,
@@ -161,6 +161,7 @@ def read_copy_source(header: str) -> CopySource:
 
     Raises:
         BadParameter: If it is not of that form.
+        BadBucketName: If no bucket can have the name in it.
         Unsupported: If it names a version.
     """
     text = header.removeprefix("http://").removeprefix("https://").lstrip("/")
@@ -168,7 +169,10 @@ def read_copy_source(header: str) -> CopySource:
     if query.startswith("versionId=") and query != "versionId=":
         raise Unsupported("x-cos-copy-source names a versionId, and versions are not part of smartcover; leave it out")
     host, _, raw_key = path.partition("/")
-    bucket = split_host(host)[0]
+    parts = split_host(host)
+    if parts.misnamed is not None:
+        raise bad_bucket_name(parts.misnamed)
+    bucket = parts.bucket
     if bucket is None and could_be_bucket(host):
         bucket = host
     elif bucket is None:

@@ -14,8 +14,8 @@ from enum import Enum
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
+from smartcover.api.hosts import could_be_bucket, split_host
 from smartcover.errors import BadUri, MissingHost
-from smartcover.protocol import SERVICE_LABELS
 
 #: First segments of CI calls, on every Host, because the Python SDK in IP mode sends CI calls to `.cos.`. What lies
 #: below them and cannot be an id is an object, but on the Host of CI.
@@ -36,12 +36,9 @@ MAX_TARGET_BYTES: Final = 32 * 1024
 
 _ABSOLUTE: Final = re.compile(rb"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)(.*)", re.DOTALL)
 _BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
-_BUCKET_WORD: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
-_REGION_WORD: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)+", re.ASCII)
 #: `DELETE /Workflow/<id>` of older Go SDKs, to the Host of the CI service; their other calls write it small.
 _CAPITAL_WORKFLOW: Final = re.compile(rb"/Workflow/(w[0-9a-f]{32})")
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]{1,253}(?::\d{0,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::\d{0,5})?", re.ASCII)
-_ADDRESS: Final = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}", re.ASCII)
 
 
 class Kind(Enum):
@@ -60,7 +57,8 @@ class RequestTarget:
 
     `raw_path` starts with a slash and is still percent-encoded. `authority` is that of an absolute-form target.
     `service_host` tells that the Host is `ci.R…`, `cos.R…` or `service.cos…`, which name the service and no bucket,
-    `ci_host` that it is `B.ci.R…`, to which clients send CI calls only.
+    `ci_host` that it is `B.ci.R…`; `misnamed_bucket` is what the Host has where a bucket's name stands, and cannot be
+    one.
     """
 
     host: str
@@ -71,6 +69,7 @@ class RequestTarget:
     host_region: str | None
     service_host: bool = False
     ci_host: bool = False
+    misnamed_bucket: str | None = None
 
     @property
     def path_bucket(self) -> str | None:
@@ -99,11 +98,6 @@ class Target:
     key: str
     segments: tuple[str, ...]
     path_bucket: str | None = None
-
-
-def could_be_bucket(word: str) -> bool:
-    """Tell whether a word has the form of a bucket's name: 1 to 63 of `a-z 0-9 -`, no hyphen at an end."""
-    return _BUCKET_WORD.fullmatch(word) is not None
 
 
 def read_target(raw_target: bytes, raw_query: bytes, host_headers: list[bytes]) -> RequestTarget:
@@ -141,41 +135,18 @@ def read_target(raw_target: bytes, raw_query: bytes, host_headers: list[bytes]) 
     _refuse_bad_escapes(raw_path, "path")
     _refuse_bad_escapes(raw_query, "query")
     host = _host_of(authority, host_headers)
-    host_bucket, host_region, service_host = split_host(host)
+    parts = split_host(host)
     return RequestTarget(
         host=host,
         authority=authority,
         raw_path=raw_path,
         raw_query=raw_query,
-        host_bucket=host_bucket,
-        host_region=host_region,
-        service_host=service_host,
-        ci_host=host_bucket is not None and host.lower().split(".")[1] == "ci",
+        host_bucket=parts.bucket,
+        host_region=parts.region,
+        service_host=parts.is_service,
+        ci_host=parts.bucket is not None and host.lower().split(".")[1] == "ci",
+        misnamed_bucket=parts.misnamed,
     )
-
-
-def split_host(host: str) -> tuple[str | None, str | None, bool]:
-    """
-    Take bucket and region out of a Host: `B.ci.R.<anything>`, or another of the cloud's labels, or `ci.R…` without B.
-
-    The third value tells that the Host is one of the service and names no bucket.
-
-    A word counts as a region only if it looks like one (`ap-chongqing`), so that `B.cos.example.com` names none.
-    """
-    name = host.lower()
-    if name.startswith("["):
-        return None, None, False
-    name = name.partition(":")[0].rstrip(".")
-    labels = name.split(".")
-    if _ADDRESS.fullmatch(name) is not None or len(labels) < 2:
-        return None, None, False
-    if labels[:2] == ["service", "cos"]:
-        return None, None, True
-    if labels[1] in SERVICE_LABELS and could_be_bucket(labels[0]):
-        return labels[0], _region_of(labels[2:]), False
-    if labels[0] in SERVICE_LABELS:
-        return None, _region_of(labels[1:]), True
-    return None, None, False
 
 
 def locate(target: RequestTarget, *, path_bucket_exists: bool, default_bucket: str | None, method: str = "") -> Target:
@@ -218,10 +189,6 @@ def _names_a_file(below: list[bytes]) -> bool:
 
 def _decoded(raw: bytes) -> str:
     return unquote_to_bytes(raw).decode("utf-8")  # read_target has checked it
-
-
-def _region_of(labels: list[str]) -> str | None:
-    return labels[0] if labels and _REGION_WORD.fullmatch(labels[0]) is not None else None
 
 
 def _refuse_bad_escapes(raw: bytes, part: str) -> None:

@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartcover.api.target import Kind, Target, could_be_bucket, locate, read_target, split_host
+from smartcover.api.hosts import could_be_bucket, split_host
+from smartcover.api.target import Kind, Target, locate, read_target
 from smartcover.errors import BadUri, MissingHost
 
 BUCKET = "test-1250000000"
+COS_HOST = f"{BUCKET}.cos.ap-chongqing.myqcloud.com"
 
 
 def place(
@@ -41,6 +43,29 @@ def place(
 )
 def test_a_host_names_bucket_and_region(host: str, bucket: str | None, region: str | None) -> None:
     assert split_host(host)[:2] == (bucket, region)
+
+
+@pytest.mark.parametrize(
+    ("host", "word"),
+    [
+        ("my_videos-1250000000.cos.ap-chongqing.myqcloud.com", "my_videos-1250000000"),
+        ("a" * 64 + ".ci.ap-chongqing.myqcloud.com:8460", "a" * 64),
+        ("-a.cos.example.com", "-a"),
+        ("a-.pic.localhost", "a-"),
+        (".cos.ap-chongqing.myqcloud.com", ""),
+        ("A.B-1250000000.COS.ap-chongqing.myqcloud.com", "a.b-1250000000"),
+        ("a.b.c.cos-internal.eu-frankfurt.tencentcos.cn", "a.b.c"),
+        ("smart.cover.ci.example.com", None),
+        ("smart.cover.ci.my-company.com", None),
+        ("smart.cover.ci", None),
+        ("covers.example.com", None),
+        (COS_HOST, None),
+    ],
+)
+def test_a_host_with_a_name_that_no_bucket_can_have_says_so(host: str, word: str | None) -> None:
+    parts = split_host(host)
+    assert parts.misnamed == word
+    assert parts.misnamed is None or (parts.bucket, parts.is_service) == (None, False)
 
 
 @pytest.mark.parametrize("label", ["ci", "cos", "cos-internal", "pic"])
