@@ -103,6 +103,21 @@ def test_fields_outside_ascii_come_back_as_the_headers_of_another_client_would(e
     assert headers["content-disposition"].encode("latin-1").decode() == 'attachment; filename="é视频.mp4"'
 
 
+def test_an_own_field_without_a_value_comes_back_so(edge: RunningEdge) -> None:
+    assert post(edge, {"key": "in/empty-meta.mp4", "x-cos-meta-a": ""} | signed()).status == 204
+    assert stored(edge, "in/empty-meta.mp4").headers["x-cos-meta-a"] == ""
+
+
+@pytest.mark.parametrize("name", ["Pic-Operations", "x-cos-server-side-encryption-customer-key"])
+def test_a_promise_that_cannot_be_kept_is_refused(edge: RunningEdge, name: str) -> None:
+    fields = {"key": "in/promise.mp4", name: "{}"} | signed()
+    body = form({"key": "in/promise.mp4"} | signed())
+    for reply in (post(edge, fields), exchange(edge.port, request(body, headers={name: "{}"}))):
+        assert (reply.status, reply.code) == (400, "NotSupported"), reply.body
+        assert name.lower() in reply.node("Message")
+    assert stored(edge, "in/promise.mp4").status == 404
+
+
 def test_the_bytes_of_a_file_are_kept_exactly_however_they_arrive(edge: RunningEdge) -> None:
     data = b"\r\n--" + BOUNDARY[:-1].encode() + b"\r\n\r\n--\x00\xff" * 1000 + b"\r\n"
     sent = request(form({"key": "exact"} | signed(), data))

@@ -200,6 +200,10 @@ class BucketStoreContract:
             assert read_info == info
             assert b"".join([block async for block in stream]) == b"hello"
 
+    async def test_an_own_header_without_a_value_is_kept(self, store: BucketStore) -> None:
+        await put(store, "k", b"x", **{"x-cos-meta-a": "", "x-cos-meta-b": "1"})
+        assert (await store.head(B, "k")).headers == {"x-cos-meta-a": "", "x-cos-meta-b": "1"}
+
     async def test_an_empty_object_is_an_object(self, store: BucketStore) -> None:
         info = await store.put(B, "empty", body(), headers={}, size_bytes=0)
         assert (info.size_bytes, info.etag, info.crc64) == (0, md5(b""), 0)

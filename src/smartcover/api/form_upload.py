@@ -15,7 +15,7 @@ from urllib.parse import quote, urlencode
 
 from smartcover.api.call import Answer, Call, HeaderPair, content_type
 from smartcover.api.edge import Edge
-from smartcover.api.object_headers import identity_headers, stored_fields, upload_event
+from smartcover.api.object_headers import identity_headers, refuse_promises, stored_fields, upload_event
 from smartcover.errors import BadKey, BadParameter, BodyTooLarge, IncompleteBody
 from smartcover.protocol import XML_CONTENT_TYPE, AllowedUpload, check_form, key_fault, post_response, to_xml
 from smartcover.service import Right
@@ -35,6 +35,7 @@ async def post_object(edge: Edge, call: Call) -> Answer:
     match = _BOUNDARY.match(call.headers.text("content-type") or "")
     if match is None:
         raise BadParameter("POST on a bucket uploads a form; send Content-Type multipart/form-data with its boundary")
+    refuse_promises(call.headers)
     limit = edge.config.max_object_bytes + _MAX_FIELD_BYTES
     form = _Form(call.body.chunks(limit), (match[1] or match[2]).encode("latin-1", "replace"))
     fields = await form.read_fields()

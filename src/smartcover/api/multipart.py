@@ -10,7 +10,7 @@ from typing import Final
 from smartcover.api.call import Answer, Call, xml_answer
 from smartcover.api.edge import Edge
 from smartcover.api.limits import read_md5
-from smartcover.api.object_headers import identity_headers, key_of, stored_headers, upload_event
+from smartcover.api.object_headers import identity_headers, key_of, refuse_promises, stored_headers, upload_event
 from smartcover.api.objects import check_copy_conditions, read_copy_source, require_length
 from smartcover.errors import BadParameter, BodyTooLarge, PartsOutOfOrder, UploadMissing
 from smartcover.protocol import (
@@ -103,6 +103,7 @@ async def list_parts(edge: Edge, call: Call) -> Answer:
 
 async def complete_upload(edge: Edge, call: Call) -> Answer:
     """Join the parts into the object."""
+    refuse_promises(call.headers)
     key, upload_id = key_of(call), _upload_id(call)
     named = parse_complete_multipart_upload(await call.xml(_MAX_COMPLETION_BYTES))
     numbers = [part.number for part in named]

@@ -8,7 +8,7 @@ from datetime import UTC
 from email.utils import format_datetime
 from typing import Final
 
-from smartcover.api.call import Call, HeaderPair, Query
+from smartcover.api.call import Call, HeaderPair, Headers, Query
 from smartcover.errors import BadKey, BadParameter, KeyTooLong, Unsupported
 from smartcover.protocol import key_fault
 from smartcover.storage import ObjectInfo, UploadEvent
@@ -24,8 +24,10 @@ _KEPT: Final = (
     "expires",
 )
 _META: Final = "x-cos-meta-"
-# Answering one of these as if it were not there would break a promise to the client: of secrecy, or of not overwriting.
+# Answering one of these as if it were not there would break a promise to the client: of secrecy, of not overwriting, or
+# of a picture made from the upload.
 _REFUSED: Final = (
+    "pic-operations",
     "x-cos-server-side-encryption-customer-algorithm",
     "x-cos-server-side-encryption-customer-key",
     "x-cos-server-side-encryption-cos-kms-key-id",
@@ -77,17 +79,11 @@ def stored_headers(call: Call) -> dict[str, str]:
         Unsupported: For a header whose promise we cannot keep.
     """
     headers = call.headers
-    for name in _REFUSED:
-        if headers.text(name) is not None:
-            raise Unsupported(f"The header {name} is not part of smartcover; leave it out")
-    if (headers.text("x-cos-forbid-overwrite") or "").lower() == "true":
-        raise Unsupported("The header x-cos-forbid-overwrite is not part of smartcover; look with HEAD before")
+    refuse_promises(headers)
     kept: dict[str, str] = {}
     for name in headers.names():
-        if name in _KEPT or (name.startswith(_META) and len(name) > len(_META)):
-            value = headers.text(name)
-            if value is None:
-                continue
+        value = headers.text(name) or ""
+        if _is_kept(name, value):
             if _CONTROL.search(value) is not None:
                 raise BadParameter(f"The header {name} holds control characters; leave them out")
             kept[name] = value
@@ -96,20 +92,43 @@ def stored_headers(call: Call) -> dict[str, str]:
     return kept
 
 
+def refuse_promises(headers: Headers) -> None:
+    """
+    Let only headers pass whose promise we can keep.
+
+    Raises:
+        Unsupported: For another one.
+    """
+    for name in _REFUSED:
+        if headers.text(name) is not None:
+            raise Unsupported(f"The header {name} is not part of smartcover; leave it out")
+    if (headers.text("x-cos-forbid-overwrite") or "").lower() == "true":
+        raise Unsupported("The header x-cos-forbid-overwrite is not part of smartcover; look with HEAD before")
+
+
 def stored_fields(fields: Mapping[str, str]) -> dict[str, str]:
     """
     Take the fields of a form, by lower-case name, that are kept with an object.
 
     Raises:
         BadParameter: If a value holds control characters.
+        Unsupported: For a field whose promise we cannot keep.
     """
     kept: dict[str, str] = {}
+    for name in _REFUSED:
+        if fields.get(name):
+            raise Unsupported(f"The form's field {name} is not part of smartcover; leave it out")
     for name, text in fields.items():
-        if text and (name in _KEPT or name.startswith(_META)):
+        if _is_kept(name, text):
             if _CONTROL.search(text) is not None:
                 raise BadParameter(f"The form's field {name} holds control characters; leave them out")
             kept[name] = text.encode("utf-8").decode("latin-1")  # as the same bytes in a header are kept
     return kept
+
+
+def _is_kept(name: str, value: str) -> bool:
+    """An empty own header is one all the same, and says more than none; an empty standard one says nothing."""
+    return bool(value) if name in _KEPT else name.startswith(_META) and len(name) > len(_META)
 
 
 def upload_event(call: Call, how: str, *, retried_within_seconds: float | None = None) -> UploadEvent:

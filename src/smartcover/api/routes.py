@@ -189,6 +189,7 @@ _UNSUPPORTED_OF_OBJECTS: Final = frozenset(
         "acl",
         "append",
         "ci-process",
+        "image_process",
         "legal-hold",
         "position",
         "restore",

@@ -133,10 +133,40 @@ def test_a_wrong_digest_stores_nothing(edge: RunningEdge) -> None:
     assert exchange(edge.port, build("GET", "/digest")).code == "NoSuchKey"
 
 
-@pytest.mark.parametrize("name", ["x-cos-forbid-overwrite", "x-cos-server-side-encryption-customer-key"])
-def test_a_promise_that_cannot_be_kept_is_refused(edge: RunningEdge, name: str) -> None:
-    reply = exchange(edge.port, build("PUT", "/promise", body=b"x", headers={name: "true"}))
+UNKEPT = ["x-cos-forbid-overwrite", "x-cos-server-side-encryption-customer-key", "Pic-Operations"]
+
+
+@pytest.mark.parametrize("name", UNKEPT)
+@pytest.mark.parametrize(
+    ("method", "target", "more"),
+    [
+        ("PUT", "/promise", {}),
+        ("PUT", "/promise", {"x-cos-copy-source": f"{COS_HOST}/promise-source"}),
+        ("POST", "/promise?uploads", {}),
+        ("POST", "/promise?uploadId=u1", {}),
+    ],
+)
+def test_a_promise_that_cannot_be_kept_is_refused(
+    edge: RunningEdge, name: str, method: str, target: str, more: dict[str, str]
+) -> None:
+    put(edge, "/promise-source")
+    reply = exchange(edge.port, build(method, target, body=b"x", headers={**more, name: "true"}))
     assert (reply.status, reply.code) == (400, "NotSupported")
+    assert name.lower() in reply.node("Message")
+    assert exchange(edge.port, build("HEAD", "/promise"), method="HEAD").status == 404
+
+
+def test_a_picture_is_not_processed_where_it_lies(edge: RunningEdge) -> None:
+    put(edge, "/picture.jpg")
+    reply = exchange(edge.port, build("POST", "/picture.jpg?image_process", headers={"Pic-Operations": "{}"}))
+    assert (reply.status, reply.code) == (400, "NotSupported")
+
+
+def test_an_own_header_without_a_value_comes_back_so(edge: RunningEdge) -> None:
+    put(edge, "/meta/empty", x_cos_meta_a="", x_cos_meta_b="1", cache_control="")
+    for method in ("GET", "HEAD"):
+        headers = exchange(edge.port, build(method, "/meta/empty"), method=method).headers
+        assert (headers["x-cos-meta-a"], headers["x-cos-meta-b"], headers.get("cache-control")) == ("", "1", None)
 
 
 def test_an_escaped_slash_is_the_same_key(edge: RunningEdge) -> None:
