@@ -387,7 +387,7 @@ def openapi() -> dict[str, Any]:
     responses = {
         "2XX": {"description": "Delivered."},
         "410": {"description": "The receiver wants no more tries of this delivery."},
-        "429": {"description": "Tried again later; Retry-After may stretch the wait."},
+        "429": {"description": "Tried again later; Retry-After may stretch the wait to twice the schedule's step."},
         "default": {"description": "Tried again later. Redirects are not followed."},
     }
     trees = {"TaskFinish": TASK_FINISH, "WorkflowFinish": WORKFLOW_FINISH}
