@@ -13,7 +13,17 @@ from qcloud_cos import CosConfig, CosS3Client, CosServiceError
 from smartcover.api import EdgeConfig
 from smartcover.ledger import JobFilter
 from smartcover.worker import BatchLoop
-from tests.edge_server import BUCKET, REGION, SECRET_ID, SECRET_KEY, RunningEdge, running_edge
+from tests.edge_server import (
+    BUCKET,
+    CI_HOST,
+    REGION,
+    SECRET_ID,
+    SECRET_KEY,
+    RunningEdge,
+    build,
+    exchange,
+    running_edge,
+)
 
 UNKNOWN = "b" + "1" * 32
 
@@ -120,6 +130,27 @@ def test_batches_are_listed_and_cancelled(edge: RunningEdge, client: CosS3Client
     work(edge)
     jobs = edge.run(edge.ledger.list_jobs(BUCKET, JobFilter(batch_id=ids[0]))).jobs
     assert jobs == ()
+
+
+@pytest.mark.ours
+@pytest.mark.parametrize("query", ["acl", "foo=1", "cancel&pause", "Tagging="])
+def test_a_put_that_may_mean_something_else_cancels_no_batch(
+    edge: RunningEdge, client: CosS3Client, query: str
+) -> None:
+    batch_id = begin(client, wish({"Object": "a.mp4"}))["JobId"]
+    reply = exchange(edge.port, build("PUT", f"/inventorytriggerjob/{batch_id}?{query}", host=CI_HOST))
+    assert (reply.status, reply.code) == (400, "InvalidArgument")
+    assert "/inventorytriggerjob/&lt;id&gt;" in reply.node("Message")
+    assert described(client, batch_id)["State"] == "Submitted"
+
+
+@pytest.mark.observed
+@pytest.mark.parametrize("query", ["", "?cancel", "?cancel=", "?cancel&x-cos-security-token=t"])
+def test_a_batch_is_cancelled_in_every_spelling_of_the_sdks(edge: RunningEdge, client: CosS3Client, query: str) -> None:
+    batch_id = begin(client, wish({"Object": "a.mp4"}))["JobId"]
+    reply = exchange(edge.port, build("PUT", f"/inventorytriggerjob/{batch_id}{query}", host=CI_HOST))
+    assert reply.status == 200
+    assert described(client, batch_id)["State"] == "Cancel"
 
 
 @pytest.mark.ours

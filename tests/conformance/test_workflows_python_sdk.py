@@ -141,6 +141,25 @@ def test_a_capital_in_the_path_of_a_deletion_means_the_workflow_on_the_host_of_c
     assert bool(left) == (host == COS_HOST)
 
 
+@pytest.mark.ours
+def test_a_workflow_of_an_unbound_bucket_is_paused_and_deleted_and_no_more(
+    edge: RunningEdge, client: CosS3Client
+) -> None:
+    workflow_id = create(client, definition(edge, state="Active"))["WorkflowId"]
+    assert exchange(edge.port, build("DELETE", "/mediabucket", host=CI_HOST)).status == 200
+    try:
+        named = {"Bucket": BUCKET, "WorkflowId": workflow_id}
+        client.ci_update_workflow_state(**named, UpdateState="paused")
+        assert found(client, workflow_id)["State"] == "Paused"
+        assert refusal(client.ci_update_workflow_state, **named, UpdateState="active")[:2] == (403, "AccessDenied")
+        changed = {"Body": definition(edge), "ContentType": "application/xml"}
+        assert refusal(client.ci_update_workflow, **named, **changed)[:2] == (403, "AccessDenied")
+        assert found(client, workflow_id)["State"] == "Paused"
+        client.ci_delete_workflow(**named)
+    finally:
+        assert exchange(edge.port, build("POST", "/mediabucket", host=CI_HOST, body=b"")).status == 200
+
+
 @pytest.mark.call("PUT /workflow/<id>", "DELETE /workflow/<id>", sdk="python")
 def test_only_a_paused_workflow_is_updated_or_deleted(edge: RunningEdge, client: CosS3Client) -> None:
     workflow_id = create(client, definition(edge, state="Active"))["WorkflowId"]

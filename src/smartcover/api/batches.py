@@ -8,7 +8,7 @@ from typing import Final
 from smartcover import service
 from smartcover.api.call import Answer, Call, xml_answer
 from smartcover.api.edge import Edge
-from smartcover.api.parameters import Parameters
+from smartcover.api.parameters import Parameters, require_cancel
 from smartcover.errors import UnknownBatch
 from smartcover.ledger import BatchFilter, BatchState, batch_detail
 from smartcover.protocol import batch_list, batch_missing, batch_response, parse_batch, read_token, write_token
@@ -80,6 +80,7 @@ async def list_batches(edge: Edge, call: Call) -> Answer:
 
 async def cancel_batch(edge: Edge, call: Call) -> Answer:
     """Cancel a batch: `PUT /inventorytriggerjob/<id>` with or without `cancel` in the query."""
+    require_cancel(call, "/inventorytriggerjob/<id>")
     bucket = await edge.store.bucket(call.bucket)
     await service.cancel_batch(edge.ledger, bucket, call.entry)
     return Answer()

@@ -10,13 +10,11 @@ from typing import Final
 from smartcover import service
 from smartcover.api.call import Answer, Call, xml_answer
 from smartcover.api.edge import Edge
-from smartcover.api.parameters import Parameters
+from smartcover.api.parameters import Parameters, require_cancel
 from smartcover.errors import BadParameter
 from smartcover.ledger import JobFilter, JobPosition, JobState, Submission, jobs_detail
 from smartcover.protocol import STATES, jobs_response, parse_job_request, read_token, write_token
 
-#: Parameters that may stand beside or instead of `cancel`; the Java SDK sends none at all.
-_CANCEL_PARAMETERS: Final = frozenset({"cancel", "x-cos-security-token", "x-ci-security-token"})
 _KEY_HEADER: Final = "x-smartcover-idempotency-key"
 _RETRY_HEADER: Final = "x-cos-sdk-retry"
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,128}", re.ASCII)
@@ -92,11 +90,7 @@ async def list_jobs(edge: Edge, call: Call) -> Answer:
 
 async def cancel_job(edge: Edge, call: Call) -> Answer:
     """Cancel a job: `PUT /jobs/<id>` with or without `cancel` in the query."""
-    for name in call.query.names():
-        if name.lower() not in _CANCEL_PARAMETERS and not name.startswith("q-"):
-            raise BadParameter(
-                f"PUT /jobs/<id> cancels a job and knows no parameter {name[:80]!r}; give cancel or none"
-            )
+    require_cancel(call, "/jobs/<id>")
     bucket = await edge.store.bucket(call.bucket)
     retried = edge.retried_within_seconds(call) is not None
     await service.cancel(edge.ledger, edge.store, bucket, call.entry, retried=retried)

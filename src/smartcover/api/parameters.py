@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from smartcover.api.call import Call, Query
 from smartcover.errors import BadParameter
@@ -13,7 +13,22 @@ from smartcover.protocol import MAX_INTEGER, Page, parse_time, shown
 
 _DEFAULT_SIZE = 10
 
+#: Parameters that may stand beside or instead of `cancel`; the Java SDK sends none at all.
+_CANCEL_PARAMETERS: Final = frozenset({"cancel", "x-cos-security-token", "x-ci-security-token"})
+
 Word = TypeVar("Word", bound=str)
+
+
+def require_cancel(call: Call, place: str) -> None:
+    """
+    Let only a plain cancel pass, with or without `cancel` in the query: another parameter may mean another call.
+
+    Raises:
+        BadParameter: If the query holds one that we do not know.
+    """
+    for name in call.query.names():
+        if name.lower() not in _CANCEL_PARAMETERS and not name.startswith("q-"):
+            raise BadParameter(f"PUT {place} cancels and knows no parameter {shown(name)}; give cancel or none")
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,15 +48,16 @@ async def change_workflow(edge: Edge, call: Call) -> Answer:
     Switch a workflow with `?active` or `?paused`, or replace a paused one by the body.
 
     A switch is answered with a small document, where the vendor's page shows nothing: the Python SDK cannot read
-    nothing.
+    nothing. Pausing asks for no bound bucket: a workflow that is Active can else be neither stopped nor deleted.
     """
     names = {name.lower() for name in call.query.names()}
     if {"active", "paused"} <= names:
         raise BadParameter("Both active and paused are given; give one of them")
     if not names & {"active", "paused"}:
         return await _update_workflow(edge, call)
-    bucket = await edge.bound_bucket(call)
     state = WorkflowState.ACTIVE if "active" in names else WorkflowState.PAUSED
+    pausing = state is WorkflowState.PAUSED
+    bucket = await (edge.store.bucket(call.bucket) if pausing else edge.bound_bucket(call))
     await service.set_workflow_state(edge.ledger.workflows, bucket, call.entry, state)
     return xml_answer(workflow_switched(call.request_id, call.entry))
 
