@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from smartcover.api.ci_words import RESERVED_WORDS
 from smartcover.receiver import testing
 from tools.docs import stale_pages
 
@@ -29,6 +30,12 @@ def test_every_command_is_described_in_the_reference() -> None:
     reference = (ROOT / "docs" / "commands.md").read_text()
     missing = [name for name, _, _ in COMMANDS if f"smartcover {name}" not in reference]
     assert not missing, f"docs/commands.md does not describe {missing}"
+
+
+@pytest.mark.parametrize("page", ["sdks.md", "compatibility.md"])
+def test_every_reserved_word_is_documented(page: str) -> None:
+    words = set(re.findall(r"\w+", (ROOT / "docs" / page).read_text()))
+    assert {word.decode() for word in RESERVED_WORDS} <= words
 
 
 def test_links_between_pages_lead_somewhere() -> None:

@@ -31,6 +31,7 @@ from smartcover.api.edge import Handler
 from smartcover.api.errors import RefusedWithHeaders
 from smartcover.api.target import Kind, Target
 from smartcover.errors import MethodNotAllowed, Unsupported
+from smartcover.protocol import shown
 from smartcover.service import Right
 
 
@@ -156,6 +157,8 @@ _CI_PLACES: Final[Mapping[str, tuple[Place, Place | None]]] = MappingProxyType(
     }
 )
 
+_WAY_TO_OBJECT: Final = "; an object of that name is reached by writing its first slash as %2F"
+
 _BUCKET_SUBS: Final = ("uploads", "delete", "location", "versioning")
 
 # Sub-resources of the cloud that we do not have. Ignoring one would answer another question than was asked.
@@ -231,15 +234,14 @@ def _place_of(target: Target) -> Place:
         return Place.OBJECT if target.key else Place.BUCKET
     name, *rest = target.segments
     if name not in _CI_PLACES:
-        raise Unsupported(f"/{name} is not part of this version of smartcover")
+        raise Unsupported(
+            f"The CI call {shown('/' + target.key)} is not part of smartcover{_WAY_TO_OBJECT * bool(rest)}"
+        )
     alone, with_id = _CI_PLACES[name]
     if not rest:
         return alone
     if with_id is None or len(rest) > 1:
-        raise Unsupported(
-            f"No CI call lies below {(with_id or alone).value}; an object of that name is reached by writing its "
-            "first slash as %2F"
-        )
+        raise Unsupported(f"No CI call lies below {(with_id or alone).value}{_WAY_TO_OBJECT}")
     return with_id
 
 

@@ -14,23 +14,9 @@ from enum import Enum
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
+from smartcover.api.ci_words import RESERVED_WORDS, is_ci_call
 from smartcover.api.hosts import could_be_bucket, split_host
 from smartcover.errors import BadUri, MissingHost
-
-#: First segments of CI calls, on every Host, because the Python SDK in IP mode sends CI calls to `.cos.`. What lies
-#: below them and cannot be an id is an object, but on the Host of CI.
-RESERVED_SEGMENTS: Final = frozenset(
-    {
-        b"jobs",
-        b"template",
-        b"queue",
-        b"mediabucket",
-        b"workflow",
-        b"workflowexecution",
-        b"triggerworkflow",
-        b"inventorytriggerjob",
-    }
-)
 
 MAX_TARGET_BYTES: Final = 32 * 1024
 
@@ -57,8 +43,8 @@ class RequestTarget:
 
     `raw_path` starts with a slash and is still percent-encoded. `authority` is that of an absolute-form target.
     `service_host` tells that the Host is `ci.R…`, `cos.R…` or `service.cos…`, which name the service and no bucket,
-    `ci_host` that it is `B.ci.R…`; `misnamed_bucket` is what the Host has where a bucket's name stands, and cannot be
-    one.
+    `ci_host` that it is `B.ci.R…`, to which nearly all calls are those of CI. `misnamed_bucket` is what the Host has
+    where a bucket's name stands, and cannot be one.
     """
 
     host: str
@@ -78,7 +64,7 @@ class RequestTarget:
             return None
         first = self.raw_path[1:].partition(b"/")[0]
         word = first.decode("latin-1")
-        if first in RESERVED_SEGMENTS or not could_be_bucket(word):
+        if first in RESERVED_WORDS or not could_be_bucket(word):
             return None
         return word
 
@@ -172,19 +158,14 @@ def locate(target: RequestTarget, *, path_bucket_exists: bool, default_bucket: s
         elif default_bucket is not None:
             bucket = default_bucket
     raw_segments = inner[1:].split(b"/")
-    if len(raw_segments) > 1 and raw_segments[-1] == b"" and raw_segments[0] in RESERVED_SEGMENTS:
+    if len(raw_segments) > 1 and raw_segments[-1] == b"" and raw_segments[0] in RESERVED_WORDS:
         raw_segments = raw_segments[:-1]
-    if raw_segments[0] in RESERVED_SEGMENTS and (target.ci_host or not _names_a_file(raw_segments[1:])):
+    if is_ci_call(method, raw_segments, ci_host=target.ci_host, has_query=bool(target.raw_query)):
         segments = tuple(_decoded(segment) for segment in raw_segments)
         return Target(Kind.CI, bucket, inner, _decoded(inner[1:]), segments, path_bucket)
     if inner == b"/" and path_bucket is None and (target.service_host or bucket is None):
         return Target(Kind.SERVICE, None, inner, "", ())
     return Target(Kind.OBJECT, bucket, inner, _decoded(inner[1:]), (), path_bucket)
-
-
-def _names_a_file(below: list[bytes]) -> bool:
-    """Tell what is no id below a first segment of CI: it lies deeper, or has a dot, as keys of videos and covers do."""
-    return len(below) > 1 or any(b"." in segment for segment in below)
 
 
 def _decoded(raw: bytes) -> str:

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smartcover.api.ci_words import OWN_WORDS, RESERVED_WORDS
 from smartcover.api.hosts import could_be_bucket, split_host
+from smartcover.api.routes import Place
 from smartcover.api.target import Kind, Target, locate, read_target
 from smartcover.errors import BadUri, MissingHost
 
@@ -80,7 +82,10 @@ def test_other_paths_are_objects_on_every_label(label: str) -> None:
     assert (target.kind, target.bucket, target.key) == (Kind.OBJECT, BUCKET, "a/b.txt")
 
 
-@pytest.mark.parametrize("path", ["jobs/clip.mp4", "template/a/b", "jobs/j1/cover-0.jpg", "mediabucket/a.b"])
+@pytest.mark.parametrize(
+    "path",
+    ["jobs/clip.mp4", "template/a/b", "jobs/j1/cover-0.jpg", "mediabucket/a.b", "ai_queue/a.jpg", "picbucket/a/b"],
+)
 def test_what_lies_below_a_word_of_ci_and_is_no_id_is_an_object_but_on_its_own_host(path: str) -> None:
     for host in (f"{BUCKET}.cos.ap-chongqing.myqcloud.com", f"{BUCKET}.pic.ap-chongqing.myqcloud.com", "127.0.0.1"):
         target = place(f"/{path}", host, default=BUCKET)
@@ -90,7 +95,16 @@ def test_what_lies_below_a_word_of_ci_and_is_no_id_is_an_object_but_on_its_own_h
 
 
 @pytest.mark.parametrize(
-    "path", ["jobs/j1,j2", "template/name", "queue/queue-1", "workflow/w1/", "inventorytriggerjob/b1"]
+    "path",
+    [
+        "jobs/j1,j2",
+        "template/name",
+        "queue/queue-1",
+        "workflow/w1/",
+        "inventorytriggerjob/b1",
+        "asrqueue/q1",
+        "playKey",
+    ],
 )
 def test_what_may_be_meant_as_an_id_is_a_call_of_ci_on_every_host(path: str) -> None:
     for label in ("ci", "cos", "cos-internal", "pic"):
@@ -173,8 +187,15 @@ def test_a_bucket_that_does_not_exist_yet_can_be_named_by_the_path(path: str) ->
     assert (target.bucket, target.key) == ("new-125", "")
 
 
-def test_a_reserved_word_is_no_bucket() -> None:
-    assert read_target(b"/jobs/x", b"", [b"127.0.0.1"]).path_bucket is None
+@pytest.mark.parametrize("word", sorted(RESERVED_WORDS))
+def test_a_reserved_word_is_no_bucket(word: bytes) -> None:
+    assert read_target(b"/" + word + b"/x", b"", [b"127.0.0.1"]).path_bucket is None
+
+
+def test_own_words_are_those_of_the_places() -> None:
+    assert {word.decode() for word in OWN_WORDS} == {
+        place.value.split("/")[1] for place in Place if place.value.startswith("/")
+    }
 
 
 def test_a_bucket_in_the_host_leaves_the_path_alone() -> None:
