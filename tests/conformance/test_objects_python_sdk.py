@@ -194,9 +194,11 @@ class TestErrors:
         with pytest.raises(qcloud_cos.CosServiceError) as error:
             plain.get_object(BUCKET, "missing")
         assert refused(error) == (404, "NoSuchKey")
+        assert error.value.get_trace_id() == error.value.get_request_id()
         with pytest.raises(qcloud_cos.CosServiceError) as error:
             plain.head_object(BUCKET, "missing")
         assert error.value.get_status_code() == 404
+        assert error.value.get_trace_id() == error.value.get_request_id()
         with pytest.raises(qcloud_cos.CosServiceError) as error:
             plain.copy_object(BUCKET, "k", {"Bucket": BUCKET, "Key": "missing", "Region": REGION})
         assert error.value.get_status_code() == 404

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from importlib.metadata import version
 from typing import Final
-from urllib.parse import unquote
 from uuid import uuid4
 
 import structlog
@@ -26,11 +25,12 @@ from smartcover.api.edge import Edge
 from smartcover.api.errors import RefusedWithHeaders, answer_error
 from smartcover.api.events import OWN_INLETS, Inlet
 from smartcover.api.hosts import bad_bucket_name
+from smartcover.api.labels import likely_server, resource_of, server_of, trace_of
 from smartcover.api.limits import RequestBody, frame_of
 from smartcover.api.metrics import HttpMetrics
 from smartcover.api.probes import OWN_PAGES, OwnPage, Probes, check_database, check_store
 from smartcover.api.routes import Route, find_route
-from smartcover.api.target import Kind, RequestTarget, Target, locate, read_target
+from smartcover.api.target import RequestTarget, Target, locate, read_target
 from smartcover.errors import BadBucketName, BadParameter, BucketMissing, MethodNotAllowed, SmartCoverError
 from smartcover.ledger import CallbackTarget, Ledger
 from smartcover.protocol import new_id
@@ -90,11 +90,16 @@ def make_request_id(now: datetime, hex32: str) -> str:
     return base64.b64encode("_".join(words).encode()).decode()
 
 
-def common_headers(now: datetime, server: bytes, request_id: str) -> list[HeaderPair]:
-    """Make the headers of every answer: the SDKs correct their clock by Date, and look for an id of either name."""
+def common_headers(now: datetime, server: bytes | None, request_id: str) -> list[HeaderPair]:
+    """
+    Make the headers of every answer: the SDKs correct their clock by Date, and look for an id of either name.
+
+    Args:
+        server: None for bytes of which it is unknown whom they were for.
+    """
     return [
         (b"date", format_datetime(now.astimezone(UTC), usegmt=True).encode()),
-        (b"server", server),
+        *([] if server is None else [(b"server", server)]),
         (b"x-cos-request-id", request_id.encode()),
         (b"x-ci-request-id", request_id.encode()),
     ]
@@ -165,14 +170,13 @@ class _Application:
         raw_target: bytes = scope.get("raw_path") or scope["path"].encode("utf-8")
         pairs: list[HeaderPair] = list(scope["headers"])
         body, framing_fault = self._body(receive, pairs)
-        server = b"tencent-cos"
+        hosts = [value for name, value in pairs if name.lower() == b"host"]
+        server = likely_server(scope["method"], raw_target, scope["query_string"], hosts)
         try:
             if framing_fault is not None:
                 raise framing_fault
             self._check_headers(pairs)
-            request_target = read_target(
-                raw_target, scope["query_string"], [value for name, value in pairs if name.lower() == b"host"]
-            )
+            request_target = read_target(raw_target, scope["query_string"], hosts)
             path = request_target.raw_path
             own = request_target.host_bucket is None and not carries_signature(scope["query_string"], pairs)
             if own and (path + b"/").startswith(_ADMIN):
@@ -187,11 +191,12 @@ class _Application:
                 answer = await self._own_inlet(scope["method"], OWN_INLETS[path], Headers(pairs), body)
             else:
                 call = await self._call(scope["method"], request_target, pairs, body, request_id)
-                server = b"tencent-ci" if call.target.kind is Kind.CI else server
+                server = server_of(call.target.kind)
                 seen.route, route = find_route(call)
                 answer = await self._by_right(call, route)
         except Exception as error:  # noqa: BLE001 - this is where every error becomes an answer
-            answer = answer_error(error, resource=_resource_of(raw_target), request_id=request_id)
+            trace_id = trace_of(server, request_id)
+            answer = answer_error(error, resource=resource_of(raw_target), request_id=request_id, trace_id=trace_id)
         headers = common_headers(self._edge.clock(), server, request_id)
         await _send(scope, receive, seen.send, answer, headers, body)
 
@@ -359,13 +364,6 @@ async def _stream(receive: Receive, send: Send, chunks: AsyncIterator[bytes]) ->
 async def _until_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         continue
-
-
-def _resource_of(raw_target: bytes) -> str:
-    path = raw_target.decode("latin-1").partition("?")[0]
-    if "://" in path[:10]:
-        path = "/" + path.partition("://")[2].partition("/")[2]
-    return unquote(path, errors="replace") or "/"
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

@@ -65,6 +65,13 @@ _CALLS_ON_THE_HOST_OF_CI: Final = frozenset(
 )
 
 
+def segments_of(raw_path: bytes) -> list[bytes]:
+    """Split a raw path without its bucket; a slash at the end of a CI call does not count."""
+    segments = raw_path[1:].split(b"/")
+    ends_on_slash = len(segments) > 1 and segments[-1] == b""
+    return segments[:-1] if ends_on_slash and segments[0] in RESERVED_WORDS else segments
+
+
 def is_ci_call(method: str, segments: Sequence[bytes], *, ci_host: bool, has_query: bool) -> bool:
     """
     Tell whether a path, in raw segments and without a bucket, is that of a CI call of any service.

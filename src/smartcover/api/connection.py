@@ -11,16 +11,18 @@ import asyncio
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
-from email.utils import format_datetime
 from http import HTTPStatus
 from uuid import uuid4
 
 import h11
+from starlette.types import Scope
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from smartcover.api.application import make_request_id, spelled
+from smartcover.api.application import common_headers, make_request_id, spelled
 from smartcover.api.config import EdgeConfig
-from smartcover.protocol import XML_CONTENT_TYPE, error_document
+from smartcover.api.errors import answer_error
+from smartcover.api.labels import likely_server, resource_of, trace_of
+from smartcover.errors import BadParameter, IncompleteBody, MissingHost, RequestTimedOut, SmartCoverError
 
 #: How long we swallow what still comes after a refusal, so that the client reads our answer and not a reset.
 _LINGER_SECONDS = 1.0
@@ -98,9 +100,9 @@ class _EdgeProtocol(H11Protocol):
         if self._refused:
             return True
         if self.conn.their_state is h11.SEND_BODY:
-            self._refuse("IncompleteBody", "The body ended before the Content-Length sent")
+            self._refuse(IncompleteBody("The body ended before the Content-Length sent"))
         elif self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]:
-            self._refuse("InvalidArgument", "The request ended before its headers did")
+            self._refuse(BadParameter("The request ended before its headers did"))
         elif self.cycle is None or self.cycle.response_complete:
             return False
         else:
@@ -109,15 +111,15 @@ class _EdgeProtocol(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what h11 could not read; uvicorn calls this while it handles h11's error, and keeps that to itself."""
-        error = sys.exception()
-        if getattr(error, "error_status_hint", None) == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
+        fault = sys.exception()
+        if getattr(fault, "error_status_hint", None) == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
             limit_bytes = self.edge_config.max_header_bytes
-            self._refuse("InvalidArgument", f"The request line and headers are larger than {limit_bytes} bytes")
-        elif str(error).startswith(_OF_HOST):
-            self._refuse("MissingHost", "The request has no Host header, or several; send one")
+            self._refuse(BadParameter(f"The request line and headers are larger than {limit_bytes} bytes"))
+        elif str(fault).startswith(_OF_HOST):
+            self._refuse(MissingHost("The request has no Host header, or several; send one"))
         else:
-            why = str(error)[:_LONGEST_REASON]
-            self._refuse("InvalidArgument", f"The request cannot be read as HTTP/1.1: {why}")
+            why = str(fault)[:_LONGEST_REASON]
+            self._refuse(BadParameter(f"The request cannot be read as HTTP/1.1: {why}"))
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -143,34 +145,24 @@ class _EdgeProtocol(H11Protocol):
     def _on_header_timeout(self) -> None:
         self._header_timer = None
         if self.conn.trailing_data[0]:
-            self._refuse("RequestTimeOut", "The request line and headers did not arrive in time")
+            self._refuse(RequestTimedOut("The request line and headers did not arrive in time"))
         else:
             self.transport.close()
 
-    def _refuse(self, code: str, message: str) -> None:
+    def _refuse(self, error: SmartCoverError) -> None:
         self._refused = True
         self._stop_awaiting_headers()
         self._unset_keepalive_if_required()
-        if self.cycle is not None and not self.cycle.response_complete:
+        unanswered = self.cycle is not None and not self.cycle.response_complete
+        if unanswered:
             # The application is told that its client has left; whatever it still sends goes nowhere.
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
             self.transport.close()
             return
-        request_id = self.new_request_id()
-        body = error_document(code, message, "/", request_id)
-        headers = [
-            (b"date", format_datetime(self.now(), usegmt=True).encode()),
-            (b"content-type", XML_CONTENT_TYPE.encode()),
-            (b"content-length", str(len(body)).encode()),
-            (b"x-cos-request-id", request_id.encode()),
-            (b"x-ci-request-id", request_id.encode()),
-            (b"connection", b"close"),
-        ]
-        # Written by hand: after an error h11 knows neither the method nor the version that it would need.
-        lines = [b"HTTP/1.1 400 Bad Request", *(name + b": " + value for name, value in spelled(headers))]
-        self.transport.write(b"\r\n".join(lines) + b"\r\n\r\n" + body)
+        scope = dict(self.cycle.scope) if unanswered else None
+        self.transport.write(_refusal(error, scope, self.now(), self.new_request_id()))
         self._linger_timer = self.loop.call_later(_LINGER_SECONDS, self.transport.close)
 
     def _cancel_timers(self) -> None:
@@ -178,3 +170,23 @@ class _EdgeProtocol(H11Protocol):
             if timer is not None:
                 timer.cancel()
         self._header_timer = self._write_timer = self._linger_timer = None
+
+
+def _refusal(error: SmartCoverError, scope: Scope | None, now: datetime, request_id: str) -> bytes:
+    """Write an answer by hand: after an error h11 knows neither the method nor the version that it would need."""
+    server, resource = None, "/"
+    if scope is not None:  # the request line and the headers were read
+        hosts = [value for name, value in scope["headers"] if name == b"host"]
+        server = likely_server(scope["method"], scope["raw_path"], scope["query_string"], hosts)
+        resource = resource_of(scope["raw_path"])
+    trace_id = trace_of(server, request_id)
+    answer = answer_error(error, resource=resource, request_id=request_id, trace_id=trace_id)
+    body = answer.body if isinstance(answer.body, bytes) else b""
+    headers = [*common_headers(now, server, request_id), *answer.headers]
+    headers += [(b"content-length", str(len(body)).encode()), (b"connection", b"close")]
+    status = HTTPStatus(answer.status)
+    lines = [
+        f"HTTP/1.1 {status.value} {status.phrase}".encode(),
+        *(name + b": " + value for name, value in spelled(headers)),
+    ]
+    return b"\r\n".join(lines) + b"\r\n\r\n" + body

@@ -24,9 +24,9 @@ class RefusedWithHeaders(Exception):
         self.headers = headers
 
 
-def answer_error(error: Exception, *, resource: str, request_id: str) -> Answer:
+def answer_error(error: Exception, *, resource: str, request_id: str, trace_id: str | None = None) -> Answer:
     """
-    Write the error document of any exception.
+    Write the error document of any exception; a `trace_id` stands in a header too, as a HEAD shows no document.
 
     What is not ours is a mistake in this program: it is logged whole and tells the client nothing but the id under
     which the log has it.
@@ -45,7 +45,9 @@ def answer_error(error: Exception, *, resource: str, request_id: str) -> Answer:
     else:
         code, message, status = _INTERNAL, _INTERNAL_TEXT, 500
         _log.error("unexpected error", resource=resource, exc_info=error)
-    body = error_document(code, message, resource[:_MAX_RESOURCE_CHARACTERS], request_id)
+    if trace_id is not None:
+        headers = (*headers, (b"x-cos-trace-id", trace_id.encode()))
+    body = error_document(code, message, resource[:_MAX_RESOURCE_CHARACTERS], request_id, trace_id=trace_id)
     return Answer(status=status, headers=(content_type(XML_CONTENT_TYPE), *headers), body=body)
 
 

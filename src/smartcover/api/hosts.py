@@ -20,13 +20,15 @@ class HostParts(NamedTuple):
     What a Host names.
 
     `is_service` tells that it is `ci.R…`, `cos.R…` or `service.cos…`, which name the service and no bucket.
-    `misnamed` is what stands where the bucket does and can be none: such a Host means a bucket, and no other one.
+    `on_ci` tells that it is `B.ci.R…`, whatever B is. `misnamed` is what stands where the bucket does and can be none:
+    such a Host means a bucket, and no other one.
     """
 
     bucket: str | None = None
     region: str | None = None
     is_service: bool = False
     misnamed: str | None = None
+    on_ci: bool = False
 
 
 def could_be_bucket(word: str) -> bool:
@@ -51,8 +53,10 @@ def split_host(host: str) -> HostParts:
     if labels[:2] == ["service", "cos"]:
         return HostParts(is_service=True)
     if labels[1] in SERVICE_LABELS:
-        region = _region_of(labels[2:])
-        return HostParts(labels[0], region) if could_be_bucket(labels[0]) else HostParts(misnamed=labels[0])
+        on_ci = labels[1] == "ci"
+        if not could_be_bucket(labels[0]):
+            return HostParts(misnamed=labels[0], on_ci=on_ci)
+        return HostParts(labels[0], _region_of(labels[2:]), on_ci=on_ci)
     if labels[0] in SERVICE_LABELS:
         return HostParts(region=_region_of(labels[1:]), is_service=True)
     return HostParts(misnamed=_dotted_name(labels))

@@ -14,7 +14,7 @@ from enum import Enum
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from smartcover.api.ci_words import RESERVED_WORDS, is_ci_call
+from smartcover.api.ci_words import RESERVED_WORDS, is_ci_call, segments_of
 from smartcover.api.hosts import could_be_bucket, split_host
 from smartcover.errors import BadUri, MissingHost
 
@@ -130,7 +130,7 @@ def read_target(raw_target: bytes, raw_query: bytes, host_headers: list[bytes]) 
         host_bucket=parts.bucket,
         host_region=parts.region,
         service_host=parts.is_service,
-        ci_host=parts.bucket is not None and host.lower().split(".")[1] == "ci",
+        ci_host=parts.on_ci,
         misnamed_bucket=parts.misnamed,
     )
 
@@ -157,9 +157,7 @@ def locate(target: RequestTarget, *, path_bucket_exists: bool, default_bucket: s
             inner = b"/" + rest
         elif default_bucket is not None:
             bucket = default_bucket
-    raw_segments = inner[1:].split(b"/")
-    if len(raw_segments) > 1 and raw_segments[-1] == b"" and raw_segments[0] in RESERVED_WORDS:
-        raw_segments = raw_segments[:-1]
+    raw_segments = segments_of(inner)
     if is_ci_call(method, raw_segments, ci_host=target.ci_host, has_query=bool(target.raw_query)):
         segments = tuple(_decoded(segment) for segment in raw_segments)
         return Target(Kind.CI, bucket, inner, _decoded(inner[1:]), segments, path_bucket)
@@ -181,6 +179,12 @@ def _refuse_bad_escapes(raw: bytes, part: str) -> None:
         unquote_to_bytes(raw).decode("utf-8")
     except UnicodeDecodeError as error:
         raise BadUri(f"The {part} is not UTF-8 once decoded; percent-encode UTF-8") from error
+
+
+def split_absolute(raw_target: bytes) -> tuple[bytes | None, bytes]:
+    """Take the authority, if there is one, off a target of any form; gives it and the raw path."""
+    absolute = _ABSOLUTE.fullmatch(raw_target)
+    return (None, raw_target) if absolute is None else (absolute[2], absolute[3] or b"/")
 
 
 def _host_of(authority: str | None, host_headers: list[bytes]) -> str:

@@ -108,7 +108,7 @@ def jobs_response(
     return {"Response": response}
 
 
-def error_document(code: str, message: str, resource: str, request_id: str) -> bytes:
+def error_document(code: str, message: str, resource: str, request_id: str, *, trace_id: str | None = None) -> bytes:
     """
     Write the `Error` document.
 
@@ -121,6 +121,8 @@ def error_document(code: str, message: str, resource: str, request_id: str) -> b
         "Resource": resource or "/",
         "RequestId": request_id or "-",
     }
+    if trace_id:
+        error["TraceId"] = trace_id
     return _ERROR_DECLARATION + to_xml({"Error": error})
 
 

@@ -83,6 +83,12 @@ def test_no_node_of_an_error_is_ever_empty() -> None:
         assert all(child.text for child in root)
 
 
+@pytest.mark.parametrize(("trace_id", "shown"), [("id", ["id"]), ("", []), (None, [])])
+def test_an_error_has_a_trace_id_only_if_there_is_one(trace_id: str | None, shown: list[str]) -> None:
+    root = ElementTree.fromstring(error_document("NoSuchKey", "", "", "id", trace_id=trace_id))
+    assert [child.text for child in root.findall("TraceId")] == shown
+
+
 def test_an_error_survives_any_text() -> None:
     root = ElementTree.fromstring(error_document("InvalidArgument", "<&\x00\ud800>", "/a\x01b", "id"))
     assert [child.text for child in root] == ["InvalidArgument", "<&\ufffd\ufffd>", "/a\ufffdb", "id"]
