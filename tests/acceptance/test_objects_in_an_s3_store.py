@@ -129,8 +129,9 @@ def test_neither_a_lost_bucket_nor_a_store_that_is_away_keeps_the_api_from_start
             client.put_object(Bucket=BUCKET, Key="v.mp4", Body=b"bytes")
             for bucket in (lost, BUCKET):
                 assert client.ci_get_media_queue(Bucket=bucket)["TotalCount"] == "1"
-            with pytest.raises(CosServiceError):
+            with pytest.raises(CosServiceError) as refused:
                 client.put_object(Bucket=lost, Key="v.mp4", Body=b"bytes")
+            assert refused.value.get_error_code() == "NoSuchBucket"
             kill(roles, "api")
             with pytest.raises(AssertionError, match="The store has no bucket 'never-1250000000'; make it there first"):
                 roles.start("api", "refused", SMARTCOVER_BUCKETS="never-1250000000")

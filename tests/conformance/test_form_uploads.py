@@ -108,11 +108,13 @@ def test_an_own_field_without_a_value_comes_back_so(edge: RunningEdge) -> None:
     assert stored(edge, "in/empty-meta.mp4").headers["x-cos-meta-a"] == ""
 
 
-@pytest.mark.parametrize("name", ["Pic-Operations", "x-cos-server-side-encryption-customer-key"])
+@pytest.mark.parametrize(
+    "name", ["Pic-Operations", "x-cos-server-side-encryption-customer-key", "x-cos-forbid-overwrite"]
+)
 def test_a_promise_that_cannot_be_kept_is_refused(edge: RunningEdge, name: str) -> None:
-    fields = {"key": "in/promise.mp4", name: "{}"} | signed()
+    fields = {"key": "in/promise.mp4", name: "true"} | signed()
     body = form({"key": "in/promise.mp4"} | signed())
-    for reply in (post(edge, fields), exchange(edge.port, request(body, headers={name: "{}"}))):
+    for reply in (post(edge, fields), exchange(edge.port, request(body, headers={name: "true"}))):
         assert (reply.status, reply.code) == (400, "NotSupported"), reply.body
         assert name.lower() in reply.node("Message")
     assert stored(edge, "in/promise.mp4").status == 404

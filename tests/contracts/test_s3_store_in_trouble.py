@@ -87,7 +87,7 @@ async def test_a_bucket_that_the_store_lost_is_waited_for_and_is_no_missing_vide
     calls = (
         store.video(B, "v"),
         content(store, "v"),
-        content(store, "list.csv"),
+        store.head(B, "list.csv"),
         store.check(),
         put(store, "k", b"data"),
         store.stage(B, "k", b"", headers={}),

@@ -35,7 +35,7 @@ async def post_object(edge: Edge, call: Call) -> Answer:
     match = _BOUNDARY.match(call.headers.text("content-type") or "")
     if match is None:
         raise BadParameter("POST on a bucket uploads a form; send Content-Type multipart/form-data with its boundary")
-    refuse_promises(call.headers)
+    refuse_promises(call.headers.text)
     limit = edge.config.max_object_bytes + _MAX_FIELD_BYTES
     form = _Form(call.body.chunks(limit), (match[1] or match[2]).encode("latin-1", "replace"))
     fields = await form.read_fields()

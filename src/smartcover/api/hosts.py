@@ -11,7 +11,7 @@ from smartcover.protocol import SERVICE_LABELS
 _BUCKET_WORD: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 _REGION_WORD: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)+", re.ASCII)
 #: Narrower than a region word: `smart.cover.ci.my-company.com` is a name of one's own and no bucket `smart.cover`.
-_CLOUD_REGION: Final = re.compile(r"(?:ap|eu|na|sa)-[a-z]+(?:-[a-z0-9]+)*", re.ASCII)
+_CLOUD_REGION: Final = re.compile(r"(?:ap|eu|me|na|sa)-[a-z]+(?:-[a-z0-9]+)*", re.ASCII)
 _ADDRESS: Final = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}", re.ASCII)
 
 

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from smartcover.api.ci_words import is_ci_call, segments_of
 from smartcover.api.hosts import could_be_bucket, split_host
-from smartcover.api.target import Kind, split_absolute
+from smartcover.api.target import Kind, split_absolute, written_small
 
 CI_SERVER: Final = b"tencent-ci"
 COS_SERVER: Final = b"tencent-cos"
@@ -27,7 +27,7 @@ def likely_server(method: str, raw_target: bytes, raw_query: bytes, host_headers
     """
     authority, raw_path = split_absolute(raw_target)
     host = split_host((authority or b"".join(host_headers[:1])).decode("latin-1"))
-    segments = segments_of(raw_path)
+    segments = segments_of(written_small(method, raw_path, ci_host=host.on_ci))
     readings = [segments]
     if host.bucket is None and len(segments) > 1 and could_be_bucket(segments[0].decode("latin-1")):
         readings.append(segments[1:])
@@ -42,7 +42,5 @@ def trace_of(server: bytes | None, request_id: str) -> str | None:
 
 def resource_of(raw_target: bytes) -> str:
     """Give the path of a request line as errors show it; any bytes will do."""
-    path = raw_target.decode("latin-1").partition("?")[0]
-    if "://" in path[:10]:
-        path = "/" + path.partition("://")[2].partition("/")[2]
+    path = split_absolute(raw_target)[1].decode("latin-1").partition("?")[0]
     return unquote(path, errors="replace") or "/"

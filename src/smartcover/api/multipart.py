@@ -103,7 +103,7 @@ async def list_parts(edge: Edge, call: Call) -> Answer:
 
 async def complete_upload(edge: Edge, call: Call) -> Answer:
     """Join the parts into the object."""
-    refuse_promises(call.headers)
+    refuse_promises(call.headers.text)
     key, upload_id = key_of(call), _upload_id(call)
     named = parse_complete_multipart_upload(await call.xml(_MAX_COMPLETION_BYTES))
     numbers = [part.number for part in named]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC
 from email.utils import format_datetime
 from typing import Final
 
-from smartcover.api.call import Call, HeaderPair, Headers, Query
+from smartcover.api.call import Call, HeaderPair, Query
 from smartcover.errors import BadKey, BadParameter, KeyTooLong, Unsupported
 from smartcover.protocol import key_fault
 from smartcover.storage import ObjectInfo, UploadEvent
@@ -79,7 +79,7 @@ def stored_headers(call: Call) -> dict[str, str]:
         Unsupported: For a header whose promise we cannot keep.
     """
     headers = call.headers
-    refuse_promises(headers)
+    refuse_promises(headers.text)
     kept: dict[str, str] = {}
     for name in headers.names():
         value = headers.text(name) or ""
@@ -92,18 +92,18 @@ def stored_headers(call: Call) -> dict[str, str]:
     return kept
 
 
-def refuse_promises(headers: Headers) -> None:
+def refuse_promises(text_of: Callable[[str], str | None], what: str = "header") -> None:
     """
-    Let only headers pass whose promise we can keep.
+    Let only headers, or fields of a form, pass whose promise we can keep.
 
     Raises:
         Unsupported: For another one.
     """
     for name in _REFUSED:
-        if headers.text(name) is not None:
-            raise Unsupported(f"The header {name} is not part of smartcover; leave it out")
-    if (headers.text("x-cos-forbid-overwrite") or "").lower() == "true":
-        raise Unsupported("The header x-cos-forbid-overwrite is not part of smartcover; look with HEAD before")
+        if text_of(name):
+            raise Unsupported(f"The {what} {name} is not part of smartcover; leave it out")
+    if (text_of("x-cos-forbid-overwrite") or "").lower() == "true":
+        raise Unsupported(f"The {what} x-cos-forbid-overwrite is not part of smartcover; look with HEAD before")
 
 
 def stored_fields(fields: Mapping[str, str]) -> dict[str, str]:
@@ -115,9 +115,7 @@ def stored_fields(fields: Mapping[str, str]) -> dict[str, str]:
         Unsupported: For a field whose promise we cannot keep.
     """
     kept: dict[str, str] = {}
-    for name in _REFUSED:
-        if fields.get(name):
-            raise Unsupported(f"The form's field {name} is not part of smartcover; leave it out")
+    refuse_promises(fields.get, "form's field")
     for name, text in fields.items():
         if _is_kept(name, text):
             if _CONTROL.search(text) is not None:

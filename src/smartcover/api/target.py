@@ -143,10 +143,7 @@ def locate(target: RequestTarget, *, path_bucket_exists: bool, default_bucket: s
     path of one segment that names no existing bucket still names the bucket when there is no default: this is how a
     client with the bucket in its path creates it.
     """
-    inner = target.raw_path
-    if method == "DELETE" and target.ci_host:
-        capital = _CAPITAL_WORKFLOW.fullmatch(inner)
-        inner = b"/workflow/" + capital[1] if capital is not None else inner
+    inner = written_small(method, target.raw_path, ci_host=target.ci_host)
     path_bucket: str | None = None
     bucket = target.host_bucket
     if bucket is None:
@@ -179,6 +176,12 @@ def _refuse_bad_escapes(raw: bytes, part: str) -> None:
         unquote_to_bytes(raw).decode("utf-8")
     except UnicodeDecodeError as error:
         raise BadUri(f"The {part} is not UTF-8 once decoded; percent-encode UTF-8") from error
+
+
+def written_small(method: str, raw_path: bytes, *, ci_host: bool) -> bytes:
+    """Give the path with a small letter where a call on the Host of CI has a capital one for no reason."""
+    capital = _CAPITAL_WORKFLOW.fullmatch(raw_path) if method == "DELETE" and ci_host else None
+    return raw_path if capital is None else b"/workflow/" + capital[1]
 
 
 def split_absolute(raw_target: bytes) -> tuple[bytes | None, bytes]:

@@ -292,11 +292,12 @@ def _write_sheet(picks: Picks, video: Path, folder: Path, stem: str) -> Path:
 
 def _write(path: Path, content: bytes) -> None:
     """Write beside and rename, so that what an earlier run left there is replaced by a whole picture or stays."""
-    draft = path.with_name(f".smartcover-{secrets.token_hex(8)}.part")
+    target = path.resolve()  # where a link lies, what it points to is written, as ever
+    draft = target.with_name(f".smartcover-{secrets.token_hex(8)}.part")
     try:
         try:
             draft.write_bytes(content)
-            draft.replace(path)
+            draft.replace(target)
         finally:
             draft.unlink(missing_ok=True)
     except OSError as error:

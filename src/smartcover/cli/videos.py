@@ -34,12 +34,16 @@ def videos_of(named: Iterable[str]) -> tuple[list[str], list[str]]:
     lines: list[str] = []
     for name in named:
         files = _files_in(name)
-        found = [path for path in files if _ENDINGS.fullmatch(path.suffix)]
+        found = [path for path in files if _is_video(path)]
         videos += sorted(map(str, found), key=lambda video: (video.casefold(), video)) or [name]
-        others = [path for path in files if path not in found and path.suffix.lower() not in _OF_COVERS]
+        others = [path for path in files if not _is_video(path) and path.suffix.lower() not in _OF_COVERS]
         if found and others:
             lines.append(_left_out(name, others))
     return videos, lines
+
+
+def _is_video(path: Path) -> bool:
+    return _ENDINGS.fullmatch(path.suffix) is not None
 
 
 def _left_out(folder: str, files: list[Path]) -> str:

@@ -253,10 +253,14 @@ def _is_noisy(signals: Signals, clip: Clip) -> bool:
 
 
 def _is_specked(signals: Signals, clip: Clip) -> bool:
-    """Tell whether a frame has far more specks than its video and, unless they are many, than what is around it."""
+    """
+    Tell whether a frame has far more specks than its video and, unless they are many, than what is around it.
+
+    Not where it has no more noise than its video.
+    """
     around = min(_MORE_SPECKS * signals.get("twin_specks", 0.0), _MANY_SPECKS)
-    many = signals["specks"] > max(_SPECKS, _MUCH_MORE_SPECKS * clip.unspecked, around)
-    return many and signals["noise"] > _NOISIER * clip.quiet
+    enough = signals["specks"] > max(_SPECKS, _MUCH_MORE_SPECKS * clip.unspecked, around)
+    return enough and signals["noise"] > _NOISIER * clip.quiet
 
 
 def _find_worse_of_view(signals: Signals) -> Defect | None:

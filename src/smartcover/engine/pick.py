@@ -181,6 +181,8 @@ class _Picker:
         wanted = min(MAX_COUNT, self._options.count + _SPARE_FINALISTS)
         looked, most = 0, self._options.count + _SPARE_CLOSER_LOOKS
         for _round in range(_CLOSER_ROUNDS):
+            if self._budget.is_late:
+                break
             selection = self._jury.see_chosen(result, wanted, _UNSEEN_ROUNDS)
             pending = [
                 entry.index

@@ -206,11 +206,7 @@ class S3Store(RegisteredStore):
     async def read(
         self, bucket: str, key: str, *, first: int = 0, last: int | None = None
     ) -> AsyncIterator[tuple[ObjectInfo, AsyncIterator[bytes]]]:
-        try:
-            info, found = await self._find(bucket, key)
-        except ObjectMissing:
-            await self._objects.ask(bucket, self._place.path(bucket, key))  # whether the bucket is gone too
-            raise
+        info, found = await self._find(bucket, key)
         offsets = resolve_range(found.size_bytes, first, last)
         yield info, await self._objects.stream(bucket, self._place.path(bucket, key), found.etag, offsets)
 
@@ -300,8 +296,8 @@ class S3Store(RegisteredStore):
             _, found = await self._find(bucket, key)
         except RegisterUnavailable:
             raise
-        except (ObjectMissing, StorageUnavailable):
-            await self._objects.ask(bucket, path)  # why: whether the bucket is gone too, or which fault our keys have
+        except StorageUnavailable:
+            await self._objects.ask(bucket, path)  # which fault our keys have
             raise
         with s3_failures("sign an address"):
             url = await obstore.sign_async(self._place.store(bucket), "GET", path, self._signed_for)
@@ -337,7 +333,11 @@ class S3Store(RegisteredStore):
             row = await QUERIES.object(connection, bucket=bucket, key=key)
         if row is None:
             await self.bucket(bucket)
-        found = await self._objects.head(bucket, path)
+        try:
+            found = await self._objects.head(bucket, path)
+        except ObjectMissing:
+            await self._objects.ask(bucket, path)  # whether the bucket is gone too
+            raise
         return _info(bucket, key, found, {} if row is None else {key: row}), found
 
 

@@ -19,6 +19,7 @@ from tests.edge_server import BUCKET, CI_HOST, COS_HOST, REGION, Connection, Run
         (build("GET", f"/{BUCKET}/queue", host="127.0.0.1", signed=False), "tencent-ci"),
         (build("GET", f"http://{CI_HOST}/jobs", host="127.0.0.1", signed=False), "tencent-ci"),
         (build("GET", "/jobs/%zz", host=CI_HOST), "tencent-ci"),
+        (build("DELETE", f"/Workflow/w{'0' * 32}", host=CI_HOST, signed=False), "tencent-ci"),
         (build("GET", "/jobs?tag=%ff", host=CI_HOST), "tencent-ci"),
         (build("GET", "/jobs", host=f"my_videos.ci.{REGION}.myqcloud.com"), "tencent-ci"),
         (build("GET", "/a.txt", secret_key="WRONG"), "tencent-cos"),

@@ -189,3 +189,13 @@ def test_a_folder_that_cannot_be_gone_through_is_told_as_that(
     assert _run(tmp_path, clips[0], "-n", "1", "-o", tmp_path / "out") == 1
     assert capsys.readouterr().err == f"smartcover: {tmp_path} cannot be read: Permission denied\n"
     assert (tmp_path / "out" / "one-0.jpg").exists()
+
+
+def test_a_link_in_a_covers_place_stays_and_what_it_points_to_is_written(clips: list[Path], tmp_path: Path) -> None:
+    folder, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    folder.mkdir()
+    elsewhere.mkdir()
+    (folder / "one-0.jpg").symlink_to(elsewhere / "cover.jpg")
+    assert _run(clips[0], "-n", "1", "-o", folder) == 0
+    assert (folder / "one-0.jpg").is_symlink()
+    assert (elsewhere / "cover.jpg").read_bytes().startswith(b"\xff\xd8")
