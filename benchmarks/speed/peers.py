@@ -58,7 +58,7 @@ def peer_commands(video: Path, output: Path, folder: Path) -> dict[str, list[str
     ffmpeg, katna = find_ffmpeg(folder), find_katna(folder)
     if ffmpeg is not None:
         start = [ffmpeg, "-v", "error", "-y", "-threads", "1"]
-        end = ["-vsync", "vfr", "-q:v", "2", str(output / "%d.jpg")]
+        end = ["-fps_mode", "vfr", "-q:v", "2", str(output / "%d.jpg")]
         keyframes = [*start, "-skip_frame", "nokey", "-i", str(video), "-vf", "thumbnail=50", "-frames:v", "3", *end]
         commands["ffmpeg thumbnail, keyframes only"] = keyframes
         commands["ffmpeg thumbnail, whole"] = [*start, "-i", str(video), "-vf", "thumbnail=100", *end]
@@ -68,10 +68,13 @@ def peer_commands(video: Path, output: Path, folder: Path) -> dict[str, list[str
 
 
 def cpu_seconds(command: list[str], timeout_seconds: float) -> float | None:
-    """Run a command and give its CPU time; None when it fails or takes too long."""
+    """Run a command and give its CPU time; None when it fails, which is told, or takes too long."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     try:
         subprocess.run(command, check=True, capture_output=True, timeout=timeout_seconds)
+    except subprocess.CalledProcessError as error:
+        print(f"{command[0]}: {error.stderr.decode(errors='replace').strip()[-200:]}")
+        return None
     except (subprocess.SubprocessError, OSError):
         return None
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
