@@ -25,7 +25,7 @@ from smartcover.api.edge import Edge
 from smartcover.api.errors import RefusedWithHeaders, answer_error
 from smartcover.api.events import OWN_INLETS, Inlet
 from smartcover.api.hosts import bad_bucket_name
-from smartcover.api.labels import likely_server, resource_of, server_of, trace_of
+from smartcover.api.labels import hosts_of, likely_server, resource_of, server_of, trace_of
 from smartcover.api.limits import RequestBody, frame_of
 from smartcover.api.metrics import HttpMetrics
 from smartcover.api.probes import OWN_PAGES, OwnPage, Probes, check_database, check_store
@@ -114,6 +114,13 @@ def spelled(headers: Sequence[HeaderPair]) -> list[HeaderPair]:
     return [(_SPELLINGS.get(name) or _title(name), value) for name, value in headers]
 
 
+def last_headers(answer: Answer, now: datetime, server: bytes | None, request_id: str) -> list[HeaderPair]:
+    """Make the headers of an answer whose body is bytes and after which the connection closes, as they are spelled."""
+    length = len(answer.body) if isinstance(answer.body, bytes) else 0
+    ending = [(b"content-length", str(length).encode()), (b"connection", b"close")]
+    return spelled([*common_headers(now, server, request_id), *answer.headers, *ending])
+
+
 def _title(name: bytes) -> bytes:
     return name if name.startswith(b"x-") else name.title()
 
@@ -170,7 +177,7 @@ class _Application:
         raw_target: bytes = scope.get("raw_path") or scope["path"].encode("utf-8")
         pairs: list[HeaderPair] = list(scope["headers"])
         body, framing_fault = self._body(receive, pairs)
-        hosts = [value for name, value in pairs if name.lower() == b"host"]
+        hosts = hosts_of(pairs)
         server = likely_server(scope["method"], raw_target, scope["query_string"], hosts)
         try:
             if framing_fault is not None:

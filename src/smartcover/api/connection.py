@@ -18,10 +18,10 @@ import h11
 from starlette.types import Scope
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from smartcover.api.application import common_headers, make_request_id, spelled
+from smartcover.api.application import last_headers, make_request_id
 from smartcover.api.config import EdgeConfig
 from smartcover.api.errors import answer_error
-from smartcover.api.labels import likely_server, resource_of, trace_of
+from smartcover.api.labels import hosts_of, likely_server, resource_of, trace_of
 from smartcover.errors import BadParameter, IncompleteBody, MissingHost, RequestTimedOut, SmartCoverError
 
 #: How long we swallow what still comes after a refusal, so that the client reads our answer and not a reset.
@@ -176,17 +176,15 @@ def _refusal(error: SmartCoverError, scope: Scope | None, now: datetime, request
     """Write an answer by hand: after an error h11 knows neither the method nor the version that it would need."""
     server, resource = None, "/"
     if scope is not None:  # the request line and the headers were read
-        hosts = [value for name, value in scope["headers"] if name == b"host"]
-        server = likely_server(scope["method"], scope["raw_path"], scope["query_string"], hosts)
+        server = likely_server(scope["method"], scope["raw_path"], scope["query_string"], hosts_of(scope["headers"]))
         resource = resource_of(scope["raw_path"])
     trace_id = trace_of(server, request_id)
     answer = answer_error(error, resource=resource, request_id=request_id, trace_id=trace_id)
     body = answer.body if isinstance(answer.body, bytes) else b""
-    headers = [*common_headers(now, server, request_id), *answer.headers]
-    headers += [(b"content-length", str(len(body)).encode()), (b"connection", b"close")]
+    headers = last_headers(answer, now, server, request_id)
     status = HTTPStatus(answer.status)
     lines = [
         f"HTTP/1.1 {status.value} {status.phrase}".encode(),
-        *(name + b": " + value for name, value in spelled(headers)),
+        *(name + b": " + value for name, value in headers),
     ]
     return b"\r\n".join(lines) + b"\r\n\r\n" + body

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 from urllib.parse import unquote
 
+from smartcover.api.call import HeaderPair
 from smartcover.api.ci_words import is_ci_call, segments_of
 from smartcover.api.hosts import could_be_bucket, split_host
 from smartcover.api.target import Kind, split_absolute, written_small
@@ -26,13 +27,18 @@ def likely_server(method: str, raw_target: bytes, raw_query: bytes, host_headers
     A first segment that could be a bucket counts as one: whether it exists must not show before the signature holds.
     """
     authority, raw_path = split_absolute(raw_target)
-    host = split_host((authority or b"".join(host_headers[:1])).decode("latin-1"))
+    host = split_host(authority or b"".join(host_headers[:1]).decode("latin-1"))
     segments = segments_of(written_small(method, raw_path, ci_host=host.on_ci))
     readings = [segments]
     if host.bucket is None and len(segments) > 1 and could_be_bucket(segments[0].decode("latin-1")):
         readings.append(segments[1:])
     asks_ci = any(is_ci_call(method, read, ci_host=host.on_ci, has_query=bool(raw_query)) for read in readings)
     return CI_SERVER if asks_ci else COS_SERVER
+
+
+def hosts_of(headers: Iterable[HeaderPair]) -> list[bytes]:
+    """Give the values of all Host headers."""
+    return [value for name, value in headers if name.lower() == b"host"]
 
 
 def trace_of(server: bytes | None, request_id: str) -> str | None:

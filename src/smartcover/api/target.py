@@ -20,7 +20,7 @@ from smartcover.errors import BadUri, MissingHost
 
 MAX_TARGET_BYTES: Final = 32 * 1024
 
-_ABSOLUTE: Final = re.compile(rb"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)(.*)", re.DOTALL)
+_ABSOLUTE: Final = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)(.*)", re.DOTALL)
 _BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 #: `DELETE /Workflow/<id>` of older Go SDKs, to the Host of the CI service; their other calls write it small.
 _CAPITAL_WORKFLOW: Final = re.compile(rb"/Workflow/(w[0-9a-f]{32})")
@@ -102,14 +102,10 @@ def read_target(raw_target: bytes, raw_query: bytes, host_headers: list[bytes]) 
         raise BadUri(
             f"The request target is {len(raw_target) + len(raw_query)} bytes long; the limit is {MAX_TARGET_BYTES}"
         )
-    authority: str | None = None
-    raw_path = raw_target
-    absolute = _ABSOLUTE.fullmatch(raw_target)
-    if absolute is not None:
-        if absolute[1].lower() not in (b"http", b"https"):
-            raise BadUri(f"The scheme {absolute[1].decode('latin-1')!r} is not http or https")
-        authority = absolute[2].decode("latin-1")
-        raw_path = absolute[3] or b"/"
+    authority, raw_path = split_absolute(raw_target)
+    scheme = raw_target.partition(b":")[0]
+    if authority is not None and scheme.lower() not in (b"http", b"https"):
+        raise BadUri(f"The scheme {scheme.decode('latin-1')!r} is not http or https")
     if raw_path.startswith(b"?"):  # http://host?query, whose path is empty
         raw_path, raw_query = b"/", raw_path[1:]
     if not raw_path.startswith(b"/"):
@@ -184,10 +180,10 @@ def written_small(method: str, raw_path: bytes, *, ci_host: bool) -> bytes:
     return raw_path if capital is None else b"/workflow/" + capital[1]
 
 
-def split_absolute(raw_target: bytes) -> tuple[bytes | None, bytes]:
+def split_absolute(raw_target: bytes) -> tuple[str | None, bytes]:
     """Take the authority, if there is one, off a target of any form; gives it and the raw path."""
     absolute = _ABSOLUTE.fullmatch(raw_target)
-    return (None, raw_target) if absolute is None else (absolute[2], absolute[3] or b"/")
+    return (None, raw_target) if absolute is None else (absolute[1].decode("latin-1"), absolute[2] or b"/")
 
 
 def _host_of(authority: str | None, host_headers: list[bytes]) -> str:

@@ -55,9 +55,14 @@ def _left_out(folder: str, files: list[Path]) -> str:
 
 def _files_in(name: str) -> list[Path]:
     with contextlib.suppress(OSError):  # why a path cannot be looked at is told when it is its turn
-        if name and Path(name).is_dir():
-            return list(_shown_files(Path(name)))
+        return list(_shown_files(Path(name))) if _is_folder(name) else []
     return []
+
+
+def _is_folder(name: str) -> bool:
+    with contextlib.suppress(OSError):
+        return bool(name) and Path(name).is_dir()
+    return False
 
 
 def _shown_files(folder: Path) -> Iterator[Path]:
@@ -73,12 +78,9 @@ def refuse_folder(video: str) -> None:
     Raises:
         NotAVideo: If `video` is a folder.
     """
-    path = Path(video)
-    is_folder = False
-    with contextlib.suppress(OSError):
-        is_folder = bool(video) and path.is_dir()
-    if not is_folder:
+    if not _is_folder(video):
         return
+    path = Path(video)
     try:
         list(_shown_files(path))
     except OSError as error:
