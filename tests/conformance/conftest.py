@@ -1,4 +1,4 @@
-"""The HTTP edge over the store on disk and PostgreSQL, and the official Python SDK pointed at it."""
+"""The HTTP edge over the store on disk and PostgreSQL, or in memory, and the official Python SDK pointed at it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import uvicorn
 from smartcover.api import EdgeConfig, create_app, edge_protocol
 from smartcover.ledger import Ledger
 from smartcover.storage import LocalStore
-from tests.edge_server import BUCKET, REGION, SECRET_ID, SECRET_KEY, Keys, refuse_blocked
+from tests.edge_server import BUCKET, REGION, SECRET_ID, SECRET_KEY, Keys, RunningEdge, refuse_blocked, running_edge
 from tests.objects_database import object_dsn
 
 __all__ = ["object_dsn"]
@@ -31,6 +31,13 @@ MODES: dict[str, dict[str, Any]] = {
     "ip with domain": {"IP": "127.0.0.1", "Port": "{port}", "Domain": f"{BUCKET}.ci.{REGION}.myqcloud.com"},
     "proxy": {"Proxies": {"http": "http://127.0.0.1:{port}"}},
 }
+
+
+@pytest.fixture(scope="module")
+def edge() -> Iterator[RunningEdge]:
+    """The HTTP edge over a store in memory, for the tests of one module; some modules have one of their own."""
+    with running_edge(EdgeConfig(region=REGION, default_bucket=BUCKET)) as running:
+        yield running
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from uuid import uuid4
 import pytest
 from qcloud_cos import CosConfig, CosS3Client, CosServiceError
 
-from smartcover.api import EdgeConfig
 from smartcover.ledger import JobFilter
 from smartcover.worker import BatchLoop
 from tests.edge_server import (
@@ -22,16 +21,9 @@ from tests.edge_server import (
     RunningEdge,
     build,
     exchange,
-    running_edge,
 )
 
 UNKNOWN = "b" + "1" * 32
-
-
-@pytest.fixture(scope="module")
-def edge() -> Iterator[RunningEdge]:
-    with running_edge(EdgeConfig(region=REGION, default_bucket=BUCKET)) as running:
-        yield running
 
 
 @pytest.fixture(params=["proxy", "bucket in path"])

@@ -24,12 +24,6 @@ from tests.edge_server import (
 UNKNOWN_JOB = "j" + "1" * 32
 
 
-@pytest.fixture(scope="module")
-def edge() -> Iterator[RunningEdge]:
-    with running_edge(EdgeConfig(region=REGION, default_bucket=BUCKET)) as running:
-        yield running
-
-
 def client_of(edge: RunningEdge, **config: Any) -> CosS3Client:
     settings = {"Region": REGION, "SecretId": SECRET_ID, "SecretKey": SECRET_KEY, "Scheme": "http"} | config
     return CosS3Client(CosConfig(**settings), retry=0)

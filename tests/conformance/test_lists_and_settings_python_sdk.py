@@ -10,7 +10,6 @@ from uuid import uuid4
 import pytest
 from qcloud_cos import CosConfig, CosS3Client, CosServiceError
 
-from smartcover.api import EdgeConfig
 from tests.edge_server import (
     BLOCKED_CALLBACK_HOST,
     BUCKET,
@@ -22,17 +21,10 @@ from tests.edge_server import (
     RunningEdge,
     build,
     exchange,
-    running_edge,
 )
 
 COVER = {"Format": "webp", "Width": "640", "Count": "2", "DeleteDuplicates": "true"}
 OFF = {"State": "Off"}
-
-
-@pytest.fixture(scope="module")
-def edge() -> Iterator[RunningEdge]:
-    with running_edge(EdgeConfig(region=REGION, default_bucket=BUCKET)) as running:
-        yield running
 
 
 MODES: dict[str, Any] = {

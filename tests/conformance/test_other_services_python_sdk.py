@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from qcloud_cos import CosConfig, CosS3Client, CosServiceError
 
-from smartcover.api import EdgeConfig
 from tests.edge_server import (
     BUCKET,
     CI_HOST,
@@ -19,16 +18,9 @@ from tests.edge_server import (
     RunningEdge,
     build,
     exchange,
-    running_edge,
 )
 
 pytestmark = pytest.mark.ours
-
-
-@pytest.fixture(scope="module")
-def edge() -> Iterator[RunningEdge]:
-    with running_edge(EdgeConfig(region=REGION, default_bucket=BUCKET)) as running:
-        yield running
 
 
 #: Ways to be pointed at a server, and whether CI calls have the Host of CI there.

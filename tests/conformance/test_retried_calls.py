@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from smartcover.api import EdgeConfig
-from tests.edge_server import BUCKET, REGION, RunningEdge, build, exchange, running_edge
+from tests.edge_server import BUCKET, REGION, RunningEdge, build, exchange
 
 pytestmark = pytest.mark.ours
 RETRY = {"x-cos-sdk-retry": "true"}
 OUTPUT = f"<Output><Region>{REGION}</Region><Bucket>{BUCKET}</Bucket><Object>o${{number}}</Object></Output>"
-
-
-@pytest.fixture(scope="module")
-def edge() -> Iterator[RunningEdge]:
-    with running_edge(EdgeConfig(region=REGION, default_bucket=BUCKET)) as running:
-        yield running
 
 
 def ask(edge: RunningEdge, target: str, node: str, *, body: str = "", **headers: dict[str, str]) -> str:

@@ -10,7 +10,6 @@ from uuid import uuid4
 import pytest
 from qcloud_cos import CosConfig, CosS3Client, CosServiceError
 
-from smartcover.api import EdgeConfig
 from smartcover.ledger import JobFilter
 from tests.edge_server import (
     BLOCKED_CALLBACK_HOST,
@@ -23,16 +22,9 @@ from tests.edge_server import (
     RunningEdge,
     build,
     exchange,
-    running_edge,
 )
 
 UNKNOWN = "w" + "1" * 32
-
-
-@pytest.fixture(scope="module")
-def edge() -> Iterator[RunningEdge]:
-    with running_edge(EdgeConfig(region=REGION, default_bucket=BUCKET)) as running:
-        yield running
 
 
 MODES: dict[str, Any] = {
